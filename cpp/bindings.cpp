@@ -1,0 +1,609 @@
+// The only file that knows Python: checks what it is given, makes views, releases the GIL, makes one call. No algorithm.
+// Arrays must already be what the core takes (the Python layer coerces); anything else is a TypeError or ValueError.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "dispatch.h"
+#include "random.h"
+#include "stages.h"
+#include "trainer.h"
+
+namespace py = pybind11;
+
+namespace retrograd {
+namespace {
+
+constexpr std::array<const char*, 6> kActivationNames = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "softmax"};
+constexpr std::array<const char*, 4> kLossNames = {"mse", "quadratic", "cross_entropy", "binary_cross_entropy"};
+
+constexpr std::array<const char*, 2> kDistributionNames = {"normal", "uniform"};
+
+template <class Enum, std::size_t N>
+Enum named(const std::array<const char*, N>& names, const std::string& name, const char* what) {
+  std::string known;
+  for (std::size_t i = 0; i < N; ++i) {
+    if (name == names[i]) return static_cast<Enum>(i);
+    known += (i ? ", " : "") + std::string(names[i]);
+  }
+  throw std::invalid_argument("unknown " + std::string(what) + " '" + name + "'; expected one of: " + known);
+}
+
+template <std::size_t N>
+py::tuple names_tuple(const std::array<const char*, N>& names) {
+  py::tuple result(N);
+  for (std::size_t i = 0; i < N; ++i) result[i] = names[i];
+  return result;
+}
+
+std::string shape_of(const py::array& x) {
+  std::string text = "(";
+  for (py::ssize_t i = 0; i < x.ndim(); ++i) text += (i ? ", " : "") + std::to_string(x.shape(i));
+  return text + ")";
+}
+
+// A view of a 2-D array whose rows are contiguous and aligned.
+Rows rows_of(const py::array& x, Index cols, const char* what) {
+  Rows rows;
+  if (py::isinstance<py::array_t<float>>(x)) {
+    rows.source = Source::float32;
+  } else if (py::isinstance<py::array_t<double>>(x)) {
+    rows.source = Source::float64;
+  } else if (py::isinstance<py::array_t<std::uint8_t>>(x)) {
+    rows.source = Source::uint8;
+  } else {
+    throw py::type_error(std::string(what) + ": expected float32, float64 or uint8, got " +
+                         py::cast<std::string>(py::str(static_cast<py::object>(x.dtype()))));
+  }
+  if (x.ndim() != 2 || x.shape(1) != cols) {
+    throw std::invalid_argument(std::string(what) + ": expected shape (rows, " + std::to_string(cols) + "), got " +
+                                shape_of(x));
+  }
+  const bool contiguous = x.shape(1) <= 1 || x.strides(1) == x.itemsize();
+  const auto address = reinterpret_cast<std::uintptr_t>(x.data());
+  const auto size = static_cast<std::uintptr_t>(x.itemsize());
+  const bool aligned = address % size == 0 && (x.shape(0) <= 1 || x.strides(0) % x.itemsize() == 0);
+  if (x.size() > 0 && (!contiguous || !aligned))
+    throw std::invalid_argument(std::string(what) + ": expected aligned, contiguous rows");
+  rows.data = x.data();
+  rows.rows = x.shape(0);
+  rows.cols = cols;
+  rows.stride = x.strides(0);
+  return rows;
+}
+
+// int32 labels, one a row, or rows of outputs.
+Targets targets_of(const py::array& y, Index rows, Index outputs) {
+  Targets targets;
+  if (py::isinstance<py::array_t<std::int32_t>>(y)) {
+    if (y.ndim() != 1 || y.strides(0) != y.itemsize())
+      throw std::invalid_argument("y: expected contiguous labels (rows,), got " + shape_of(y));
+    targets.labels = static_cast<const std::int32_t*>(y.data());
+    // an index into the outputs: never trusted
+    const std::int32_t* end = targets.labels + y.shape(0);
+    const auto bad = std::find_if(targets.labels, end, [&](std::int32_t v) { return v < 0 || v >= outputs; });
+    if (bad != end) throw std::invalid_argument("y: label " + std::to_string(*bad) + " is out of range");
+  } else {
+    targets.rows = rows_of(y, outputs, "y");
+  }
+  if (y.shape(0) != rows) {
+    throw std::invalid_argument("y: expected " + std::to_string(rows) + " rows, got " + std::to_string(y.shape(0)));
+  }
+  return targets;
+}
+
+bool on_main_thread() { return static_cast<pid_t>(syscall(SYS_gettid)) == getpid(); }
+
+// Looks for Ctrl-C (Python handles signals on its main thread only) and reports progress ten times a second. The GIL is
+// left alone where neither is wanted.
+class PythonPoll {
+ public:
+  explicit PythonPoll(py::object report = py::none(), const Progress* progress = nullptr)
+      : report_(std::move(report)),
+        progress_(progress),
+        signals_(on_main_thread()),
+        reported_(std::chrono::steady_clock::now()) {}
+
+  Poll poll() {
+    if (!signals_ && report_.is_none()) return {};
+    return {[](void* self) { return static_cast<PythonPoll*>(self)->ask(); }, this};
+  }
+  // Called with the GIL, after the core has come back.
+  void raise_if_interrupted() {
+    if (error_) throw py::error_already_set(std::move(*error_));
+  }
+
+ private:
+  bool ask() {
+    const py::gil_scoped_acquire gil;
+    try {
+      if (signals_ && PyErr_CheckSignals() != 0) throw py::error_already_set();
+      const auto now = std::chrono::steady_clock::now();
+      if (!report_.is_none() && now - reported_ >= std::chrono::milliseconds(100)) {
+        reported_ = now;
+        report_(progress_->rows.load(), progress_->loss.load());
+      }
+    } catch (py::error_already_set& error) {
+      error_.emplace(std::move(error));
+      return true;
+    }
+    return false;
+  }
+
+  py::object report_;
+  const Progress* progress_;
+  bool signals_;
+  std::chrono::steady_clock::time_point reported_;
+  std::optional<py::error_already_set> error_;
+};
+
+// One user in training, or any number of readers.
+class Users {
+ public:
+  class Hold {
+   public:
+    Hold(Users& users, bool alone) : users_(users), alone_(alone) {
+      int seen = users_.count_.load();
+      do {
+        if (seen < 0 || (alone && seen > 0)) {
+          throw std::runtime_error(seen < 0
+                                       ? "this network is in use: another thread trains it"
+                                       : "this network is in use: another thread reads it, so it cannot be trained or changed");
+        }
+      } while (!users_.count_.compare_exchange_weak(seen, alone ? -1 : seen + 1));
+    }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    ~Hold() {
+      if (alone_) {
+        users_.count_.store(0);
+      } else {
+        users_.count_.fetch_sub(1);
+      }
+    }
+
+   private:
+    Users& users_;
+    bool alone_;
+  };
+  Hold alone() { return Hold(*this, true); }
+  Hold shared() { return Hold(*this, false); }
+
+ private:
+  std::atomic<int> count_{0};
+};
+
+template <class T>
+struct PyNetwork {
+  PyNetwork(const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss)
+      : network(sizes, activations_named(activations), named<Loss>(kLossNames, loss, "loss")), stages(network) {}
+
+  static std::vector<Activation> activations_named(const std::vector<std::string>& names) {
+    std::vector<Activation> list;
+    for (const std::string& name : names) list.push_back(named<Activation>(kActivationNames, name, "activation"));
+    return list;
+  }
+  void check_layer(Index l) const {
+    if (l < 0 || l >= network.depth())
+      throw py::index_error("layer " + std::to_string(l) + " of " + std::to_string(network.depth()));
+  }
+  void need_forward() const {
+    if (!stages.has_forward()) throw std::runtime_error("nothing there yet: call forward(X) first");
+  }
+  void need_backward() const {
+    if (!stages.has_backward()) throw std::runtime_error("nothing there yet: call forward(X) and backward(y) first");
+  }
+  // A backward pass needs activations that belong to the weights.
+  void need_fresh_forward() const {
+    need_forward();
+    if (stages.version() != network.version) {
+      throw std::runtime_error("the weights have changed since forward(X): call it again before backward()");
+    }
+  }
+
+  Network<T> network;
+  Stages<T> stages;
+  Users users;
+};
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+template <class T>
+Array<T> empty(Index rows, Index cols) {
+  return Array<T>(std::vector<py::ssize_t>{rows, cols});
+}
+
+// [rows][cols] of panels whose lanes are columns (weights, gradients, transposed deltas).
+template <class T>
+Array<T> unpack(Panels<T> from, Index rows, Index cols) {
+  Array<T> out = empty<T>(rows, cols);
+  T* o = out.mutable_data();
+  const py::gil_scoped_release release;
+  for (Index p = 0; p < panels(cols); ++p) {
+    const Index lanes = std::min(kLanes, cols - p * kLanes);
+    for (Index r = 0; r < rows; ++r) std::copy_n(from.row(p, r), lanes, o + r * cols + p * kLanes);
+  }
+  return out;
+}
+
+template <class T>
+Array<T> unpack_vector(const T* from, Index count) {
+  Array<T> out(count);
+  std::copy_n(from, count, out.mutable_data());
+  return out;
+}
+
+template <class T>
+Array<T> unpack_rows(Panels<T> from, Index rows, Index units) {
+  Array<T> out = empty<T>(rows, units);
+  T* o = out.mutable_data();
+  const py::gil_scoped_release release;
+  unpack_batch(from, 0, rows, units, o);
+  return out;
+}
+
+template <class T>
+void set_layer(PyNetwork<T>& self, Index l, const Array<T>& w, const Array<T>& b) {
+  self.check_layer(l);
+  const auto hold = self.users.alone();
+  const DenseLayer<T>& layer = self.network.layer(l);
+  if (w.ndim() != 2 || w.shape(0) != layer.fan_in || w.shape(1) != layer.fan_out || b.ndim() != 1 ||
+      b.shape(0) != layer.fan_out) {
+    throw std::invalid_argument("layer " + std::to_string(l) + ": got " + shape_of(w) + " and " + shape_of(b));
+  }
+  const T* from = w.data();
+  for (Index p = 0; p < panels(layer.fan_out); ++p) {
+    const Index lanes = std::min(kLanes, layer.fan_out - p * kLanes);
+    for (Index r = 0; r < layer.fan_in; ++r) std::copy_n(from + r * layer.fan_out + p * kLanes, lanes, layer.w.row(p, r));
+  }
+  std::copy_n(b.data(), layer.fan_out, layer.b);
+  ++self.network.version;
+}
+
+template <class T>
+void fill_layer(PyNetwork<T>& self, Index l, const std::string& distribution, double scale, std::uint64_t seed) {
+  self.check_layer(l);
+  const Distribution kind = named<Distribution>(kDistributionNames, distribution, "distribution");
+  const auto hold = self.users.alone();
+  const py::gil_scoped_release release;
+  fill_weights(self.network, l, kind, scale, seed);
+}
+
+template <class T>
+Array<T> network_predict(PyNetwork<T>& self, const py::array& x, bool probabilities, int n_threads, int forced) {
+  const Rows rows = rows_of(x, self.network.inputs(), "X");
+  Array<T> out = empty<T>(rows.rows, self.network.outputs());
+  T* o = out.mutable_data();
+  const auto hold = self.users.shared();
+  PythonPoll poll;
+  {
+    const py::gil_scoped_release release;
+    predict(self.network, rows, probabilities, o, n_threads, forced, poll.poll());
+  }
+  poll.raise_if_interrupted();
+  return out;
+}
+
+template <class T>
+std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& x, const py::array& y, int n_threads,
+                                           int forced) {
+  const Rows rows = rows_of(x, self.network.inputs(), "X");
+  const Targets targets = targets_of(y, rows.rows, self.network.outputs());
+  const auto hold = self.users.shared();
+  PythonPoll poll;
+  Score score;
+  {
+    const py::gil_scoped_release release;
+    evaluate(self.network, rows, targets, score, n_threads, forced, poll.poll());
+  }
+  poll.raise_if_interrupted();
+  return {score.loss / static_cast<double>(rows.rows), score.metric / static_cast<double>(rows.rows)};
+}
+
+template <class T>
+void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int forced) {
+  const Rows rows = rows_of(x, self.network.inputs(), "X");
+  const auto hold = self.users.alone();
+  PythonPoll poll;
+  {
+    const py::gil_scoped_release release;
+    self.stages.forward(rows, n_threads, forced, poll.poll());
+  }
+  poll.raise_if_interrupted();
+}
+
+template <class T>
+double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, int forced) {
+  const auto hold = self.users.alone();
+  self.need_fresh_forward();
+  const Targets targets = targets_of(y, self.stages.rows(), self.network.outputs());
+  PythonPoll poll;
+  double loss = 0;
+  {
+    const py::gil_scoped_release release;
+    self.stages.backward(targets, loss, n_threads, forced, poll.poll());
+  }
+  poll.raise_if_interrupted();
+  return loss;
+}
+
+template <class T>
+void network_backward_dz(PyNetwork<T>& self, const py::array& dz, int n_threads, int forced) {
+  const auto hold = self.users.alone();
+  self.need_fresh_forward();
+  const Rows rows = rows_of(dz, self.network.outputs(), "dz");
+  if (rows.rows != self.stages.rows()) {
+    throw std::invalid_argument("dz: expected " + std::to_string(self.stages.rows()) + " rows, got " +
+                                std::to_string(rows.rows));
+  }
+  PythonPoll poll;
+  {
+    const py::gil_scoped_release release;
+    self.stages.backward(rows, n_threads, forced, poll.poll());
+  }
+  poll.raise_if_interrupted();
+}
+
+template <class T>
+Array<T> network_output(PyNetwork<T>& self) {
+  const auto hold = self.users.shared();
+  self.need_forward();
+  const Network<T>& network = self.network;
+  const Index rows = self.stages.rows(), units = network.outputs();
+  const Panels<T> a = self.stages.work().a(network.depth());
+  if (network.layers().back().activation == network.output_activation()) return unpack_rows(a, rows, units);
+  Arena<T> copy(panels(rows) * a.rows * kLanes);
+  std::copy_n(a.data, copy.size(), copy.data());
+  const Panels<T> view{copy.data(), a.rows};
+  activate_panels(network.kernels(), view, rows, units, network.output_activation());
+  return unpack_rows(view, rows, units);
+}
+
+template <class T>
+Array<T> network_dx(PyNetwork<T>& self, int n_threads) {
+  const auto hold = self.users.shared();
+  self.need_backward();
+  if (self.stages.version() != self.network.version) {
+    throw std::runtime_error("the weights have changed since backward(): dx can no longer be computed");
+  }
+  Panels<T> dx;
+  std::optional<Workspace<T>> memory;
+  {
+    const py::gil_scoped_release release;
+    memory.emplace(self.stages.input_gradient(dx, n_threads));
+  }
+  return unpack_rows(dx, self.stages.rows(), self.network.inputs());
+}
+
+template <class T>
+Update<T> update_of(double lr, double momentum, double weight_decay, bool nesterov) {
+  return {static_cast<T>(lr), static_cast<T>(momentum), static_cast<T>(weight_decay), nesterov};
+}
+
+template <class T>
+void network_apply(PyNetwork<T>& self, SgdState<T>& state, double lr, double momentum, double weight_decay, bool nesterov,
+                   int n_threads) {
+  const auto hold = self.users.alone();
+  self.need_backward();
+  if (!state.fits(self.network)) throw std::invalid_argument("the optimiser's state belongs to another network");
+  const Update<T> update = update_of<T>(lr, momentum, weight_decay, nesterov);
+  const py::gil_scoped_release release;
+  apply_update(self.network, self.stages.work().gradients(), state, update, n_threads);
+}
+
+template <class T>
+struct PyTrainer {
+  explicit PyTrainer(PyNetwork<T>& network_) : network(network_), trainer(network_.network) {}
+  PyNetwork<T>& network;
+  Trainer<T> trainer;
+};
+
+template <class T>
+py::tuple trainer_epoch(PyTrainer<T>& self, SgdState<T>& state, const py::array& x, const py::array& y, Index batch_size,
+                        bool shuffle, bool snapshot, std::uint64_t seed, std::uint32_t epoch, double lr, double momentum,
+                        double weight_decay, bool nesterov, int n_threads, int forced, py::object report) {
+  const auto hold = self.network.users.alone();
+  EpochArgs<T> args;
+  args.x = rows_of(x, self.network.network.inputs(), "X");
+  args.y = targets_of(y, args.x.rows, self.network.network.outputs());
+  if (batch_size < 1 || args.x.rows < 1) throw std::invalid_argument("expected at least one row, and batches of at least one");
+  if (!state.fits(self.network.network)) throw std::invalid_argument("the optimiser's state belongs to another network");
+  args.batch = batch_size;
+  args.shuffle = shuffle;
+  args.snapshot = snapshot;
+  args.seed = seed;
+  args.epoch = epoch;
+  args.update = update_of<T>(lr, momentum, weight_decay, nesterov);
+  args.n_threads = n_threads;
+  args.forced = forced;
+  PythonPoll poll(std::move(report), &self.trainer.progress());
+  args.poll = poll.poll();
+  EpochResult result;
+  {
+    const py::gil_scoped_release release;
+    result = self.trainer.epoch(args, state);
+  }
+  poll.raise_if_interrupted();
+  const auto rows = static_cast<double>(args.x.rows);
+  return py::make_tuple(result.end == EpochEnd::diverged, result.score.loss / rows, result.score.metric / rows, result.bad_step,
+                        result.bad_loss, result.team);
+}
+
+template <class T>
+void bind(py::module_& m, const std::string& suffix) {
+  using Net = PyNetwork<T>;
+  py::class_<Net>(m, ("Network" + suffix).c_str())
+      .def(py::init<const std::vector<Index>&, const std::vector<std::string>&, const std::string&>(), py::arg("sizes"),
+           py::arg("activations"), py::arg("loss"))
+      .def("set_layer", &set_layer<T>, py::arg("layer"), py::arg("w").noconvert(), py::arg("b").noconvert())
+      .def("fill", &fill_layer<T>, py::arg("layer"), py::arg("distribution"), py::arg("scale"), py::arg("seed"))
+      .def(
+          "weights",
+          [](Net& self, Index l) {
+            self.check_layer(l);
+            const auto hold = self.users.shared();
+            const DenseLayer<T>& layer = self.network.layer(l);
+            return unpack(layer.w, layer.fan_in, layer.fan_out);
+          },
+          py::arg("layer"))
+      .def(
+          "biases",
+          [](Net& self, Index l) {
+            self.check_layer(l);
+            const auto hold = self.users.shared();
+            return unpack_vector(self.network.layer(l).b, self.network.layer(l).fan_out);
+          },
+          py::arg("layer"))
+      .def(
+          "copy_from",
+          [](Net& self, Net& other) {
+            if (&self == &other) return;
+            const auto hold = self.users.alone();
+            const auto read = other.users.shared();
+            const Arena<T>&to = self.network.parameters(), &from = other.network.parameters();
+            bool same = self.network.depth() == other.network.depth();
+            for (Index l = 0; same && l <= self.network.depth(); ++l)
+              same = self.network.size_of(l) == other.network.size_of(l);
+            if (!same) throw std::invalid_argument("the layers of the two networks differ");
+            std::copy_n(from.data(), from.size(), to.data());
+            ++self.network.version;
+          },
+          py::arg("other"))
+      .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("backward_dz", &network_backward_dz<T>, py::arg("dz"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("apply", &network_apply<T>, py::arg("state"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
+           py::arg("nesterov"), py::arg("n_threads") = 0)
+      .def("output", &network_output<T>)
+      .def("batch_rows",
+           [](Net& self) {
+             self.need_fresh_forward();
+             return self.stages.rows();
+           })
+      .def(
+          "z",
+          [](Net& self, Index l) {
+            self.check_layer(l);
+            const auto hold = self.users.shared();
+            self.need_forward();
+            return unpack_rows(self.stages.work().z(l + 1), self.stages.rows(), self.network.size_of(l + 1));
+          },
+          py::arg("layer"))
+      .def(
+          "a",
+          [](Net& self, Index l) {
+            if (l != 0) self.check_layer(l - 1);
+            const auto hold = self.users.shared();
+            self.need_forward();
+            return unpack_rows(self.stages.work().a(l), self.stages.rows(), self.network.size_of(l));
+          },
+          py::arg("level"))
+      .def(
+          "delta",
+          [](Net& self, Index l) {
+            self.check_layer(l);
+            const auto hold = self.users.shared();
+            self.need_backward();
+            return unpack(self.stages.work().delta_t(l + 1), self.stages.rows(), self.network.size_of(l + 1));
+          },
+          py::arg("layer"))
+      .def(
+          "dw",
+          [](Net& self, Index l) {
+            self.check_layer(l);
+            const auto hold = self.users.shared();
+            self.need_backward();
+            const DwTarget<T> at = self.network.mirror(l, self.stages.work().gradients(), {}, nullptr);
+            return unpack(at.g, self.network.size_of(l), self.network.size_of(l + 1));
+          },
+          py::arg("layer"))
+      .def(
+          "db",
+          [](Net& self, Index l) {
+            self.check_layer(l);
+            const auto hold = self.users.shared();
+            self.need_backward();
+            return unpack_vector(self.network.mirror(l, self.stages.work().gradients(), {}, nullptr).g_bias,
+                                 self.network.size_of(l + 1));
+          },
+          py::arg("layer"))
+      .def("dx", &network_dx<T>, py::arg("n_threads") = 0)
+      .def("predict", &network_predict<T>, py::arg("x"), py::arg("probabilities"), py::arg("n_threads") = 0,
+           py::arg("forced") = 0)
+      .def("evaluate", &network_evaluate<T>, py::arg("x"), py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("find_nonfinite_weight",
+           [](Net& self) -> std::optional<Index> {
+             const auto hold = self.users.shared();
+             const py::gil_scoped_release release;
+             const Index layer = find_nonfinite_layer(self.network);
+             return layer < 0 ? std::nullopt : std::optional<Index>(layer);
+           })
+      .def_static(
+          "find_nonfinite",
+          [](const py::array& x, int n_threads) -> std::optional<std::pair<Index, Index>> {
+            const Rows rows = rows_of(x, x.ndim() == 2 ? x.shape(1) : 0, "X");
+            Place place;
+            {
+              const py::gil_scoped_release release;
+              place = find_nonfinite(active_kernels<T>(), rows, n_threads);
+            }
+            if (place.row < 0) return std::nullopt;
+            return std::pair{place.row, place.col};
+          },
+          py::arg("x"), py::arg("n_threads") = 0);
+
+  using State = SgdState<T>;
+  py::class_<State>(m, ("SgdState" + suffix).c_str())
+      .def(py::init([](const Net& network) { return State(network.network); }), py::arg("network"))
+      .def("clear", &State::clear);
+
+  py::class_<PyTrainer<T>>(m, ("Trainer" + suffix).c_str())
+      .def(py::init<Net&>(), py::arg("network"), py::keep_alive<1, 2>())
+      .def("epoch", &trainer_epoch<T>, py::arg("state"), py::arg("x"), py::arg("y"), py::arg("batch_size"), py::arg("shuffle"),
+           py::arg("snapshot"), py::arg("seed"), py::arg("epoch"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
+           py::arg("nesterov"), py::arg("n_threads") = 0, py::arg("forced") = 0, py::arg("report") = py::none());
+}
+
+}  // namespace
+}  // namespace retrograd
+
+PYBIND11_MODULE(_core, m) {
+  using namespace retrograd;
+  m.doc() = "The compiled core of retrograd. Private: use the package.";
+  active_table();  // a wrong RETROGRAD_ISA fails here, at import
+
+  m.attr("__version__") = RETROGRAD_VERSION;
+  m.attr("ACTIVATIONS") = names_tuple(kActivationNames);
+  m.attr("LOSSES") = names_tuple(kLossNames);
+  bind<float>(m, "F32");
+  bind<double>(m, "F64");
+
+  m.def("isa", [] { return active_table().isa; });
+  m.def("fused", [] { return active_table().fused; });
+  m.def("available_isas", [] {
+    std::vector<std::string> names;
+    for (const KernelTable* table : available_tables()) names.emplace_back(table->isa);
+    return names;
+  });
+  m.def("max_threads", &max_threads);
+  m.def("cgroup_cpus", &cgroup_cpus, py::arg("root"));
+  m.def("openmp", &openmp_description);
+  m.def("compiler", [] { return __VERSION__; });
+  m.def(
+      "permutation",
+      [](std::uint64_t seed, std::uint32_t epoch, std::uint32_t n) {
+        Array<std::uint32_t> order(n);
+        std::uint32_t* o = order.mutable_data();
+        const py::gil_scoped_release release;
+        permutation(seed, epoch, n, o);
+        return order;
+      },
+      py::arg("seed"), py::arg("epoch"), py::arg("n"));
+}

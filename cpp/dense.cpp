@@ -1,0 +1,190 @@
+// See dense.h.
+#include "dense.h"
+
+#include <algorithm>
+
+namespace retrograd {
+namespace {
+
+// `count` things cut into `parts`: where part i begins.
+inline Index cut(Index count, Index parts, Index i) { return count / parts * i + count % parts * i / parts; }
+
+// Asks for the lines of a block that is needed next, a share of them each time.
+template <class T>
+class Ahead {
+ public:
+  Ahead(const T* next, Index values, Index shares) : p_(next), end_(next + values), share_(values / shares + kLanes) {}
+  void fetch() {
+    for (const T* stop = std::min(end_, p_ + share_); p_ < stop; p_ += 64 / sizeof(T)) __builtin_prefetch(p_, 0, 2);
+  }
+
+ private:
+  const T* p_;
+  const T* end_;
+  Index share_;
+};
+
+inline int lanes_of(Index batch, Index p) { return static_cast<int>(std::min(kLanes, batch - p * kLanes)); }
+
+// Rows of w in tiles of nearly equal height: where tile t begins.
+struct Tiles {
+  Index rows, count;
+  Tiles(Index rows_, Index mr) : rows(rows_), count((rows_ + mr - 1) / mr) {}
+  Index begin(Index t) const { return rows / count * t + std::min(t, rows % count); }
+};
+
+}  // namespace
+
+template <class T>
+bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x, Index p0,
+                   Index p1, Index batch, Watch& watch) {
+  const bool softmax = layer.activation == Activation::softmax;
+  const Activation activation = softmax ? Activation::identity : layer.activation;
+  const Index blocks = (layer.fan_in + kKc<T> - 1) / kKc<T>;
+  for (Index q = 0; q < blocks; ++q) {
+    const Index k0 = cut(layer.fan_in, blocks, q), k = cut(layer.fan_in, blocks, q + 1) - k0;
+    for (Index j = 0; j < layer.fan_out; j += kLanes) {
+      const Index units = std::min(kLanes, layer.fan_out - j);
+      const T* w = layer.w.row(j / kLanes, k0);
+      Ahead<T> ahead(w + layer.w.rows * kLanes, layer.fan_in >= 128 && j + kLanes < layer.fan_out ? k * kLanes : 0, p1 - p0);
+      for (Index p = p0; p < p1; ++p) {
+        ahead.fetch();
+        kernels.forward(k, units, lanes_of(batch, p), w, x.row(p, k0), q == 0 ? layer.b + j : nullptr, a.row(p, j),
+                        z.data ? z.row(p, j) : nullptr, q == blocks - 1, activation);
+      }
+      if (watch.spent(static_cast<double>(2 * k * units * kLanes * (p1 - p0)))) return false;
+    }
+  }
+  if (softmax) {
+    for (Index p = p0; p < p1; ++p) {
+      kernels.activate(layer.fan_out, lanes_of(batch, p), a.panel(p), Activation::softmax);
+    }
+  }
+  return true;
+}
+
+template <class T>
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, Index p0,
+                        Index p1, Index batch, Watch& watch) {
+  alignas(64) T z[kLanes * kLanes];
+  for (Index p = p0; p < p1; ++p) {
+    const int rows = lanes_of(batch, p);
+    for (Index j = 0; j < layer.fan_out; j += kLanes) {
+      const Index units = std::min(kLanes, layer.fan_out - j);
+      kernels.forward_rows(layer.fan_in, rows, static_cast<int>(units), x + p * kLanes, 0, layer.w.panel(j / kLanes),
+                           layer.b + j, z);
+      // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
+      alignas(64) T block[kLanes * kLanes];
+      kernels.transpose(rows, units, z, block);
+      std::copy(block, block + units * kLanes, a.row(p, j));
+      if (layer.activation != Activation::softmax) kernels.activate(units, rows, a.row(p, j), layer.activation);
+      if (watch.spent(static_cast<double>(2 * layer.fan_in * units * kLanes))) return false;
+    }
+    if (layer.activation == Activation::softmax) {
+      kernels.activate(layer.fan_out, rows, a.panel(p), Activation::softmax);
+    }
+  }
+  return true;
+}
+
+template <class T>
+bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
+                 Panels<const T> a, Activation activation_below, Index p0, Index p1, Index batch, Watch& watch) {
+  constexpr Index tiles_at_once = 3;
+  const Index jump = layer.w.rows * kLanes;
+  const Index all = panels(layer.fan_out), blocks = (layer.fan_out + kKc<T> - 1) / kKc<T>;
+  const Tiles tiles(layer.fan_in, kernels.mr);
+  for (Index q = 0; q < blocks; ++q) {
+    const Index j0 = cut(all, blocks, q), j1 = cut(all, blocks, q + 1);
+    const Index n = std::min(layer.fan_out, j1 * kLanes) - j0 * kLanes;
+    for (Index t = 0; t < tiles.count; t += tiles_at_once) {
+      const Index r = tiles.begin(t), end = tiles.begin(std::min(tiles.count, t + tiles_at_once));
+      const Index next_end = tiles.begin(std::min(tiles.count, t + 2 * tiles_at_once));
+      const T* w = layer.w.row(j0, r);
+      Index fetched = j0;
+      const Index fetch_share = layer.fan_out >= 128 ? (j1 - j0) / (p1 - p0) + 1 : 0;
+      for (Index p = p0; p < p1; ++p) {
+        for (Index stop = std::min(j1, fetched + fetch_share); fetched < stop; ++fetched) {
+          for (Index i = end; i < next_end; ++i) __builtin_prefetch(layer.w.row(fetched, i), 0, 2);
+        }
+        kernels.delta(end - r, n, lanes_of(batch, p), w, jump, delta.row(p, j0 * kLanes), below.row(p, r),
+                      activation_below == Activation::identity ? nullptr : a.row(p, r), q == 0, q == blocks - 1,
+                      activation_below);
+      }
+      if (watch.spent(static_cast<double>(2 * n * (end - r) * kLanes * (p1 - p0)))) return false;
+    }
+  }
+  return true;
+}
+
+template <class T>
+void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, Index p0, Index p1,
+                     Index batch) {
+  for (Index p = p0; p < p1; ++p) {
+    for (Index j = 0; j < units; j += kLanes) {
+      kernels.transpose(std::min(kLanes, units - j), lanes_of(batch, p), delta.row(p, j), delta_t.row(j / kLanes, p * kLanes));
+    }
+  }
+}
+
+template <class T>
+void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
+              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member) {
+  // 16 tiles of w's rows share one panel of deltas while it is in L1; more of the batch than kMc rows goes in blocks.
+  constexpr Index group = 16, max_mr = 16;
+  constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T));
+  alignas(64) T scratch[group * max_mr * kLanes];
+  const Tiles tiles(layer.fan_in, kernels.mr);
+  const Index first_tile = member.begin(tiles.count), last_tile = member.end(tiles.count);
+  const Index jump = x.rows * kLanes, batch_panels = panels(batch);
+  const Index blocks = rows ? 1 : (batch + kMc - 1) / kMc;
+  for (Index t = first_tile; t < last_tile; t += group) {
+    const Index t1 = std::min(last_tile, t + group), r = tiles.begin(t), count = tiles.begin(t1) - r;
+    for (Index j = 0; j < layer.fan_out; j += kLanes) {
+      const int lanes = static_cast<int>(std::min(kLanes, layer.fan_out - j));
+      T* w = layer.w.row(j / kLanes, r);
+      T* v = target.v.data ? target.v.row(j / kLanes, r) : nullptr;
+      T* g = target.g.data ? target.g.row(j / kLanes, r) : scratch;
+      if (rows) {
+        kernels.dw_rows(count, batch, lanes, rows, r, delta_t.panel(j / kLanes), g, w, v, target.update);
+        continue;
+      }
+      // a few tiles a call where there is something to fetch in between
+      const bool fetch = batch >= 128 && j + kLanes < layer.fan_out;
+      const Index at_once = fetch ? 2 : t1 - t;
+      Ahead<T> ahead(delta_t.panel(j / kLanes + 1), fetch ? batch * kLanes : 0, blocks * (t1 - t + at_once - 1) / at_once);
+      for (Index q = 0; q < blocks; ++q) {
+        const Index p0 = cut(batch_panels, blocks, q), p1 = cut(batch_panels, blocks, q + 1);
+        const Index m = std::min(batch, p1 * kLanes) - p0 * kLanes;
+        for (Index i = t; i < t1; i += at_once) {
+          ahead.fetch();
+          const Index row = tiles.begin(i), o = (row - r) * kLanes;
+          kernels.dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.row(p0, row), jump,
+                     delta_t.row(j / kLanes, p0 * kLanes), g + o, q == 0, q == blocks - 1, w + o, v ? v + o : nullptr,
+                     target.update);
+        }
+      }
+    }
+  }
+  for (Index j = member.id; j < panels(layer.fan_out); j += member.size) {
+    T* v = target.v_bias ? target.v_bias + j * kLanes : nullptr;
+    T* g = target.g_bias ? target.g_bias + j * kLanes : nullptr;
+    kernels.db(batch, delta_t.panel(j), g, layer.b + j * kLanes, v, target.update);
+  }
+}
+
+#define RG_INSTANTIATE(T)                                                                                                     \
+  template bool dense_forward(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, Panels<const T>, Index, Index,   \
+                              Index, Watch&);                                                                                 \
+  template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, const T* const*, Index, Index, Index,  \
+                                   Watch&);                                                                                   \
+  template bool dense_delta(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<const T>, Panels<const T>, Activation, \
+                            Index, Index, Index, Watch&);                                                                     \
+  template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, Index, Index, Index);                   \
+  template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const DwTarget<T>&, Panels<const T>, const T* const*,       \
+                         Panels<const T>, Index, const Member&);
+
+RG_INSTANTIATE(float)
+RG_INSTANTIATE(double)
+
+}  // namespace retrograd

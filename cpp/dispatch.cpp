@@ -1,0 +1,66 @@
+// See dispatch.h. To add an instruction set: a line in the list below, and one in CMakeLists.txt.
+#include "dispatch.h"
+
+#include <cstdlib>
+#include <stdexcept>
+
+namespace retrograd {
+
+#if defined(__x86_64__)
+extern const KernelTable kernels_avx2, kernels_baseline;
+#elif defined(__aarch64__)
+extern const KernelTable kernels_neon;
+#else
+extern const KernelTable kernels_baseline;
+#endif
+
+namespace {
+
+struct Candidate {
+  const KernelTable* table;
+  bool runs;
+};
+
+std::vector<Candidate> candidates() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return {{&kernels_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")}, {&kernels_baseline, true}};
+#elif defined(__aarch64__)
+  return {{&kernels_neon, true}};
+#else
+  return {{&kernels_baseline, true}};
+#endif
+}
+
+}  // namespace
+
+const std::vector<const KernelTable*>& available_tables() {
+  static const std::vector<const KernelTable*> tables = [] {
+    std::vector<const KernelTable*> list;
+    for (const Candidate& c : candidates()) {
+      if (c.runs) list.push_back(c.table);
+    }
+    return list;
+  }();
+  return tables;
+}
+
+const KernelTable& table_named(const char* name) {
+  if (!name || !*name) return *available_tables().front();
+  std::string built;
+  for (const Candidate& c : candidates()) {
+    if (std::string(name) == c.table->isa) {
+      if (c.runs) return *c.table;
+      throw std::invalid_argument("RETROGRAD_ISA=" + std::string(name) + ": this CPU does not have these instructions");
+    }
+    built += (built.empty() ? "" : ", ") + std::string(c.table->isa);
+  }
+  throw std::invalid_argument("RETROGRAD_ISA=" + std::string(name) + " is unknown; this build has: " + built);
+}
+
+const KernelTable& active_table() {
+  static const KernelTable& table = table_named(std::getenv("RETROGRAD_ISA"));
+  return table;
+}
+
+}  // namespace retrograd

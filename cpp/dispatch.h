@@ -1,0 +1,38 @@
+// Which kernel table runs: the best one that this CPU has, or the one that RETROGRAD_ISA names. Chosen once, outside of
+// every loop. Holds the list of instruction sets, and nothing else about them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace retrograd {
+
+// Tables that were built and that this CPU can run, best first.
+const std::vector<const KernelTable*>& available_tables();
+
+// Chosen at the first call. Throws std::invalid_argument where RETROGRAD_ISA names one that is unknown, was not built, or
+// that this CPU cannot run.
+const KernelTable& active_table();
+
+// The choice that `name` (null or empty: the best) leads to; active_table() without its memory.
+const KernelTable& table_named(const char* name);
+
+template <class T>
+const Kernels<T>& kernels_of(const KernelTable& table);
+template <>
+inline const Kernels<float>& kernels_of<float>(const KernelTable& table) {
+  return table.f32;
+}
+template <>
+inline const Kernels<double>& kernels_of<double>(const KernelTable& table) {
+  return table.f64;
+}
+
+template <class T>
+const Kernels<T>& active_kernels() {
+  return kernels_of<T>(active_table());
+}
+
+}  // namespace retrograd

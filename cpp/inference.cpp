@@ -1,0 +1,87 @@
+// See inference.h.
+#include "inference.h"
+
+#include <algorithm>
+
+namespace retrograd {
+namespace {
+
+constexpr Index kSlice = 8;  // panels that go through the network together: 128 rows to each use of a block of weights
+
+// use(work, first row of the slice, rows) on every slice, with the outputs of its rows in the workspace.
+template <class T, class F>
+bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int forced, Poll poll, F use) {
+  const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
+  const Index all = panels(x.rows);
+  const int size = team_size(flops, all, n_threads, forced);
+  const Index slice = std::max<Index>(1, std::min(kSlice, (all + size - 1) / size));
+  std::vector<Workspace<T>> work;
+  work.reserve(static_cast<std::size_t>(size));
+  for (int i = 0; i < size; ++i) work.emplace_back(network, std::min(x.rows, slice * kLanes), Keep::forward);
+  Interrupt interrupt(poll);
+  run_team(size, [&](const Member& me) {
+    Watch watch(interrupt, me);
+    const Workspace<T>& mine = work[static_cast<std::size_t>(me.id)];
+    for (Index p = me.begin(all), end = me.end(all); p < end; p += slice) {
+      const Index count = std::min(slice, end - p), row = p * kLanes, rows = std::min(count * kLanes, x.rows - row);
+      load_inputs(network, mine, x, Selection{nullptr, row}, 0, count, rows);
+      if (!forward_pass(network, mine, 0, count, rows, watch)) return;
+      use(mine, row, rows);
+      if (watch.spent(static_cast<double>(rows * network.outputs()))) return;
+    }
+  });
+  return !interrupt.stopped();
+}
+
+}  // namespace
+
+template <class T>
+void activate_panels(const Kernels<T>& kernels, Panels<T> a, Index rows, Index units, Activation activation) {
+  for (Index p = 0; p < panels(rows); ++p) {
+    kernels.activate(units, static_cast<int>(std::min(kLanes, rows - p * kLanes)), a.panel(p), activation);
+  }
+}
+
+template <class T>
+void unpack_batch(Panels<T> from, Index r0, Index r1, Index units, T* out) {
+  for (Index r = r0; r < r1; ++r) {
+    const T* lane = from.panel(r / kLanes) + r % kLanes;
+    for (Index j = 0; j < units; ++j) out[(r - r0) * units + j] = lane[j * kLanes];
+  }
+}
+
+template <class T>
+bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, int n_threads, int forced, Poll poll) {
+  const Index units = network.outputs();
+  return for_slices(network, x, n_threads, forced, poll, [&](const Workspace<T>& work, Index row, Index rows) {
+    const Panels<T> a = work.a(network.depth());
+    if (probabilities) activate_panels(network.kernels(), a, rows, units, network.loss_activation());
+    unpack_batch(a, 0, rows, units, out + row * units);
+  });
+}
+
+template <class T>
+bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, int n_threads, int forced, Poll poll) {
+  std::vector<Score> scores(static_cast<std::size_t>(panels(x.rows)));
+  const bool finished = for_slices(network, x, n_threads, forced, poll, [&](const Workspace<T>& work, Index row, Index rows) {
+    load_targets(network, work, y, Selection{nullptr, row}, 0, panels(rows), rows);
+    loss_pass(network, work, y.labels != nullptr, 0, panels(rows), rows, false);
+    std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
+  });
+  for (const Score& s : scores) {
+    score.loss += s.loss;
+    score.metric += s.metric;
+  }
+  return finished;
+}
+
+#define RG_INSTANTIATE(T)                                                                \
+  template void activate_panels(const Kernels<T>&, Panels<T>, Index, Index, Activation); \
+  template void unpack_batch(Panels<T>, Index, Index, Index, T*);                        \
+  template bool predict(const Network<T>&, const Rows&, bool, T*, int, int, Poll);       \
+  template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, int, int, Poll);
+
+RG_INSTANTIATE(float)
+RG_INSTANTIATE(double)
+
+}  // namespace retrograd

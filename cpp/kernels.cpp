@@ -1,0 +1,802 @@
+// The one kernel source, compiled once per instruction set (RG_ISA names it); exports one constant table, kernels_<ISA>.
+// No standard library, no allocation, no threads, no globals. The contract of each function is in kernels.h.
+//
+// Register tiles: MR rows x NV vectors of accumulators; each step broadcasts MR values of one operand against NV vectors
+// of the other. Rows are cut into tiles of nearly equal height (16 = 6 + 5 + 5), as a short tile waits for its own adds.
+#include "kernels.h"
+
+#include "math.h"
+#include "simd.h"
+
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "retrograd needs IEEE arithmetic: build without -ffast-math"
+#endif
+
+#define RG_CONCAT_(a, b) a##b
+#define RG_CONCAT(a, b) RG_CONCAT_(a, b)
+#define RG_STRING_(a) #a
+#define RG_STRING(a) RG_STRING_(a)
+
+namespace retrograd {
+namespace {
+
+template <class T>
+using V = typename Ops<T>::V;
+
+// ---------------------------------------------------------------------------------------------- tiles
+
+template <class T>
+constexpr int kNv = Ops<T>::per_panel < 2 ? 1 : (kRegisters == 32 && Ops<T>::per_panel >= 4 ? 4 : 2);
+template <class T>
+constexpr int kMr = kRegisters == 32 ? (kNv<T> == 1   ? 16
+                                        : kNv<T> == 2 ? 12
+                                                      : 6)
+                                     : (kFused ? 6 : 4);
+
+// c[r][j] += a[r * RowStride] * b[j]
+template <class T, int MR, int NV, Index RowStride>
+RG_INLINE void step(V<T> (&c)[MR][NV], const T* a, const T* b) {
+  V<T> x[NV];
+  RG_UNROLL for (int j = 0; j < NV; ++j) {
+    x[j] = Ops<T>::load(b + j * Ops<T>::width);
+    Ops<T>::pin(x[j]);
+  }
+  RG_UNROLL for (int r = 0; r < MR; ++r) {
+    V<T> s = Ops<T>::broadcast(a + r * RowStride);
+    Ops<T>::pin(s);
+    RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::fma(s, x[j], c[r][j]);
+  }
+}
+
+// k steps; a moves by StepStride, b by a panel's row.
+template <class T, int MR, int NV, Index RowStride, Index StepStride>
+RG_INLINE void accumulate(V<T> (&c)[MR][NV], Index k, const T* a, const T* b) {
+  for (; k >= 4; k -= 4) {
+    RG_UNROLL for (int u = 0; u < 4; ++u) step<T, MR, NV, RowStride>(c, a + u * StepStride, b + u * kLanes);
+    a += 4 * StepStride;
+    b += 4 * kLanes;
+  }
+  for (; k > 0; --k) {
+    step<T, MR, NV, RowStride>(c, a, b);
+    a += StepStride;
+    b += kLanes;
+  }
+}
+
+// The reduction runs along the lanes of a: 16 within a panel, then `jump` to the next.
+template <class T, int MR, int NV>
+RG_INLINE void accumulate_lanes(V<T> (&c)[MR][NV], Index n, const T* a, Index jump, const T* b) {
+  for (; n >= kLanes; n -= kLanes) {
+    accumulate<T, MR, NV, kLanes, 1>(c, kLanes, a, b);
+    a += jump;
+    b += kLanes * kLanes;
+  }
+  if (n > 0) accumulate<T, MR, NV, kLanes, 1>(c, n, a, b);
+}
+
+template <class T, int MR, int NV>
+RG_INLINE void load_tile(V<T> (&c)[MR][NV], const T* p) {
+  RG_UNROLL for (int r = 0; r < MR; ++r) {
+    RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::load(p + r * kLanes + j * Ops<T>::width);
+  }
+}
+
+template <class T, int MR, int NV>
+RG_INLINE void store_tile(const V<T> (&c)[MR][NV], T* p) {
+  RG_UNROLL for (int r = 0; r < MR; ++r) {
+    RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::store(p + r * kLanes + j * Ops<T>::width, c[r][j]);
+  }
+}
+
+template <class T, int MR, int NV>
+RG_INLINE void clear_tile(V<T> (&c)[MR][NV]) {
+  RG_UNROLL for (int r = 0; r < MR; ++r) { RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = V<T>{}; }
+}
+
+// F::run<MR, NV>(args, row, lane) for every tile of rows x nv vectors.
+template <class F, int MR>
+RG_INLINE void run_columns(const typename F::Args& args, Index row, int nv) {
+  using T = typename F::T;
+  int v = 0;
+  for (; v + kNv<T> <= nv; v += kNv<T>) F::template run<MR, kNv<T>>(args, row, v * Ops<T>::width);
+  if constexpr (kNv < T >> 1) {
+    for (; v < nv; ++v) F::template run<MR, 1>(args, row, v * Ops<T>::width);
+  }
+}
+
+template <class F, int MR>
+RG_INLINE void run_height(const typename F::Args& args, int mr, Index row, int nv) {
+  if (mr == MR) {
+    run_columns<F, MR>(args, row, nv);
+  } else if constexpr (MR > 1) {
+    run_height<F, MR - 1>(args, mr, row, nv);
+  }
+}
+
+template <class F>
+RG_INLINE void run_tiles(const typename F::Args& args, Index rows, int lanes) {
+  constexpr unsigned mr = kMr<typename F::T>, full = static_cast<unsigned>(kLanes);
+  const int nv = vectors<typename F::T>(lanes);
+  if (rows == kLanes) {  // most panels: no division
+    constexpr unsigned count = (full + mr - 1) / mr, height = full / count, taller = full % count;
+    for (unsigned t = 0; t < taller; ++t) run_columns<F, height + (taller > 0)>(args, t * (height + 1), nv);
+    for (unsigned t = taller; t < count; ++t) run_columns<F, height>(args, t * height + taller, nv);
+    return;
+  }
+  const unsigned n = static_cast<unsigned>(rows), count = (n + mr - 1) / mr;
+  if (count == 0) return;
+  const unsigned height = n / count, taller = n % count;
+  unsigned row = 0;
+  for (unsigned t = 0; t < count; ++t) {
+    const unsigned h = height + (t < taller ? 1 : 0);
+    run_height<F, static_cast<int>(mr)>(args, static_cast<int>(h), static_cast<Index>(row), nv);
+    row += h;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- activations
+
+// Written so that NaN fails the comparison and passes through.
+template <class T>
+RG_INLINE V<T> relu(V<T> z) {
+  return Ops<T>::select(z < V<T>{}, V<T>{}, z);
+}
+
+template <class T>
+RG_INLINE V<T> relu_derivative(V<T> d, V<T> a) {
+  return Ops<T>::select(a <= V<T>{}, V<T>{}, d);
+}
+
+template <class T, class F>
+RG_INLINE void map_rows(Index units, int lanes, T* p, F f) {
+  const int nv = vectors<T>(lanes);
+  for (Index r = 0; r < units; ++r) {
+    for (int v = 0; v < nv; ++v) {
+      T* q = p + r * kLanes + v * Ops<T>::width;
+      Ops<T>::store(q, f(Ops<T>::load(q), r * kLanes + v * Ops<T>::width));
+    }
+  }
+}
+
+// Over units, one vector of lanes at a time: z -> exp(z - max z) / sum.
+template <class T>
+void softmax(Index units, int lanes, T* a) {
+  using O = Ops<T>;
+  for (int v = 0; v < vectors<T>(lanes); ++v) {
+    T* p = a + v * O::width;
+    V<T> high = O::load(p), sum{};
+    for (Index j = 1; j < units; ++j) {
+      const V<T> z = O::load(p + j * kLanes);
+      high = O::select(z > high, z, high);
+    }
+    for (Index j = 0; j < units; ++j) {
+      const V<T> e = math::exp<O>(O::load(p + j * kLanes) - high);
+      sum += e;
+      O::store(p + j * kLanes, e);
+    }
+    for (Index j = 0; j < units; ++j) O::store(p + j * kLanes, O::load(p + j * kLanes) / sum);
+  }
+}
+
+template <class T>
+void activate(Index units, int lanes, T* a, Activation activation) {
+  using O = Ops<T>;
+  switch (activation) {
+    case Activation::identity:
+      break;
+    case Activation::relu:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return relu<T>(z); });
+      break;
+    case Activation::leaky_relu:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return O::select(z < V<T>{}, z * O::set(kLeakySlope), z); });
+      break;
+    case Activation::tanh:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return math::tanh<O>(z); });
+      break;
+    case Activation::sigmoid:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return math::sigmoid<O>(z); });
+      break;
+    case Activation::softmax:
+      softmax(units, lanes, a);
+      break;
+  }
+}
+
+// d_j <- a_j (d_j - sum_i d_i a_i)
+template <class T>
+void softmax_derivative(Index units, int lanes, T* d, const T* a) {
+  using O = Ops<T>;
+  for (int v = 0; v < vectors<T>(lanes); ++v) {
+    const Index o = v * O::width;
+    V<T> dot{};
+    for (Index j = 0; j < units; ++j) dot = O::fma(O::load(d + j * kLanes + o), O::load(a + j * kLanes + o), dot);
+    for (Index j = 0; j < units; ++j) {
+      O::store(d + j * kLanes + o, O::load(a + j * kLanes + o) * (O::load(d + j * kLanes + o) - dot));
+    }
+  }
+}
+
+template <class T>
+void derive(Index units, int lanes, T* d, const T* a, Activation activation) {
+  using O = Ops<T>;
+  const auto each = [&](auto f) RG_LAMBDA {
+    map_rows(units, lanes, d, [&](V<T> g, Index i) RG_LAMBDA { return f(g, O::load(a + i)); });
+  };
+  switch (activation) {
+    case Activation::identity:
+      break;
+    case Activation::relu:
+      each([](V<T> g, V<T> y) RG_LAMBDA { return relu_derivative<T>(g, y); });
+      break;
+    case Activation::leaky_relu:
+      each([](V<T> g, V<T> y) RG_LAMBDA { return O::select(y <= V<T>{}, g * O::set(kLeakySlope), g); });
+      break;
+    case Activation::tanh:
+      each([](V<T> g, V<T> y) RG_LAMBDA { return g * O::fma(-y, y, O::set(1)); });
+      break;
+    case Activation::sigmoid:
+      each([](V<T> g, V<T> y) RG_LAMBDA { return g * O::fma(-y, y, y); });
+      break;
+    case Activation::softmax:
+      softmax_derivative(units, lanes, d, a);
+      break;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- forward
+
+template <class T_>
+struct ForwardTile {
+  using T = T_;
+  struct Args {
+    Index k;
+    const T* w;
+    const T* x;
+    const T* bias;
+    T* a;
+    bool relu;
+  };
+
+  template <int MR, int NV>
+  static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
+    V<T> c[MR][NV];
+    T* a = p.a + row * kLanes + lane;
+    if (p.bias) {
+      RG_UNROLL for (int r = 0; r < MR; ++r) {
+        const V<T> b = Ops<T>::broadcast(p.bias + row + r);
+        RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = b;
+      }
+    } else {
+      load_tile<T>(c, a);
+    }
+    accumulate<T, MR, NV, 1, kLanes>(c, p.k, p.w + row, p.x + lane);
+    if (p.relu) {
+      RG_UNROLL for (int r = 0; r < MR; ++r) { RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = relu<T>(c[r][j]); }
+    }
+    store_tile<T>(c, a);
+  }
+};
+
+template <class T>
+void forward(Index k, Index units, int lanes, const T* w, const T* x, const T* bias, T* a, T* z, bool last,
+             Activation activation) {
+  const bool in_tile = last && !z && activation == Activation::relu;  // cheap enough for the registers
+  run_tiles<ForwardTile<T>>({k, w, x, bias, a, in_tile}, units, lanes);
+  if (!last || in_tile) return;
+  if (z) {
+    for (Index i = 0; i < units * kLanes; i += Ops<T>::width) Ops<T>::store(z + i, Ops<T>::load(a + i));
+  }
+  activate(units, lanes, a, activation);
+}
+
+template <class T_>
+struct ForwardRowsTile {
+  using T = T_;
+  struct Args {
+    Index k;
+    const T* const* x;
+    Index offset;
+    const T* w;
+    const T* bias;
+    T* z;
+  };
+
+  template <int MR, int NV>
+  static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
+    V<T> c[MR][NV];
+    T* z = p.z + row * kLanes + lane;
+    const T* x[MR];
+    RG_UNROLL for (int r = 0; r < MR; ++r) x[r] = p.x[row + r] + p.offset;
+    if (p.bias) {
+      RG_UNROLL for (int j = 0; j < NV; ++j) {
+        const V<T> b = Ops<T>::load(p.bias + lane + j * Ops<T>::width);
+        RG_UNROLL for (int r = 0; r < MR; ++r) c[r][j] = b;
+      }
+    } else {
+      load_tile<T>(c, z);
+    }
+    const T* w = p.w + lane;
+    Index k = 0;
+    for (; k + 2 <= p.k; k += 2) {
+      RG_UNROLL for (int u = 0; u < 2; ++u) one<MR, NV>(c, x, k + u, w + u * kLanes);
+      w += 2 * kLanes;
+    }
+    if (k < p.k) one<MR, NV>(c, x, k, w);
+    store_tile<T>(c, z);
+  }
+
+  template <int MR, int NV>
+  static RG_INLINE void one(V<T> (&c)[MR][NV], const T* const (&x)[MR], Index k, const T* w) {
+    V<T> b[NV];
+    RG_UNROLL for (int j = 0; j < NV; ++j) {
+      b[j] = Ops<T>::load(w + j * Ops<T>::width);
+      Ops<T>::pin(b[j]);
+    }
+    RG_UNROLL for (int r = 0; r < MR; ++r) {
+      V<T> s = Ops<T>::broadcast(x[r] + k);
+      Ops<T>::pin(s);
+      RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::fma(s, b[j], c[r][j]);
+    }
+  }
+};
+
+template <class T>
+void forward_rows(Index k, Index rows, int lanes, const T* const* x, Index offset, const T* w, const T* bias, T* z) {
+  run_tiles<ForwardRowsTile<T>>({k, x, offset, w, bias, z}, rows, lanes);
+}
+
+// ---------------------------------------------------------------------------------------------- backward
+
+template <class T_>
+struct DeltaTile {
+  using T = T_;
+  struct Args {
+    Index n;
+    const T* w;
+    Index jump;
+    const T* d;
+    T* out;
+    const T* a;
+    bool first;
+    bool relu;
+  };
+
+  template <int MR, int NV>
+  static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
+    V<T> c[MR][NV];
+    const Index o = row * kLanes + lane;
+    if (p.first) {
+      clear_tile<T>(c);
+    } else {
+      load_tile<T>(c, p.out + o);
+    }
+    accumulate_lanes<T, MR, NV>(c, p.n, p.w + row * kLanes, p.jump, p.d + lane);
+    if (p.relu) {
+      RG_UNROLL for (int r = 0; r < MR; ++r) {
+        RG_UNROLL for (int j = 0; j < NV; ++j) {
+          c[r][j] = relu_derivative<T>(c[r][j], Ops<T>::load(p.a + o + r * kLanes + j * Ops<T>::width));
+        }
+      }
+    }
+    store_tile<T>(c, p.out + o);
+  }
+};
+
+template <class T>
+void delta(Index rows, Index n, int lanes, const T* w, Index jump, const T* d, T* out, const T* a, bool first, bool last,
+           Activation activation) {
+  const bool in_tile = last && activation == Activation::relu;  // any more would cost the inner loop its registers
+  run_tiles<DeltaTile<T>>({n, w, jump, d, out, a, first, in_tile}, rows, lanes);
+  if (last && !in_tile) derive(rows, lanes, out, a, activation);
+}
+
+// ---------------------------------------------------------------------------------------------- update
+
+enum Mode { kStore, kPlain, kMomentum, kGeneral };
+
+template <class T>
+RG_INLINE Mode mode_of(const Update<T>* u) {
+  if (!u) return kStore;
+  if (u->nesterov || u->weight_decay != 0) return kGeneral;
+  return u->momentum != 0 ? kMomentum : kPlain;
+}
+
+// At offset i: stores the gradient, or takes the step. Only the pointers that the mode needs are touched.
+template <class T, Mode M>
+RG_INLINE void update_vector(V<T> gradient, Index i, T* g, T* w, T* v, const Update<T>* u) {
+  using O = Ops<T>;
+  if constexpr (M == kStore) {
+    O::store(g + i, gradient);
+  } else {
+    const V<T> old = O::load(w + i);
+    if constexpr (M == kGeneral) gradient = O::fma(O::broadcast(&u->weight_decay), old, gradient);
+    if (M == kMomentum || (M == kGeneral && u->momentum != 0)) {
+      const V<T> momentum = O::broadcast(&u->momentum);
+      const V<T> velocity = O::fma(momentum, O::load(v + i), gradient);
+      O::store(v + i, velocity);
+      gradient = M == kGeneral && u->nesterov ? O::fma(momentum, velocity, gradient) : velocity;
+    }
+    O::store(w + i, O::fma(-O::broadcast(&u->lr), gradient, old));
+  }
+}
+
+// The tile whose first element lies at offset o.
+template <class T, Mode M, int MR, int NV>
+RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, T* g, T* w, T* v, const Update<T>* u) {
+  RG_UNROLL for (int r = 0; r < MR; ++r) {
+    RG_UNROLL for (int j = 0; j < NV; ++j) { update_vector<T, M>(c[r][j], o + r * kLanes + j * Ops<T>::width, g, w, v, u); }
+  }
+}
+
+// What the update will touch is fetched while the sum is taken.
+template <class T, Mode M, int MR>
+RG_INLINE void prefetch_update(Index o, const T* w, const T* v) {
+  if constexpr (M != kStore) {
+    RG_UNROLL for (int r = 0; r < MR; ++r) {
+      __builtin_prefetch(w + o + r * kLanes, 1);
+      if constexpr (M == kMomentum) __builtin_prefetch(v + o + r * kLanes, 1);
+    }
+  }
+}
+
+template <class T_, Mode M>
+struct DwTile {
+  using T = T_;
+  struct Args {
+    Index m;
+    const T* a;
+    Index jump;
+    const T* d;
+    T* g;
+    T* w;
+    T* v;
+    const Update<T>* update;
+    bool first;
+  };
+
+  template <int MR, int NV>
+  static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
+    V<T> c[MR][NV];
+    const Index o = row * kLanes + lane;
+    prefetch_update<T, M, MR>(o, p.w, p.v);
+    if (p.first) {
+      clear_tile<T>(c);
+    } else {
+      load_tile<T>(c, p.g + o);
+    }
+    accumulate_lanes<T, MR, NV>(c, p.m, p.a + row * kLanes, p.jump, p.d + lane);
+    finish_dw<T, M>(c, o, p.g, p.w, p.v, p.update);
+  }
+};
+
+template <class T>
+void dw(Index rows, Index m, int lanes, const T* a, Index jump, const T* d, T* g, bool first, bool last, T* w, T* v,
+        const Update<T>* update) {
+  switch (last ? mode_of(update) : kStore) {
+    case kStore:
+      return run_tiles<DwTile<T, kStore>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
+    case kPlain:
+      return run_tiles<DwTile<T, kPlain>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
+    case kMomentum:
+      return run_tiles<DwTile<T, kMomentum>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
+    case kGeneral:
+      return run_tiles<DwTile<T, kGeneral>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
+  }
+}
+
+template <class T_, Mode M>
+struct DwRowsTile {
+  using T = T_;
+  struct Args {
+    Index m;
+    const T* const* x;
+    Index offset;
+    const T* d;
+    T* g;
+    T* w;
+    T* v;
+    const Update<T>* update;
+  };
+
+  template <int MR, int NV>
+  static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
+    V<T> c[MR][NV];
+    const Index o = row * kLanes + lane;
+    prefetch_update<T, M, MR>(o, p.w, p.v);
+    clear_tile<T>(c);
+    const Index offset = p.offset + row;
+    const T* d = p.d + lane;
+    Index m = 0;
+    for (; m + 2 <= p.m; m += 2) {
+      RG_UNROLL for (int u = 0; u < 2; ++u) step<T, MR, NV, 1>(c, p.x[m + u] + offset, d + u * kLanes);
+      d += 2 * kLanes;
+    }
+    if (m < p.m) step<T, MR, NV, 1>(c, p.x[m] + offset, d);
+    finish_dw<T, M>(c, o, p.g, p.w, p.v, p.update);
+  }
+};
+
+template <class T>
+void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, const T* d, T* g, T* w, T* v,
+             const Update<T>* update) {
+  switch (mode_of(update)) {
+    case kStore:
+      return run_tiles<DwRowsTile<T, kStore>>({m, x, offset, d, g, w, v, update}, rows, lanes);
+    case kPlain:
+      return run_tiles<DwRowsTile<T, kPlain>>({m, x, offset, d, g, w, v, update}, rows, lanes);
+    case kMomentum:
+      return run_tiles<DwRowsTile<T, kMomentum>>({m, x, offset, d, g, w, v, update}, rows, lanes);
+    case kGeneral:
+      return run_tiles<DwRowsTile<T, kGeneral>>({m, x, offset, d, g, w, v, update}, rows, lanes);
+  }
+}
+
+template <class T>
+RG_INLINE void update_any(V<T> gradient, Index i, T* g, T* w, T* v, const Update<T>* u) {
+  switch (mode_of(u)) {
+    case kStore:
+      return update_vector<T, kStore>(gradient, i, g, w, v, u);
+    case kPlain:
+      return update_vector<T, kPlain>(gradient, i, g, w, v, u);
+    case kMomentum:
+      return update_vector<T, kMomentum>(gradient, i, g, w, v, u);
+    case kGeneral:
+      return update_vector<T, kGeneral>(gradient, i, g, w, v, u);
+  }
+}
+
+template <class T>
+void db(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update) {
+  using O = Ops<T>;
+  for (int j = 0; j < O::per_panel; ++j) {
+    const Index o = j * O::width;
+    V<T> s[4] = {};
+    Index i = 0;
+    for (; i + 4 <= m; i += 4) {
+      RG_UNROLL for (int u = 0; u < 4; ++u) s[u] += O::load(d + (i + u) * kLanes + o);
+    }
+    for (int u = 0; i < m; ++i, ++u) s[u] += O::load(d + i * kLanes + o);
+    update_any<T>((s[0] + s[1]) + (s[2] + s[3]), o, g, w, v, update);
+  }
+}
+
+template <class T>
+void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
+  for (Index i = 0; i < count; i += Ops<T>::width) update_any<T>(Ops<T>::load(g + i), i, nullptr, w, v, u);
+}
+
+// ---------------------------------------------------------------------------------------------- moving data
+
+template <class T>
+void transpose(Index rows, Index lanes, const T* src, T* dst) {
+  using O = Ops<T>;
+  for (Index h = 0; h < lanes; h += O::width) {
+    for (Index g = 0; g < kLanes; g += O::width) {
+      V<T> r[O::width];
+      RG_UNROLL for (int i = 0; i < O::width; ++i) { r[i] = g + i < rows ? O::load(src + (g + i) * kLanes + h) : V<T>{}; }
+      transpose_square<T>(r);
+      RG_UNROLL for (int i = 0; i < O::width; ++i) O::store(dst + (h + i) * kLanes + g, r[i]);
+    }
+  }
+}
+
+template <class T, class S>
+RG_INLINE V<T> load_as(const S* p) {
+  typedef S From __attribute__((vector_size(sizeof(S) * Ops<T>::width)));
+  From v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, V<T>);
+}
+
+template <class S>
+RG_INLINE S load_one(const S* p) {
+  S v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <class T, class S>
+RG_INLINE void gather_vector(Index cols, int valid, const void* const* x, T* out) {
+  using O = Ops<T>;
+  const S* p[O::width];
+  for (int i = 0; i < O::width; ++i) p[i] = static_cast<const S*>(i < valid ? x[i] : nullptr);
+  Index k = 0;
+  for (; k + O::width <= cols; k += O::width) {
+    V<T> r[O::width];
+    RG_UNROLL for (int i = 0; i < O::width; ++i) r[i] = i < valid ? load_as<T, S>(p[i] + k) : V<T>{};
+    transpose_square<T>(r);
+    RG_UNROLL for (int i = 0; i < O::width; ++i) O::store(out + (k + i) * kLanes, r[i]);
+  }
+  for (; k < cols; ++k) {
+    for (int i = 0; i < O::width; ++i) out[k * kLanes + i] = i < valid ? static_cast<T>(load_one(p[i] + k)) : T(0);
+  }
+}
+
+template <class T, class S>
+void gather(Index cols, int lanes, const void* const* x, T* out) {
+  constexpr int width = Ops<T>::width;
+  for (int h = 0; h < lanes; h += width) {
+    const int valid = lanes - h;
+    if (valid >= width) {
+      gather_vector<T, S>(cols, width, x + h, out + h);
+    } else {
+      gather_vector<T, S>(cols, valid, x + h, out + h);
+    }
+  }
+}
+
+template <class T, class S>
+void convert(Index cols, const void* x, T* out) {
+  using O = Ops<T>;
+  const S* p = static_cast<const S*>(x);
+  Index k = 0;
+  for (; k + O::width <= cols; k += O::width) O::store(out + k, load_as<T, S>(p + k));
+  for (; k < cols; ++k) out[k] = static_cast<T>(load_one(p + k));
+}
+
+template <class T, class S>
+bool finite(Index count, const void* x) {
+  using O = Ops<T>;
+  const S* p = static_cast<const S*>(x);
+  V<T> bad[4] = {};  // 0 times a finite number is 0, else NaN
+  Index i = 0;
+  for (; i + 4 * O::width <= count; i += 4 * O::width) {
+    RG_UNROLL for (int u = 0; u < 4; ++u) bad[u] += load_as<T, S>(p + i + u * O::width) * O::set(0);
+  }
+  const V<T> all = (bad[0] + bad[1]) + (bad[2] + bad[3]);
+  T sum = 0;
+  for (int l = 0; l < O::width; ++l) sum += all[l];
+  for (; i < count; ++i) sum += static_cast<T>(load_one(p + i)) * T(0);
+  return sum == T(0);
+}
+
+// ---------------------------------------------------------------------------------------------- losses
+
+template <class T>
+RG_INLINE V<T> absolute(V<T> x) {
+  return Ops<T>::from_bits(Ops<T>::bits(x) & ~math::Constants<T>::sign);
+}
+
+// mse: (1/n) sum (a - t)^2; quadratic: (1/2) sum (a - t)^2.
+template <class T>
+void squared_loss(const LossArgs<T>& p) {
+  using O = Ops<T>;
+  const bool mean = p.loss == Loss::mse;
+  const T n = static_cast<T>(p.units);
+  const V<T> share = O::set(0) + (mean ? T(1) / n : T(0.5));
+  const V<T> slope = O::set(0) + (mean ? T(2) / n * p.scale : p.scale);
+  for (int v = 0; v < vectors<T>(p.lanes); ++v) {
+    const Index o = v * O::width;
+    V<T> squares{}, distance{};
+    for (Index j = 0; j < p.units; ++j) {
+      const V<T> e = O::load(p.a + j * kLanes + o) - O::load(p.target + j * kLanes + o);
+      squares = O::fma(e, e, squares);
+      distance += absolute<T>(e);
+      if (p.delta) O::store(p.delta + j * kLanes + o, e * slope);
+    }
+    O::store(p.loss_rows + o, squares * share);
+    O::store(p.metric_rows + o, distance);
+  }
+  if (p.delta) derive(p.units, p.lanes, p.delta, p.a, p.activation);
+}
+
+// -sum t log softmax(z) in one stable step: log sum exp(z - max) - (z - max)_label; delta = softmax(z) - t.
+template <class T>
+void cross_entropy_loss(const LossArgs<T>& p) {
+  using O = Ops<T>;
+  alignas(64) T picked[kLanes] = {}, label[kLanes] = {};
+  if (p.labels) {
+    for (int i = 0; i < p.lanes; ++i) {
+      picked[i] = p.a[p.labels[i] * kLanes + i];
+      label[i] = static_cast<T>(p.labels[i]);
+    }
+  }
+  for (int v = 0; v < vectors<T>(p.lanes); ++v) {
+    const Index o = v * O::width;
+    const T* z = p.a + o;
+    const T* t = p.target + o;
+    V<T> high = O::load(z), guess{}, sum{}, loss{}, mass = O::set(1);
+    for (Index j = 1; j < p.units; ++j) {
+      const V<T> x = O::load(z + j * kLanes);
+      const auto larger = x > high;
+      high = O::select(larger, x, high);
+      guess = O::select(larger, O::set(static_cast<double>(j)), guess);
+    }
+    for (Index j = 0; j < p.units; ++j) {
+      const V<T> e = math::exp<O>(O::load(z + j * kLanes) - high);
+      sum += e;
+      if (p.delta) O::store(p.delta + j * kLanes + o, e);
+    }
+    const V<T> log_sum = math::log<O>(sum);
+    if (p.labels) {
+      loss = log_sum - (O::load(picked + o) - high);
+      O::store(p.metric_rows + o, O::select(guess == O::load(label + o), O::set(1), V<T>{}));
+    } else {
+      V<T> best = O::load(t), answer{};
+      mass = V<T>{};
+      for (Index j = 0; j < p.units; ++j) {
+        const V<T> y = O::load(t + j * kLanes);
+        loss = O::fma(y, log_sum - (O::load(z + j * kLanes) - high), loss);
+        mass += y;
+        const auto larger = y > best;
+        best = O::select(larger, y, best);
+        answer = O::select(larger, O::set(static_cast<double>(j)), answer);
+      }
+      O::store(p.metric_rows + o, O::select(guess == answer, O::set(1), V<T>{}));
+    }
+    O::store(p.loss_rows + o, loss);
+    if (!p.delta) continue;
+    const V<T> scale = O::broadcast(&p.scale), part = scale * mass / sum;
+    for (Index j = 0; j < p.units; ++j) {
+      T* d = p.delta + j * kLanes + o;
+      V<T> g = O::load(d) * part;
+      if (!p.labels) g = O::fma(-scale, O::load(t + j * kLanes), g);
+      O::store(d, g);
+    }
+  }
+  if (p.delta && p.labels) {
+    for (int i = 0; i < p.lanes; ++i) p.delta[p.labels[i] * kLanes + i] -= p.scale;
+  }
+}
+
+// (1/n) sum max(z, 0) - z t + log(1 + exp(-|z|)); delta = (sigmoid(z) - t) / n.
+template <class T>
+void binary_cross_entropy_loss(const LossArgs<T>& p) {
+  using O = Ops<T>;
+  const V<T> one = O::set(1), half = O::set(0.5);
+  const V<T> share = one / O::set(static_cast<double>(p.units));
+  const V<T> scale = O::broadcast(&p.scale) * share;
+  for (int v = 0; v < vectors<T>(p.lanes); ++v) {
+    const Index o = v * O::width;
+    V<T> sum{}, right{};
+    for (Index j = 0; j < p.units; ++j) {
+      const V<T> z = O::load(p.a + j * kLanes + o), t = O::load(p.target + j * kLanes + o);
+      const V<T> e = math::exp<O>(-absolute<T>(z));
+      sum += O::fma(-z, t, relu<T>(z)) + math::log1p<O>(e);
+      const auto yes = z > V<T>{};
+      right += O::select(yes == (t > half), one, V<T>{});
+      if (p.delta) O::store(p.delta + j * kLanes + o, (O::select(yes, one, e) / (one + e) - t) * scale);
+    }
+    O::store(p.loss_rows + o, sum * share);
+    O::store(p.metric_rows + o, right);
+  }
+}
+
+template <class T>
+void loss(const LossArgs<T>& args) {
+  switch (args.loss) {
+    case Loss::mse:
+    case Loss::quadratic:
+      return squared_loss(args);
+    case Loss::cross_entropy:
+      return cross_entropy_loss(args);
+    case Loss::binary_cross_entropy:
+      return binary_cross_entropy_loss(args);
+  }
+}
+
+template <class T>
+constexpr Kernels<T> table() {
+  return {kMr<T>,
+          forward<T>,
+          forward_rows<T>,
+          delta<T>,
+          dw<T>,
+          dw_rows<T>,
+          db<T>,
+          update<T>,
+          transpose<T>,
+          {gather<T, float>, gather<T, double>, gather<T, std::uint8_t>},
+          {convert<T, float>, convert<T, double>, convert<T, std::uint8_t>},
+          {finite<T, float>, finite<T, double>, finite<T, std::uint8_t>},
+          activate<T>,
+          derive<T>,
+          loss<T>};
+}
+
+}  // namespace
+
+extern const KernelTable RG_CONCAT(kernels_, RG_ISA);
+const KernelTable RG_CONCAT(kernels_, RG_ISA) = {RG_STRING(RG_ISA), kFused, table<float>(), table<double>()};
+
+}  // namespace retrograd

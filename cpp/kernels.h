@@ -1,0 +1,111 @@
+// The table of per-ISA functions: one struct of pointers, each with its contract. No code.
+//
+// kernels.cpp is compiled once per instruction set and exports one `KernelTable`. Every table gives the same bits where
+// the instruction set has fused multiply-add (`fused`): each element of a product is one chain of fused multiply-adds
+// over the reduction index in ascending order, and everything else is computed lane by lane in the same operations.
+//
+// Unless said otherwise: pointers into panels are aligned to 64 bytes, operands do not overlap, nothing outside of the
+// named rows is read or written, and of a row of a panel only the vectors that hold the first `lanes` lanes are.
+#pragma once
+
+#include "panel.h"
+
+namespace retrograd {
+
+enum class Activation : int { identity = 0, relu, leaky_relu, tanh, sigmoid, softmax };
+enum class Loss : int { mse = 0, quadratic, cross_entropy, binary_cross_entropy };
+
+constexpr double kLeakySlope = 0.01;
+
+// v = momentum v + (dw + weight_decay w);  w = w - lr v, or w - lr (dw + weight_decay w + momentum v) with nesterov.
+template <class T>
+struct Update {
+  T lr;
+  T momentum;
+  T weight_decay;
+  bool nesterov;
+};
+
+// One panel (up to 16 rows of a batch) at the output of the network.
+template <class T>
+struct LossArgs {
+  Loss loss;
+  Activation activation;       // of the last layer; identity where the loss itself applies softmax or sigmoid
+  Index units;                 // outputs of the network
+  int lanes;                   // rows of the batch in this panel, 1..16
+  const T* a;                  // [units][16] outputs, after `activation`
+  const T* target;             // [units][16], or null where labels are given
+  const std::int32_t* labels;  // [16], each 0 <= label < units (0 past the last row), or null
+  T scale;                     // 1 / rows of the batch
+  T* delta;                    // [units][16] gradient of the mean loss with respect to z, or null
+  T* loss_rows;                // [16] loss of each row
+  T* metric_rows;              // [16] of each row: right answers (classification) or sum of |a - target|
+};
+
+template <class T>
+struct Kernels {
+  int mr;  // rows of the widest register tile; a hint for how to split work
+
+  // z[r][lane] = bias[r] + sum_k w[k][r] x[k][lane] for r < units <= 16.
+  // w: [k][16] of one weight panel; x: [k][16]; a: [units][16]. `bias` null: go on from what a holds.
+  // `last`: z is complete; it is stored in `z` where that is not null, and activation(z) in a. Not for softmax.
+  void (*forward)(Index k, Index units, int lanes, const T* w, const T* x, const T* bias, T* a, T* z, bool last,
+                  Activation activation);
+
+  // The same sums with rows of x in any place (no alignment) and lanes = outputs:
+  // z[r][j] = bias[j] + sum_k x[r][k] w[k][j] for r < rows <= 16. z: [rows][16]. `bias` null: go on from z.
+  void (*forward_rows)(Index k, Index rows, int lanes, const T* const* x, Index offset, const T* w, const T* bias, T* z);
+
+  // out[r][lane] = sum_n w[r][n] d[n][lane] for r < rows, times f'(z) as computed from a[r][lane] when `last` (not for
+  // softmax; a is not read for identity).
+  // w: row r of weight panel 0 of the block, the next panel `jump` values further; d: [n][16]. Not `first`: go on from out.
+  void (*delta)(Index rows, Index n, int lanes, const T* w, Index jump, const T* d, T* out, const T* a, bool first, bool last,
+                Activation activation);
+
+  // dw[r][lane] = sum_m a[r][m] d[m][lane] for r < rows. a: row r of batch panel 0 of the block, the next panel `jump`
+  // values further; d: transposed deltas [m][16]; g: [rows][16]. Not `first`: go on from g. `update` null or not `last`:
+  // the sum is stored in g; else w and v ([rows][16]) are updated in place and g is only the scratch of earlier blocks.
+  // v may be null where momentum is 0.
+  void (*dw)(Index rows, Index m, int lanes, const T* a, Index jump, const T* d, T* g, bool first, bool last, T* w, T* v,
+             const Update<T>* update);
+
+  // The same with a[m][r] = x[m][offset + r], rows of x in any place.
+  void (*dw_rows)(Index rows, Index m, int lanes, const T* const* x, Index offset, const T* d, T* g, T* w, T* v,
+                  const Update<T>* update);
+
+  // db[lane] = sum over m of d[m][lane], in four chains (m mod 4) added as (0 + 1) + (2 + 3). g, w, v: [16], as in dw.
+  void (*db)(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update);
+
+  // The update as a pass of its own; count is a multiple of 16.
+  void (*update)(Index count, const T* g, T* w, T* v, const Update<T>* update);
+
+  // dst[i][r] = src[r][i] for r < rows <= 16, i < lanes <= 16; lanes past `rows` of dst become zero. dst: [16][16].
+  void (*transpose)(Index rows, Index lanes, const T* src, T* dst);
+
+  // out[k][lane] = x[lane][k] for lane < lanes, converted to T; the other lanes of the vectors written become zero.
+  // One for each Source; x: 16 pointers to rows of cols values (those past `lanes` are not read). out: [cols][16].
+  void (*gather[kSources])(Index cols, int lanes, const void* const* x, T* out);
+
+  // out[k] = x[k] converted to T; neither need be aligned.
+  void (*convert[kSources])(Index cols, const void* x, T* out);
+
+  // Whether all count values are finite after conversion to T; x need not be aligned.
+  bool (*finite[kSources])(Index count, const void* x);
+
+  // a = activation(a) over [units][16]; softmax over units.
+  void (*activate)(Index units, int lanes, T* a, Activation activation);
+
+  // d *= f'(z) as computed from a = f(z), over [units][16]; for softmax the whole Jacobian.
+  void (*derive)(Index units, int lanes, T* d, const T* a, Activation activation);
+
+  void (*loss)(const LossArgs<T>& args);
+};
+
+struct KernelTable {
+  const char* isa;
+  bool fused;
+  Kernels<float> f32;
+  Kernels<double> f64;
+};
+
+}  // namespace retrograd

@@ -1,0 +1,129 @@
+// exp, log, log1p of a small number, tanh and sigmoid: the same operations in the same order on every vector type.
+//
+// `O` names the operations on one vector type (see simd.h): V, U (unsigned lanes of the same size), T (one lane), set, fma,
+// select, bits, from_bits. No tables, no branches, no errno, no flags read or set. NaN gives NaN.
+// Errors in units in the last place, as tests/cpp/test_math.cpp measures them with fused multiply-add: see each function.
+// Method: Cody and Waite's reduction to |r| <= log(2)/2, then a polynomial (coefficients: a Chebyshev fit of our own).
+#pragma once
+
+#include "panel.h"
+
+namespace retrograd::math {
+
+template <class T>
+struct Constants;
+
+template <>
+struct Constants<float> {
+  static constexpr int mantissa = 23;
+  static constexpr std::uint32_t bias = 127, sign = 0x80000000u, sqrt_half = 0x3f3504f3u, mask = 0x007fffffu;
+  static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer
+  static constexpr float two_mantissa = 8388608.0f;
+  static constexpr float log2e = 1.44269504f;
+  static constexpr float ln2_hi = 0.693359375f, ln2_lo = -2.12194440e-4f;  // n * ln2_hi is exact
+  static constexpr float exp_low = -104.0f, exp_high = 89.0f, tanh_high = 20.0f;
+  // (exp(r) - 1 - r) / r^2, highest power first; error of exp 8e-9
+  static constexpr float expm1[] = {1.3926183587713494e-3f, 8.3631790527225774e-3f, 4.1666554617204574e-2f,
+                                    1.6666576986987758e-1f, 0.5f};
+  static constexpr int log_terms = 5;
+};
+
+template <>
+struct Constants<double> {
+  static constexpr int mantissa = 52;
+  static constexpr std::uint64_t bias = 1023, sign = 0x8000000000000000ull, sqrt_half = 0x3fe6a09e667f3bcdull,
+                                 mask = 0x000fffffffffffffull;
+  static constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double two_mantissa = 4503599627370496.0;
+  static constexpr double log2e = 1.4426950408889634074;
+  static constexpr double ln2_hi = 0x1.62e42fefa0000p-1, ln2_lo = 0x1.cf79abc9e3b3ap-40;  // n * ln2_hi is exact
+  static constexpr double exp_low = -746.0, exp_high = 710.0, tanh_high = 40.0;
+  // error of exp 1.3e-17
+  static constexpr double expm1[] = {2.5100385495510319078e-8, 2.7620088445409748161e-7,
+                                     2.7557268459997064772e-6, 2.4801521295954375131e-5,
+                                     1.9841269863053616878e-4, 1.3888888917213716901e-3,
+                                     8.3333333333300618325e-3, 4.1666666666624127873e-2,
+                                     1.6666666666666667453e-1, 0.5};
+  static constexpr int log_terms = 11;
+};
+
+// 2^n for integral n within the exponents of normal numbers.
+template <class O>
+inline typename O::V power_of_two(typename O::V n) {
+  using C = Constants<typename O::T>;
+  constexpr auto bias = static_cast<typename O::T>(C::bias);
+  return O::from_bits(O::bits(n + O::set(C::magic + bias)) << C::mantissa);
+}
+
+// x = n log(2) + r: writes n and gives exp(r) - 1.
+template <class O>
+inline typename O::V reduced_expm1(typename O::V x, typename O::V& n) {
+  using C = Constants<typename O::T>;
+  n = O::fma(x, O::set(C::log2e), O::set(C::magic)) - O::set(C::magic);
+  typename O::V r = O::fma(n, O::set(-C::ln2_hi), x);
+  r = O::fma(n, O::set(-C::ln2_lo), r);
+  typename O::V q = O::set(C::expm1[0]);
+  for (int i = 1; i < static_cast<int>(sizeof(C::expm1) / sizeof(C::expm1[0])); ++i) q = O::fma(q, r, O::set(C::expm1[i]));
+  return O::fma(r * r, q, r);
+}
+
+// Error below 1.0 ulp (float), 1.1 ulp (double); subnormal results to half their spacing more; overflow gives infinity.
+template <class O>
+inline typename O::V exp(typename O::V x) {
+  using C = Constants<typename O::T>;
+  x = O::select(x > O::set(C::exp_high), O::set(C::exp_high), x);
+  x = O::select(x < O::set(C::exp_low), O::set(C::exp_low), x);
+  typename O::V n;
+  const typename O::V p = reduced_expm1<O>(x, n);
+  // in two factors, so that the largest and the subnormal results are reached
+  const typename O::V half = O::fma(n, O::set(0.5), O::set(C::magic)) - O::set(C::magic);
+  const typename O::V s = power_of_two<O>(half);
+  return O::fma(p, s, s) * power_of_two<O>(n - half);
+}
+
+// Error below 2.5 ulp. Odd: tanh(-x) = -tanh(x) to the last bit; never above 1.
+template <class O>
+inline typename O::V tanh(typename O::V x) {
+  using C = Constants<typename O::T>;
+  const typename O::U sign = O::bits(x) & C::sign;
+  typename O::V y = O::from_bits(O::bits(x) ^ sign);
+  y = y + y;
+  y = O::select(y > O::set(C::tanh_high), O::set(C::tanh_high), y);
+  typename O::V n;
+  const typename O::V p = reduced_expm1<O>(y, n);
+  const typename O::V s = power_of_two<O>(n);
+  const typename O::V e = O::fma(p, s, s - O::set(1));  // exp(2|x|) - 1
+  return O::from_bits(O::bits(e / (e + O::set(2))) | sign);
+}
+
+// 1 / (1 + exp(-x)). Error below 2.5 ulp for normal results; results under 2^-128 (double: 2^-1024) become 0.
+template <class O>
+inline typename O::V sigmoid(typename O::V x) {
+  return O::set(1) / (O::set(1) + exp<O>(-x));
+}
+
+// Natural logarithm of a positive normal number; infinity gives NaN. Error below 1.0 ulp.
+// log(m) = f - (f^2/2 - s (f^2/2 + R)), s = f / (2 + f), R = s^2 (2/3 + 2/5 s^2 + 2/7 s^4 + ...): the series of atanh.
+template <class O>
+inline typename O::V log(typename O::V x) {
+  using C = Constants<typename O::T>;
+  const typename O::U u = O::bits(x) + ((C::bias << C::mantissa) - C::sqrt_half);
+  const typename O::V e = O::from_bits((u >> C::mantissa) + O::bits(O::set(C::two_mantissa))) -
+                          O::set(C::two_mantissa + static_cast<typename O::T>(C::bias));
+  const typename O::V f = O::from_bits((u & C::mask) + C::sqrt_half) - O::set(1);
+  const typename O::V s = f / (O::set(2) + f), w = s * s;
+  typename O::V r = O::set(2.0 / (2 * C::log_terms + 1));
+  for (int i = C::log_terms - 1; i >= 1; --i) r = O::fma(r, w, O::set(2.0 / (2 * i + 1)));
+  const typename O::V h = O::set(0.5) * f * f;
+  const typename O::V t = O::fma(s, O::fma(r, w, h), e * O::set(C::ln2_lo));
+  return (O::fma(e, O::set(C::ln2_hi), f - (h - t)) + (x - x));  // x - x: NaN for NaN
+}
+
+// log(1 + x) for 0 <= x <= 1: what rounding 1 + x lost is added back. Error below 2.0 ulp.
+template <class O>
+inline typename O::V log1p(typename O::V x) {
+  const typename O::V u = O::set(1) + x;
+  return log<O>(u) + (x - (u - O::set(1))) / u;
+}
+
+}  // namespace retrograd::math

@@ -1,0 +1,278 @@
+// See network.h.
+#include "network.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "dispatch.h"
+#include "random.h"
+
+namespace retrograd {
+namespace {
+
+constexpr double kActivationFlops = 40;  // a tanh costs about as much as 20 multiply-adds
+
+Index weight_values(Index fan_in, Index fan_out) {
+  return checked_multiply(checked_multiply(panels(fan_out), padded_rows(fan_in)), kLanes);
+}
+
+Index add(Index a, Index b) {
+  if (a > std::numeric_limits<Index>::max() / 64 - b)
+    throw std::length_error("the network or batch is too large: its size overflows");
+  return a + b;
+}
+
+// Hands out consecutive parts of an arena that is made once all are known.
+template <class T>
+class Plan {
+ public:
+  void panels_of(Panels<T>& view, Index count, Index rows) {
+    parts_.push_back({&view, total_});
+    view.rows = rows;
+    total_ = add(total_, checked_multiply(checked_multiply(count, rows), kLanes));
+  }
+  Arena<T> make() {
+    Arena<T> arena(total_);
+    for (const Part& part : parts_) part.view->data = arena.data() + part.offset;
+    return arena;
+  }
+
+ private:
+  struct Part {
+    Panels<T>* view;
+    Index offset;
+  };
+  std::vector<Part> parts_;
+  Index total_ = 0;
+};
+
+}  // namespace
+
+template <class T>
+Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss)
+    : kernels_(active_kernels<T>()), loss_(loss) {
+  if (sizes.size() < 2 || activations.size() + 1 != sizes.size()) {
+    throw std::invalid_argument("a network needs at least an input size and one layer, and an activation for each layer");
+  }
+  Index total = 0;
+  for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
+    if (sizes[l] < 1 || sizes[l + 1] < 1) throw std::invalid_argument("layer sizes must be at least 1");
+    total = add(total, add(weight_values(sizes[l], sizes[l + 1]), checked_multiply(panels(sizes[l + 1]), kLanes)));
+  }
+  parameters_ = Arena<T>(total);
+  T* next = parameters_.data();
+  for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
+    DenseLayer<T> layer;
+    layer.fan_in = sizes[l];
+    layer.fan_out = sizes[l + 1];
+    layer.activation = activations[l];
+    layer.w = {next, padded_rows(layer.fan_in)};
+    next += weight_values(layer.fan_in, layer.fan_out);
+    layer.b = next;
+    next += panels(layer.fan_out) * kLanes;
+    if (layer.activation == Activation::softmax && l + 2 < sizes.size()) {
+      throw std::invalid_argument("softmax is for the last layer only");
+    }
+    const double products = 2.0 * static_cast<double>(layer.fan_in) * static_cast<double>(layer.fan_out);
+    flops_per_row_ += products * (l == 0 ? 2 : 3) + kActivationFlops * static_cast<double>(layer.fan_out);
+    layers_.push_back(layer);
+  }
+  output_activation_ = activations.back();
+  const Activation own = loss_activation();
+  if (output_activation_ == own) layers_.back().activation = Activation::identity;
+  if (own != Activation::identity && layers_.back().activation != Activation::identity) {
+    throw std::invalid_argument("this loss takes logits: the last layer's activation must be identity or the loss's own");
+  }
+}
+
+template <class T>
+DwTarget<T> Network<T>::mirror(Index l, const Arena<T>& gradients, const Arena<T>& velocity, const Update<T>* update) const {
+  const DenseLayer<T>& from = layer(l);
+  const Index w = from.w.data - parameters_.data(), b = from.b - parameters_.data();
+  DwTarget<T> target;
+  target.update = update;
+  if (gradients.data() && !update) {
+    target.g = {gradients.data() + w, from.w.rows};
+    target.g_bias = gradients.data() + b;
+  }
+  if (velocity.data()) {
+    target.v = {velocity.data() + w, from.w.rows};
+    target.v_bias = velocity.data() + b;
+  }
+  return target;
+}
+
+template <class T>
+void fill_weights(Network<T>& network, Index l, Distribution distribution, double scale, std::uint64_t seed) {
+  const DenseLayer<T>& layer = network.layer(l);
+  const auto stream = static_cast<std::uint32_t>(l);
+  const double cost = 200.0 * static_cast<double>(layer.fan_in) * static_cast<double>(layer.fan_out);
+  run_team(team_size(cost, layer.fan_in, 0, 0), [&](const Member& me) {
+    for (Index r = me.begin(layer.fan_in), end = me.end(layer.fan_in); r < end; ++r) {
+      for (Index j = 0; j < layer.fan_out; ++j) {
+        const auto element = static_cast<std::uint64_t>(r * layer.fan_out + j);
+        const double x = distribution == Distribution::normal ? normal(seed, Stream::weights, stream, element)
+                                                              : 2 * uniform(seed, Stream::weights, stream, element) - 1;
+        layer.w.row(j / kLanes, r)[j % kLanes] = static_cast<T>(scale * x);
+      }
+    }
+  });
+  ++network.version;
+}
+
+template <class T>
+Index find_nonfinite_layer(const Network<T>& network) {
+  const auto finite = network.kernels().finite[static_cast<int>(source_of<T>)];
+  for (Index l = 0; l < network.depth(); ++l) {
+    const DenseLayer<T>& layer = network.layer(l);
+    const T* end = layer.b + panels(layer.fan_out) * kLanes;  // the biases follow the weights
+    if (!finite(end - layer.w.data, layer.w.data)) return l;
+  }
+  return -1;
+}
+
+template <class T>
+Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : batch_(batch) {
+  const Index count = panels(batch), depth = network.depth();
+  const bool by_rows = keep == Keep::training && batch < kLanes;
+  const auto size = static_cast<std::size_t>(depth + 1);
+  a_.resize(size);
+  z_.resize(size);
+  delta_t_.resize(size);
+  Plan<T> plan;
+  Index widest = 0;
+  for (Index l = 0; l <= depth; ++l) {
+    const Index rows = padded_rows(network.size_of(l));
+    const auto i = static_cast<std::size_t>(l);
+    if (l > 0 || !by_rows) plan.panels_of(a_[i], count, rows);
+    if (l == 0) continue;
+    widest = std::max(widest, rows);
+    if (keep == Keep::everything) plan.panels_of(z_[i], count, rows);
+    if (keep != Keep::forward) plan.panels_of(delta_t_[i], panels(network.size_of(l)), count * kLanes);
+  }
+  if (keep != Keep::forward) {
+    for (Panels<T>& delta : delta_) plan.panels_of(delta, count, widest);
+  }
+  plan.panels_of(target_, count, padded_rows(network.outputs()));
+  values_ = plan.make();
+  labels_ = Arena<std::int32_t>(checked_multiply(count, kLanes));
+  scores_ = Arena<Score>(count);
+  if (by_rows) {
+    rows_ = Arena<const T*>(batch);
+    row_buffer_ = Arena<T>(checked_multiply(batch, network.inputs()));
+  }
+  if (keep == Keep::everything) gradients_ = Arena<T>(network.parameters().size());
+}
+
+template <class T>
+void load_inputs(const Network<T>& network, const Workspace<T>& work, const Rows& x, Selection selection, Index p0, Index p1,
+                 Index batch) {
+  if (work.rows()) {
+    point_at_rows(network.kernels(), x, selection, p0 * kLanes, std::min(batch, p1 * kLanes), work.row_buffer(), work.rows());
+  } else {
+    gather_panels(network.kernels(), x, selection, p0, p1, batch, work.a(0));
+  }
+}
+
+template <class T>
+void load_targets(const Network<T>& network, const Workspace<T>& work, const Targets& y, Selection selection, Index p0,
+                  Index p1, Index batch) {
+  if (y.labels) {
+    for (Index i = p0 * kLanes; i < p1 * kLanes; ++i) work.labels()[i] = i < batch ? y.labels[selection[i]] : 0;
+  } else {
+    gather_panels(network.kernels(), y.rows, selection, p0, p1, batch, work.target());
+  }
+}
+
+template <class T>
+bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch) {
+  if (p0 >= p1) return true;
+  const Kernels<T>& kernels = network.kernels();
+  for (Index l = 0; l < network.depth(); ++l) {
+    const DenseLayer<T>& layer = network.layer(l);
+    const Panels<T> x = work.a(l);
+    const bool go_on =
+        l == 0 && work.rows()
+            ? dense_forward_rows<T>(kernels, layer, work.a(1), work.rows(), p0, p1, batch, watch)
+            : dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), {x.data, x.rows}, p0, p1, batch, watch);
+    if (!go_on) return false;
+  }
+  return true;
+}
+
+template <class T>
+void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels, Index p0, Index p1, Index batch,
+               bool want_delta) {
+  const Index depth = network.depth();
+  alignas(64) T loss_rows[kLanes], metric_rows[kLanes];
+  for (Index p = p0; p < p1; ++p) {
+    const int lanes = static_cast<int>(std::min(kLanes, batch - p * kLanes));
+    network.kernels().loss({network.loss(), network.layers().back().activation, network.outputs(), lanes,
+                            work.a(depth).panel(p), work.target().panel(p), labels ? work.labels() + p * kLanes : nullptr,
+                            static_cast<T>(1.0 / static_cast<double>(batch)), want_delta ? work.delta(depth).panel(p) : nullptr,
+                            loss_rows, metric_rows});
+    Score score;
+    for (int i = 0; i < lanes; ++i) {
+      score.loss += static_cast<double>(loss_rows[i]);
+      score.metric += static_cast<double>(metric_rows[i]);
+    }
+    work.scores()[p] = score;
+  }
+}
+
+template <class T>
+bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch) {
+  if (p0 >= p1) return true;
+  const Kernels<T>& kernels = network.kernels();
+  for (Index l = network.depth(); l >= 1; --l) {
+    const Panels<const T> delta = {work.delta(l).data, work.delta(l).rows};
+    transpose_delta<T>(kernels, network.size_of(l), work.delta_t(l), delta, p0, p1, batch);
+    if (l == 1) break;
+    const Panels<const T> a = {work.a(l - 1).data, work.a(l - 1).rows};
+    if (!dense_delta<T>(kernels, network.layer(l - 1), work.delta(l - 1), delta, a, network.layer(l - 2).activation, p0, p1,
+                        batch, watch)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+template <class T>
+void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>& velocity, const Update<T>* update,
+             Index batch, const Member& member) {
+  for (Index l = network.depth(); l >= 1; --l) {
+    const DwTarget<T> target = network.mirror(l - 1, work.gradients(), velocity, update);
+    const Panels<T> x = work.a(l - 1), d = work.delta_t(l);
+    dense_dw<T>(network.kernels(), network.layer(l - 1), target, {x.data, x.rows}, l == 1 ? work.rows() : nullptr,
+                {d.data, d.rows}, batch, member);
+  }
+}
+
+template <class T>
+Score batch_score(const Workspace<T>& work, Index batch) {
+  Score sum;
+  for (Index p = 0; p < panels(batch); ++p) {
+    sum.loss += work.scores()[p].loss;
+    sum.metric += work.scores()[p].metric;
+  }
+  return sum;
+}
+
+#define RG_INSTANTIATE(T)                                                                                                 \
+  template class Network<T>;                                                                                              \
+  template void fill_weights(Network<T>&, Index, Distribution, double, std::uint64_t);                                    \
+  template Index find_nonfinite_layer(const Network<T>&);                                                                 \
+  template class Workspace<T>;                                                                                            \
+  template void load_inputs(const Network<T>&, const Workspace<T>&, const Rows&, Selection, Index, Index, Index);         \
+  template void load_targets(const Network<T>&, const Workspace<T>&, const Targets&, Selection, Index, Index, Index);     \
+  template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                        \
+  template void loss_pass(const Network<T>&, const Workspace<T>&, bool, Index, Index, Index, bool);                       \
+  template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                       \
+  template void dw_pass(const Network<T>&, const Workspace<T>&, const Arena<T>&, const Update<T>*, Index, const Member&); \
+  template Score batch_score(const Workspace<T>&, Index);
+
+RG_INSTANTIATE(float)
+RG_INSTANTIATE(double)
+
+}  // namespace retrograd

@@ -1,0 +1,144 @@
+// A network's parameters in one arena, the memory of one batch in another, and the passes over them: forward, loss,
+// backward, dw with its update. Each pass does the share of the work that its arguments name; threads are the caller's.
+#pragma once
+
+#include <vector>
+
+#include "dense.h"
+#include "memory.h"
+#include "rows.h"
+
+namespace retrograd {
+
+// Where a batch's answers come from: labels (one class a row) or rows of `units` numbers of type T.
+struct Targets {
+  const std::int32_t* labels = nullptr;
+  Rows rows;
+};
+
+template <class T>
+class Network {
+ public:
+  // sizes: inputs, then the units of each layer; one activation a layer. Throws std::invalid_argument where they do not fit.
+  Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss);
+
+  const std::vector<DenseLayer<T>>& layers() const { return layers_; }
+  const DenseLayer<T>& layer(Index l) const { return layers_[static_cast<std::size_t>(l)]; }
+  Index depth() const { return static_cast<Index>(layers_.size()); }
+  Index inputs() const { return layers_.front().fan_in; }
+  Index outputs() const { return layers_.back().fan_out; }
+  Index size_of(Index l) const { return l == 0 ? inputs() : layer(l - 1).fan_out; }
+  Loss loss() const { return loss_; }
+  const Kernels<T>& kernels() const { return kernels_; }
+
+  // The last layer's activation as the user sees it. Where the loss applies it itself (softmax in cross_entropy, sigmoid
+  // in binary_cross_entropy), the layer's own is identity: its outputs are logits.
+  Activation output_activation() const { return output_activation_; }
+
+  // What the loss applies to the outputs before it compares them: softmax, sigmoid or (the other losses) identity.
+  Activation loss_activation() const {
+    return loss_ == Loss::cross_entropy          ? Activation::softmax
+           : loss_ == Loss::binary_cross_entropy ? Activation::sigmoid
+                                                 : Activation::identity;
+  }
+
+  // All weights, then biases, layer by layer, with zero padding; gradients and optimiser state have the same layout.
+  const Arena<T>& parameters() const { return parameters_; }
+  DwTarget<T> mirror(Index l, const Arena<T>& gradients, const Arena<T>& velocity, const Update<T>* update) const;
+
+  // Multiply-add flops of one row of a training step, with a charge for activations; half of it is about the forward pass.
+  double flops_per_row() const { return flops_per_row_; }
+
+  // Counts the changes of the parameters.
+  std::uint64_t version = 0;
+
+ private:
+  const Kernels<T>& kernels_;
+  std::vector<DenseLayer<T>> layers_;
+  Arena<T> parameters_;
+  Loss loss_;
+  Activation output_activation_;
+  double flops_per_row_ = 0;
+};
+
+enum class Distribution : int { normal = 0, uniform };  // standard normal; uniform in (-1, 1)
+
+// Weights of layer l = scale * a random number of (seed, l, place in row-major order); biases are left alone.
+template <class T>
+void fill_weights(Network<T>& network, Index l, Distribution distribution, double scale, std::uint64_t seed);
+
+// The first layer with a weight or bias that is not finite, or -1.
+template <class T>
+Index find_nonfinite_layer(const Network<T>& network);
+
+// The sum over rows of a batch or of a data set; divided by rows (and outputs) they are means.
+struct Score {
+  double loss = 0;
+  double metric = 0;
+};
+
+// What a batch needs to keep beside activations.
+enum class Keep { forward, training, everything };  // everything: z and gradients too
+
+// Activations, deltas and targets of one batch.
+template <class T>
+class Workspace {
+ public:
+  Workspace(const Network<T>& network, Index batch, Keep keep);
+
+  Index batch() const { return batch_; }
+  Panels<T> a(Index l) const { return a_[static_cast<std::size_t>(l)]; }              // l = 0: the inputs
+  Panels<T> z(Index l) const { return z_[static_cast<std::size_t>(l)]; }              // l >= 1; data null if not kept
+  Panels<T> delta_t(Index l) const { return delta_t_[static_cast<std::size_t>(l)]; }  // l >= 1
+  Panels<T> delta(Index l) const { return delta_[static_cast<std::size_t>(l % 2)]; }  // two take turns
+  Panels<T> target() const { return target_; }
+  std::int32_t* labels() const { return labels_.data(); }
+  Score* scores() const { return scores_.data(); }  // one for each panel of the batch
+  const Arena<T>& gradients() const { return gradients_; }
+
+  // Row pointers of the batch instead of panels a(0), where the batch is too small to fill one; else null.
+  const T** rows() const { return rows_.data(); }
+  T* row_buffer() const { return row_buffer_.data(); }
+
+ private:
+  Index batch_;
+  std::vector<Panels<T>> a_, z_, delta_t_;
+  Panels<T> delta_[2], target_;
+  Arena<T> values_, gradients_, row_buffer_;
+  Arena<const T*> rows_;
+  Arena<std::int32_t> labels_;
+  Arena<Score> scores_;
+};
+
+// The rows of a batch and their answers into the workspace, batch panels p0..p1.
+template <class T>
+void load_inputs(const Network<T>& network, const Workspace<T>& work, const Rows& x, Selection selection, Index p0, Index p1,
+                 Index batch);
+template <class T>
+void load_targets(const Network<T>& network, const Workspace<T>& work, const Targets& y, Selection selection, Index p0,
+                  Index p1, Index batch);
+
+// a (and z) of every layer from a(0); false: interrupted.
+template <class T>
+bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch);
+
+// Scores of panels p0..p1 and, if wanted, the delta of the last layer for the mean over the batch. `labels`: the targets
+// that were loaded are labels.
+template <class T>
+void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels, Index p0, Index p1, Index batch,
+               bool want_delta);
+
+// Deltas of every layer from that of the last, each transposed for its dw; false: interrupted.
+template <class T>
+bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch);
+
+// dw and db of every layer: into the workspace's gradients, or at once into the parameters where `update` is given.
+template <class T>
+void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>& velocity, const Update<T>* update,
+             Index batch, const Member& member);
+
+// The scores of the panels added in their order.
+template <class T>
+Score batch_score(const Workspace<T>& work, Index batch);
+
+}  // namespace retrograd

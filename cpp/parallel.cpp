@@ -1,0 +1,163 @@
+// See parallel.h.
+#include "parallel.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+namespace retrograd {
+namespace {
+
+std::atomic<bool> team_used{false};     // a team of two or more ran in this process
+std::atomic<bool> team_is_lost{false};  // ... or in a parent before it forked
+
+void after_fork_in_child() { team_is_lost.store(team_is_lost.load() || team_used.load()); }
+
+int affinity_cpus() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();
+  return std::max(1, CPU_COUNT(&set));
+}
+
+// The first number of OMP_NUM_THREADS (which may be a list), or 0.
+int environment_threads() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  if (!text) return 0;
+  const long n = std::strtol(text, nullptr, 10);
+  return n > 0 && n < std::numeric_limits<int>::max() ? static_cast<int>(n) : 0;
+}
+
+int quota_cpus(double quota, double period) {
+  return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
+}
+
+// cpu.max of cgroup v2: "max 100000" or "200000 100000".
+int read_v2(const std::string& path) {
+  std::ifstream file(path);
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max") return 0;
+  return quota_cpus(std::atof(quota.c_str()), period);
+}
+
+int read_v1(const std::string& folder) {
+  std::ifstream quota_file(folder + "/cpu.cfs_quota_us"), period_file(folder + "/cpu.cfs_period_us");
+  double quota = 0, period = 0;
+  if (!(quota_file >> quota) || !(period_file >> period)) return 0;
+  return quota_cpus(quota, period);
+}
+
+int tighter(int a, int b) { return a == 0 ? b : b == 0 ? a : std::min(a, b); }
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+int cgroup_cpus(const std::string& root) {
+  int limit = 0;
+  std::ifstream file(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    const auto first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const bool v2 = controllers == ",,";
+    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
+    // the limit of every group above counts too; inside a container the path may lead nowhere, then the root is ours
+    for (std::string path = line.substr(second + 1);;) {
+      const std::string tail = path == "/" ? "" : path;
+      limit = v2 ? tighter(limit, read_v2(root + "/sys/fs/cgroup" + tail + "/cpu.max"))
+                 : tighter(limit, tighter(read_v1(root + "/sys/fs/cgroup/cpu" + tail),
+                                          read_v1(root + "/sys/fs/cgroup/cpu,cpuacct" + tail)));
+      if (tail.empty()) break;
+      const auto slash = path.rfind('/');
+      path = slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+    }
+  }
+  return limit;
+}
+
+int max_threads() {
+  if (team_is_lost.load(std::memory_order_relaxed)) return 1;
+  int n = std::max(1, omp_get_max_threads());
+  if (const int wish = environment_threads()) return std::min(n, wish);
+  static const int quota = cgroup_cpus("");
+  n = std::min(n, affinity_cpus());
+  return quota ? std::min(n, quota) : n;
+}
+
+int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced) {
+  if (forced > 0) return team_is_lost.load() ? 1 : forced;
+  if (n_threads == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;
+  double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(max_threads())});
+  if (n_threads > 0) n = std::min(n, static_cast<double>(n_threads));
+  return static_cast<int>(n);
+}
+
+std::string openmp_description() {
+  std::ostringstream text;
+#if defined(__clang__)
+  text << "libomp";
+#else
+  text << "libgomp";
+#endif
+  text << " (OpenMP " << _OPENMP << "), " << omp_get_num_procs() << " CPUs";
+  return text.str();
+}
+
+void Barrier::wait(int size) {
+  const unsigned round = round_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size - 1) {
+    arrived_.store(0, std::memory_order_relaxed);
+    round_.store(round + 1, std::memory_order_release);
+    return;
+  }
+  for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+    relax();
+    if (spins > 4000) {
+      sched_yield();
+      spins = 0;
+    }
+  }
+}
+
+int run_team(int size, void (*body)(void*, const Member&), void* context) {
+  if (size <= 1) {
+    body(context, Member{});
+    return 1;
+  }
+  static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
+  (void)registered;
+  team_used.store(true);
+  Barrier barrier;
+  int ran = 1;
+#pragma omp parallel num_threads(size)
+  {
+    const Member member{omp_get_thread_num(), omp_get_num_threads(), &barrier};
+    if (member.id == 0) ran = member.size;
+    body(context, member);
+  }
+  return ran;
+}
+
+void Interrupt::look() {
+  if (!poll_.ask) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - asked_ < std::chrono::milliseconds(20)) return;
+  if (poll_.ask(poll_.context)) stop_.store(true, std::memory_order_relaxed);
+  asked_ = std::chrono::steady_clock::now();
+}
+
+}  // namespace retrograd

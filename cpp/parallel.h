@@ -1,0 +1,107 @@
+// The one place that knows OpenMP: how many threads a call gets, the team and its barrier, the guard for forked children,
+// the CPU limit of a container, and the question whether the caller wants to stop.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <type_traits>
+
+namespace retrograd {
+
+// Threads that a call may use now: the least of OpenMP's own limit (threadpoolctl sets it), OMP_NUM_THREADS as it is in
+// the environment at this moment, and, where that is unset, the CPUs that affinity and the container's quota allow.
+// 1 in a forked child whose parent had a team: its threads did not survive the fork.
+int max_threads();
+
+// CPUs granted by the cgroup of this process (quota / period, rounded up), or 0 where there is no limit. `root` is "" but
+// in tests, where a folder stands for the file system.
+int cgroup_cpus(const std::string& root);
+
+// How many threads work of so many flops gets: one per kFlopsPerThread, at most `shares` (pieces the work falls into),
+// `n_threads` (0: no wish) and max_threads(). `forced` > 0 is taken as it is: for tests alone.
+int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced);
+
+// 10 us of one core: below about twice that, waiting for a second one costs more than it brings.
+constexpr double kFlopsPerThread = 7.5e5;
+
+std::string openmp_description();
+
+// Spins, then yields: 0.05 us where every thread has a core, and still right where they share one.
+class Barrier {
+ public:
+  void wait(int size);
+
+ private:
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<unsigned> round_{0};
+};
+
+// One thread of a team; member 0 is the thread that called.
+struct Member {
+  int id = 0;
+  int size = 1;
+  Barrier* barrier = nullptr;
+
+  void wait() const {
+    if (size > 1) barrier->wait(size);
+  }
+  // The first of `count` things that fall to this member; those of member i end where those of i + 1 begin.
+  std::ptrdiff_t begin(std::ptrdiff_t count) const { return count / size * id + count % size * id / size; }
+  std::ptrdiff_t end(std::ptrdiff_t count) const { return count / size * (id + 1) + count % size * (id + 1) / size; }
+};
+
+// Runs body(context, member) on a team of at most `size` threads (fewer where OpenMP gives fewer; Member::size says how
+// many). The body must not throw. Returns the number of threads that ran.
+int run_team(int size, void (*body)(void* context, const Member& member), void* context);
+
+template <class F>
+int run_team(int size, F&& body) {
+  return run_team(
+      size, [](void* context, const Member& member) { (*static_cast<std::remove_reference_t<F>*>(context))(member); },
+      static_cast<void*>(std::addressof(body)));
+}
+
+// A question to the caller, asked only on the thread that called: true means stop.
+struct Poll {
+  bool (*ask)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
+// Shared by the team of one call.
+class Interrupt {
+ public:
+  explicit Interrupt(Poll poll) : poll_(poll), asked_(std::chrono::steady_clock::now()) {}
+  bool stopped() const { return stop_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Watch;
+  void look();
+
+  Poll poll_;
+  std::chrono::steady_clock::time_point asked_;
+  std::atomic<bool> stop_{false};
+};
+
+// One member's view of it: counts work, and after enough of it looks at the clock (member 0) and at the flag (all).
+class Watch {
+ public:
+  Watch(Interrupt& interrupt, const Member& member) : interrupt_(interrupt), asks_(member.id == 0) {}
+
+  // Books work done; true: leave off, the caller wants to stop.
+  bool spent(double flops) {
+    work_ += flops;
+    if (work_ < 1e6) return false;
+    work_ = 0;
+    if (asks_) interrupt_.look();
+    return interrupt_.stopped();
+  }
+
+ private:
+  Interrupt& interrupt_;
+  double work_ = 0;
+  bool asks_;
+};
+
+}  // namespace retrograd

@@ -1,0 +1,50 @@
+// Numbers by counter: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+// A number is a pure function of (seed, stream, element); no state, so no thread and no order of calls can change it.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <utility>
+
+namespace retrograd {
+
+// What the numbers are for; with an index (layer, epoch) it makes a stream.
+enum class Stream : std::uint32_t { weights = 1, shuffle = 2 };
+
+struct Philox {
+  std::uint32_t word[4];
+};
+
+inline Philox philox(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t element) {
+  std::uint32_t c[4] = {static_cast<std::uint32_t>(element), static_cast<std::uint32_t>(element >> 32), index,
+                        static_cast<std::uint32_t>(stream)};
+  std::uint32_t k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0], p1 = std::uint64_t{0xCD9E8D57u} * c[2];
+    const std::uint32_t n0 = static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ k0;
+    const std::uint32_t n2 = static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ k1;
+    c[0] = n0;
+    c[1] = static_cast<std::uint32_t>(p1);
+    c[2] = n2;
+    c[3] = static_cast<std::uint32_t>(p0);
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  return {{c[0], c[1], c[2], c[3]}};
+}
+
+// Uniform in the open interval (0, 1), 52 bits.
+inline double uniform(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t element) {
+  const Philox p = philox(seed, stream, index, element);
+  const std::uint64_t bits = (std::uint64_t{p.word[1]} << 32 | p.word[0]) >> 12;
+  return (static_cast<double>(bits) + 0.5) * 0x1p-52;
+}
+
+// Standard normal by Marsaglia's polar method with attempts numbered, so that it too is a function of the counter.
+// Basic operations, sqrt (correctly rounded everywhere) and a series for the logarithm: the same bits on every machine.
+double normal(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t element);
+
+// order[i], i < n: Fisher and Yates's shuffle of 0..n-1 for one epoch.
+void permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order);
+
+}  // namespace retrograd

@@ -1,0 +1,42 @@
+// The user's rows on their way in: gathered into panels, pointed at where they are, and checked for NaN and infinity.
+#pragma once
+
+#include "kernels.h"
+#include "parallel.h"
+
+namespace retrograd {
+
+// Rows order[start + i], or start + i where order is null.
+struct Selection {
+  const std::uint32_t* order = nullptr;
+  Index start = 0;
+
+  Index operator[](Index i) const { return order ? static_cast<Index>(order[start + i]) : start + i; }
+};
+
+// Batch panels p0..p1 of `batch` selected rows: out[k][lane] = x[selection[lane]][k].
+template <class T>
+void gather_panels(const Kernels<T>& kernels, const Rows& x, Selection selection, Index p0, Index p1, Index batch,
+                   Panels<T> out);
+
+// Pointers to the selected rows as T, for i in i0..i1: into the user's array where it holds T, else into `buffer`
+// ([batch][cols]), where they are converted.
+template <class T>
+void point_at_rows(const Kernels<T>& kernels, const Rows& x, Selection selection, Index i0, Index i1, T* buffer, const T** out);
+
+// Whether point_at_rows reads x where it is.
+template <class T>
+bool holds(const Rows& x) {
+  return x.source == source_of<T>;
+}
+
+struct Place {
+  Index row = -1;
+  Index col = -1;
+};
+
+// The first value that is not finite once it is converted to T, in row order; row -1 where there is none.
+template <class T>
+Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads);
+
+}  // namespace retrograd

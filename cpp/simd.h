@@ -1,0 +1,169 @@
+// One vector type per instruction set: load, store, select, fused multiply-add, transpose of a square of registers.
+//
+// For kernels.cpp alone, which is compiled once per instruction set: everything lives in an unnamed namespace, so that no
+// linker can take a function built for one instruction set in place of another's. The only intrinsic is fma.
+#pragma once
+
+#include "panel.h"
+
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+#include <immintrin.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define RG_INLINE inline __attribute__((always_inline))
+#define RG_NOINLINE __attribute__((noinline))
+#define RG_LAMBDA __attribute__((always_inline))
+#define RG_UNROLL _Pragma("GCC unroll 16")
+
+namespace retrograd {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+constexpr bool kFused = true;
+constexpr int kRegisters = 32;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr int kVectorBytes = 32;
+constexpr bool kFused = true;
+constexpr int kRegisters = 16;
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+constexpr int kVectorBytes = 16;
+constexpr bool kFused = true;
+constexpr int kRegisters = 32;
+#else
+constexpr int kVectorBytes = 16;
+constexpr bool kFused = false;
+constexpr int kRegisters = 16;
+#endif
+
+template <class T>
+struct LaneTypes;
+template <>
+struct LaneTypes<float> {
+  using Unsigned = std::uint32_t;
+};
+template <>
+struct LaneTypes<double> {
+  using Unsigned = std::uint64_t;
+};
+
+// The operations on vectors of T (the `O` of math.h).
+template <class T_>
+struct Ops {
+  using T = T_;
+  using UnsignedLane = typename LaneTypes<T>::Unsigned;
+  typedef T V __attribute__((vector_size(kVectorBytes)));
+  typedef UnsignedLane U __attribute__((vector_size(kVectorBytes)));
+  static constexpr int width = kVectorBytes / static_cast<int>(sizeof(T));
+  static constexpr int per_panel = static_cast<int>(kLanes) / width;
+
+  static RG_INLINE V set(double x) { return static_cast<T>(x) - V{}; }
+  static RG_INLINE V broadcast(const T* x) { return *x - V{}; }
+  static RG_INLINE V load(const T* p) {
+    V v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+  }
+  static RG_INLINE void store(T* p, V v) { __builtin_memcpy(p, &v, sizeof v); }
+  template <class Mask>
+  static RG_INLINE V select(Mask m, V a, V b) {
+    return m ? a : b;
+  }
+  static RG_INLINE U bits(V v) { return reinterpret_cast<U>(v); }
+  static RG_INLINE V from_bits(U u) { return reinterpret_cast<V>(u); }
+
+  // a * b + c, rounded once where the instruction set can.
+  static RG_INLINE V fma(V a, V b, V c) {
+    if constexpr (sizeof(T) == 4) {
+#if defined(__AVX512F__)
+      return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__) && defined(__FMA__)
+      return _mm256_fmadd_ps(a, b, c);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+      return vfmaq_f32(c, a, b);
+#else
+      return a * b + c;
+#endif
+    } else {
+#if defined(__AVX512F__)
+      return _mm512_fmadd_pd(a, b, c);
+#elif defined(__AVX2__) && defined(__FMA__)
+      return _mm256_fmadd_pd(a, b, c);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+      return vfmaq_f64(c, a, b);
+#else
+      return a * b + c;
+#endif
+    }
+  }
+
+  // Keeps a value in a register: g++ otherwise folds loads into the multiply-adds and spills accumulators.
+  static RG_INLINE void pin(V& v) {
+#if defined(__aarch64__)
+    asm("" : "+w"(v));
+#elif defined(__AVX512F__)
+    asm("" : "+v"(v));
+#else
+    asm("" : "+x"(v));
+#endif
+  }
+};
+
+// Vectors that hold the first `lanes` lanes of a panel's row.
+template <class T>
+RG_INLINE int vectors(int lanes) {
+  return (lanes + Ops<T>::width - 1) / Ops<T>::width;
+}
+
+template <int... I>
+struct Lanes {};
+template <int N, int... I>
+struct MakeLanes : MakeLanes<N - 1, N - 1, I...> {};
+template <int... I>
+struct MakeLanes<0, I...> {
+  using type = Lanes<I...>;
+};
+
+// One round of the transpose: exchanges the blocks of S lanes off the diagonal of rows i and i + S.
+template <class T, int S, int... I>
+RG_INLINE void exchange(typename Ops<T>::V& a, typename Ops<T>::V& b, Lanes<I...>) {
+  constexpr int W = Ops<T>::width;
+  const typename Ops<T>::V low = __builtin_shufflevector(a, b, ((I & S) ? I - S + W : I)...);
+  const typename Ops<T>::V high = __builtin_shufflevector(a, b, ((I & S) ? I + W : I + S)...);
+  a = low;
+  b = high;
+}
+
+// The last two rounds for float within each quarter register, in shuffles of one instruction each: rows are paired as
+// a0 b0 a1 b1 and a2 b2 a3 b3, and pairs of those make a0 b0 c0 d0 and so on.
+template <class T, int... I>
+RG_INLINE void transpose_quads(typename Ops<T>::V* r, Lanes<I...>) {
+  constexpr int W = Ops<T>::width;
+  const typename Ops<T>::V t0 = __builtin_shufflevector(r[0], r[1], (I / 4 * 4 + I % 4 / 2 + I % 2 * W)...);
+  const typename Ops<T>::V t1 = __builtin_shufflevector(r[0], r[1], (I / 4 * 4 + 2 + I % 4 / 2 + I % 2 * W)...);
+  const typename Ops<T>::V t2 = __builtin_shufflevector(r[2], r[3], (I / 4 * 4 + I % 4 / 2 + I % 2 * W)...);
+  const typename Ops<T>::V t3 = __builtin_shufflevector(r[2], r[3], (I / 4 * 4 + 2 + I % 4 / 2 + I % 2 * W)...);
+  r[0] = __builtin_shufflevector(t0, t2, (I / 4 * 4 + I % 2 + I % 4 / 2 * W)...);
+  r[1] = __builtin_shufflevector(t0, t2, (I / 4 * 4 + 2 + I % 2 + I % 4 / 2 * W)...);
+  r[2] = __builtin_shufflevector(t1, t3, (I / 4 * 4 + I % 2 + I % 4 / 2 * W)...);
+  r[3] = __builtin_shufflevector(t1, t3, (I / 4 * 4 + 2 + I % 2 + I % 4 / 2 * W)...);
+}
+
+// r[i][j] <-> r[j][i] over width x width lanes, in log2(width) rounds.
+template <class T, int S = Ops<T>::width / 2>
+RG_INLINE void transpose_square(typename Ops<T>::V (&r)[Ops<T>::width]) {
+  using All = typename MakeLanes<Ops<T>::width>::type;
+  if constexpr (S == 2 && sizeof(T) == 4) {
+    RG_UNROLL for (int i = 0; i < Ops<T>::width; i += 4) transpose_quads<T>(r + i, All{});
+  } else if constexpr (S > 0) {
+    RG_UNROLL for (int i = 0; i < Ops<T>::width; ++i) {
+      if (!(i & S)) exchange<T, S>(r[i], r[i + S], All{});
+    }
+    transpose_square<T, S / 2>(r);
+  }
+}
+
+}  // namespace
+}  // namespace retrograd

@@ -1,0 +1,99 @@
+// See trainer.h.
+#include "trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "random.h"
+
+namespace retrograd {
+
+template <class T>
+void Trainer<T>::prepare(const EpochArgs<T>& args) {
+  const Index batch = std::min(args.batch, args.x.rows);
+  if (!work_ || work_->batch() != batch) {
+    work_.reset();
+    work_ = std::make_unique<Workspace<T>>(network_, batch, Keep::training);
+  }
+  if (args.snapshot && !snapshot_.data()) snapshot_ = Arena<T>(network_.parameters().size());
+  if (args.x.rows > static_cast<Index>(std::numeric_limits<std::uint32_t>::max())) {
+    throw std::length_error("more than 2^32 - 1 rows");
+  }
+  if (args.shuffle && order_.size() != args.x.rows) order_ = Arena<std::uint32_t>(args.x.rows);
+}
+
+template <class T>
+EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
+  prepare(args);
+  state.prepare(args.update);
+  if (args.shuffle) permutation(args.seed, args.epoch, static_cast<std::uint32_t>(args.x.rows), order_.data());
+  const Workspace<T>& work = *work_;
+  const Arena<T>& parameters = network_.parameters();
+  const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
+  const bool labels = args.y.labels != nullptr;
+  const double step_flops = network_.flops_per_row() * static_cast<double>(batch);
+  const int size = team_size(step_flops, std::max(panels(batch), network_.inputs() / kLanes), args.n_threads, args.forced);
+
+  progress_.rows = 0;
+  progress_.loss = 0;
+  EpochResult result;
+  Interrupt interrupt(args.poll);
+  std::atomic<bool> finite{true};
+  result.team = run_team(size, [&](const Member& me) {
+    Watch watch(interrupt, me);
+    const Index line0 = me.begin(lines), values = (me.end(lines) - line0) * kLanes;
+    T* share = parameters.data() + line0 * kLanes;
+    if (args.snapshot) std::copy(share, share + values, snapshot_.data() + line0 * kLanes);
+    for (Index start = 0; start < rows; start += batch) {
+      const Index m = std::min(batch, rows - start), p0 = me.begin(panels(m)), p1 = me.end(panels(m));
+      const Selection selection{args.shuffle ? order_.data() : nullptr, start};
+      load_inputs(network_, work, args.x, selection, p0, p1, m);
+      if (forward_pass(network_, work, p0, p1, m, watch)) {
+        load_targets(network_, work, args.y, selection, p0, p1, m);
+        loss_pass(network_, work, labels, p0, p1, m, true);
+        backward_pass(network_, work, p0, p1, m, watch);
+      }
+      me.wait();
+      // Between the barriers nothing changes the flag or the scores, so that all members come to the same decision.
+      if (interrupt.stopped()) return;
+      const Score score = batch_score(work, m);
+      if (!std::isfinite(score.loss)) {
+        if (me.id == 0) {
+          result.end = EpochEnd::diverged;
+          result.bad_loss = score.loss / static_cast<double>(m);
+          result.bad_step = result.steps + 1;
+        }
+        return;
+      }
+      dw_pass(network_, work, state.velocity(), &args.update, m, me);
+      if (me.id == 0) {
+        result.score.loss += score.loss;
+        result.score.metric += score.metric;
+        ++result.steps;
+        progress_.rows.store(start + m, std::memory_order_relaxed);
+        progress_.loss.store(result.score.loss, std::memory_order_relaxed);
+      }
+      me.wait();
+    }
+    if (args.snapshot && !network_.kernels().finite[static_cast<int>(source_of<T>)](values, share)) finite = false;
+  });
+
+  if (interrupt.stopped()) result.end = EpochEnd::interrupted;
+  if (result.end == EpochEnd::finished && !finite) {
+    result.end = EpochEnd::diverged;
+    result.bad_loss = std::numeric_limits<double>::quiet_NaN();
+    result.bad_step = result.steps;
+  }
+  if (result.end == EpochEnd::diverged && args.snapshot) {
+    std::copy(snapshot_.data(), snapshot_.data() + snapshot_.size(), parameters.data());
+    state.clear();
+  }
+  ++network_.version;
+  return result;
+}
+
+template class Trainer<float>;
+template class Trainer<double>;
+
+}  // namespace retrograd
