@@ -1,0 +1,35 @@
+"""Errors of the package's own. Wrong values and shapes are ValueError, wrong types TypeError; those are not here."""
+
+
+class DivergenceError(ArithmeticError):
+    """A loss or a weight became infinite or NaN in training.
+
+    The batch whose loss is not finite is not learned from. After `Trainer.fit` the weights are those at the start of the
+    epoch and the optimiser starts anew (its velocity is zero); after `Trainer.step` the weights are as they were.
+
+    Attributes
+    ----------
+    epoch : int or None
+        The epoch, counted from 1; None in `Trainer.step`.
+    step : int
+        The step within the epoch, counted from 1.
+    lr : float
+        The learning rate.
+    loss : float
+        The loss of that batch: inf or nan.
+    """
+
+    def __init__(self, epoch: int | None, step: int, lr: float, loss: float) -> None:
+        where = f"step {step}" if epoch is None else f"epoch {epoch}, step {step}"
+        kept = "the weights are unchanged" if epoch is None else "the weights are those at the start of that epoch"
+        super().__init__(
+            f"training diverged in {where}: the loss became {loss} with lr={lr:g}; {kept}. "
+            "A smaller lr, or inputs and targets scaled to about 1, may help"
+        )
+        self.epoch = epoch
+        self.step = step
+        self.lr = lr
+        self.loss = loss
+
+    def __reduce__(self) -> tuple[type["DivergenceError"], tuple[int | None, int, float, float]]:
+        return type(self), (self.epoch, self.step, self.lr, self.loss)

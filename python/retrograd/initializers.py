@@ -1,0 +1,72 @@
+"""How weights start: names and the scale that each gives for a layer. The numbers themselves are drawn by the core."""
+
+import math
+from dataclasses import dataclass
+
+from ._arrays import as_float
+
+# name: (distribution, gain, fan) where variance = gain / fan
+_SCHEMES = {
+    "he_normal": ("normal", 2.0, "in"),
+    "he_uniform": ("uniform", 2.0, "in"),
+    "glorot_normal": ("normal", 2.0, "sum"),
+    "glorot_uniform": ("uniform", 2.0, "sum"),
+    "lecun_normal": ("normal", 1.0, "in"),
+    "lecun_uniform": ("uniform", 1.0, "in"),
+}
+_ALIASES = {"he": "he_normal", "glorot": "glorot_uniform", "lecun": "lecun_normal"}
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """How the weights of a layer start; biases start at zero.
+
+    Parameters
+    ----------
+    name : str
+        - "he_normal", "he_uniform": variance 2 / fan_in (He, Zhang, Ren, Sun, 2015), for relu and leaky_relu
+        - "glorot_normal", "glorot_uniform": variance 2 / (fan_in + fan_out) (Glorot, Bengio, 2010)
+        - "lecun_normal", "lecun_uniform": variance 1 / fan_in (LeCun, Bottou, Orr, Müller, 1998)
+        - "normal": standard deviation `scale`
+        - "zeros"
+
+        "he", "glorot" and "lecun" mean "he_normal", "glorot_uniform" and "lecun_normal".
+    scale : float, default 0.01
+        The standard deviation, for "normal" alone.
+
+    Raises
+    ------
+    ValueError
+        Unknown name; scale not a finite positive number.
+    """
+
+    name: str
+    scale: float = 0.01
+
+    def __post_init__(self) -> None:
+        known = (*_ALIASES, *_SCHEMES, "normal", "zeros")
+        if not isinstance(self.name, str):
+            raise TypeError(f"init: expected a name, got {self.name!r}")
+        if self.name not in known:
+            raise ValueError(f"init: expected one of {', '.join(known)}, got {self.name!r}")
+        object.__setattr__(self, "scale", as_float(self.scale, "scale", 0.0))
+
+    def draw(self, fan_in: int, fan_out: int) -> tuple[str, float]:
+        """The distribution ("normal": standard normal, "uniform": on (-1, 1)) and the factor on it."""
+        if self.name == "zeros":
+            return "uniform", 0.0
+        if self.name == "normal":
+            return "normal", self.scale
+        distribution, gain, fan = _SCHEMES[_ALIASES.get(self.name, self.name)]
+        deviation = math.sqrt(gain / (fan_in if fan == "in" else fan_in + fan_out))
+        return distribution, deviation * (math.sqrt(3.0) if distribution == "uniform" else 1.0)
+
+
+def normal(scale: float) -> Initializer:
+    """Normally distributed weights with standard deviation `scale`."""
+    return Initializer("normal", scale)
+
+
+def default_for(activation: str) -> Initializer:
+    """What suits an activation: He for the relus, Glorot for the rest."""
+    return Initializer("he_normal" if activation in ("relu", "leaky_relu") else "glorot_uniform")

@@ -1,0 +1,546 @@
+"""The network: layers, weights, the forward and backward pass by hand, prediction. A thin layer over the compiled core.
+
+Training over epochs is trainer.py's, the update optimizers.py's.
+"""
+
+import os
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from ._arrays import Array, as_array, as_int, as_rows, as_targets, as_threads, check_finite, converted
+from .initializers import Initializer, default_for
+
+_CORE: dict[str, type[_core.NetworkF32] | type[_core.NetworkF64]] = {
+    "float32": _core.NetworkF32,
+    "float64": _core.NetworkF64,
+}
+
+Init = str | Initializer | None
+
+
+@dataclass(frozen=True)
+class Dense:
+    """One dense layer: a = f(x w + b).
+
+    Parameters
+    ----------
+    units : int
+        Outputs of the layer (`fan_out`).
+    activation : str, optional
+        "identity", "relu", "leaky_relu" (slope 0.01), "tanh", "sigmoid" or, for the last layer, "softmax". Default: the
+        network's `activation`, for the last layer its `output_activation`.
+    init : str or Initializer, optional
+        How the weights start. Default: the network's `init`.
+    """
+
+    units: int
+    activation: str | None = None
+    init: Init = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", as_int(self.units, "units", 1))
+        if self.activation is not None:
+            _check_name(self.activation, _core.ACTIVATIONS, "activation")
+        if self.init is not None:
+            object.__setattr__(self, "init", _initializer(self.init))
+
+
+def _check_name(name: object, known: Sequence[str], what: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"{what}: expected a name, got {name!r}")
+    if name not in known:
+        raise ValueError(f"{what}: expected one of {', '.join(known)}, got {name!r}")
+
+
+def _initializer(init: Init) -> Initializer:
+    return init if isinstance(init, Initializer) else Initializer(init)  # type: ignore[arg-type]  # checked there
+
+
+class Gradients:
+    """What a backward pass found. Arrays are read when asked for, at the latest before the next pass overwrites them.
+
+    Attributes
+    ----------
+    loss : float or None
+        Mean loss of the batch; None where the gradient was the user's own.
+    delta : tuple of arrays (rows, fan_out)
+        Gradient of the loss with respect to z of each layer.
+    dw : tuple of arrays (fan_in, fan_out)
+        Gradient with respect to each layer's weights: x^T delta.
+    db : tuple of arrays (fan_out,)
+        Gradient with respect to each layer's biases: the sum of delta over rows.
+    dx : array (rows, inputs)
+        Gradient with respect to the inputs. Computed at the first reading (or when the weights are about to change while
+        this object is still held).
+    """
+
+    def __init__(self, network: "Network", loss: float | None) -> None:
+        self.loss = loss
+        self._network: Network | None = network
+        self._found: dict[str, Any] = {}
+
+    def _read(self, name: Literal["delta", "dw", "db"]) -> tuple[Array, ...]:
+        if name not in self._found:
+            assert self._network is not None
+            read = getattr(self._network._core, name)
+            self._found[name] = tuple(read(layer) for layer in range(self._network.depth))
+        found: tuple[Array, ...] = self._found[name]
+        return found
+
+    @property
+    def delta(self) -> tuple[Array, ...]:
+        """Gradient with respect to z of each layer."""
+        return self._read("delta")
+
+    @property
+    def dw(self) -> tuple[Array, ...]:
+        """Gradient with respect to the weights of each layer."""
+        return self._read("dw")
+
+    @property
+    def db(self) -> tuple[Array, ...]:
+        """Gradient with respect to the biases of each layer."""
+        return self._read("db")
+
+    @property
+    def dx(self) -> Array:
+        """Gradient with respect to the inputs."""
+        if "dx" not in self._found:
+            assert self._network is not None
+            self._found["dx"] = self._network._core.dx()
+        found: Array = self._found["dx"]
+        return found
+
+    def _keep(self, weights_only: bool) -> None:
+        """Reads what is about to be lost: dx where the weights change, everything where a new pass begins."""
+        if self._network is None:
+            return
+        _ = self.dx
+        if not weights_only:
+            _ = self.delta, self.dw, self.db
+            self._network = None
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(w.shape) for w in self.dw)
+        return f"Gradients(loss={self.loss}, dw={shapes})"
+
+
+class Network:
+    """A dense feed-forward network.
+
+    Parameters
+    ----------
+    layers : sequence
+        Number of inputs, then for each layer its number of units or a `Dense`.
+    activation : str, default "relu"
+        Of the hidden layers.
+    output_activation : str, default "identity"
+        Of the last layer. With "cross_entropy" (then "identity" or "softmax") and "binary_cross_entropy" ("identity" or
+        "sigmoid") the layer gives logits and the loss applies softmax or sigmoid itself, once.
+    loss : str, default "mse"
+        With a = output, t = target, n rows, k outputs:
+
+        - "mse": 1/(nk) sum (a - t)^2; delta = 2 (a - t) f'(z) / (nk)
+        - "quadratic": 1/(2n) sum (a - t)^2; delta = (a - t) f'(z) / n
+        - "cross_entropy": -1/n sum t log softmax(z); delta = (softmax(z) - t) / n; labels or rows of probabilities
+        - "binary_cross_entropy": -1/(nk) sum t log s(z) + (1 - t) log(1 - s(z)), s = sigmoid; delta = (s(z) - t) / (nk)
+    init : str, Initializer, or pair (weights, biases), optional
+        How the weights start (see `Initializer`); default He for relu and leaky_relu, Glorot for the rest. A pair of
+        sequences of arrays gives them. Biases start at zero.
+    seed : int or None, default 0
+        Fixes the weights and the order of rows in training; None draws a fresh one, which `seed` then shows.
+    dtype : "float32" or "float64"
+        Of weights and arithmetic.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Sizes, names or arrays that do not fit.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int | Dense],
+        *,
+        activation: str = "relu",
+        output_activation: str = "identity",
+        loss: str = "mse",
+        init: Init | tuple[Sequence[npt.ArrayLike], Sequence[npt.ArrayLike]] = None,
+        seed: int | None = 0,
+        dtype: npt.DTypeLike = "float32",
+    ) -> None:
+        _check_name(activation, _core.ACTIVATIONS, "activation")
+        _check_name(output_activation, _core.ACTIVATIONS, "output_activation")
+        _check_name(loss, _core.LOSSES, "loss")
+        if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray):
+            raise TypeError(f"layers: expected a sequence like [784, 128, 10], got {layers!r}")
+        if len(layers) < 2:
+            raise ValueError(f"layers: expected the number of inputs and at least one layer, got {list(layers)!r}")
+        if isinstance(layers[0], Dense):
+            raise TypeError("layers: expected the number of inputs first, got a Dense")
+        specs = [s if isinstance(s, Dense) else Dense(as_int(s, "layers", 1)) for s in layers[1:]]
+        last = len(specs) - 1
+
+        self._sizes = (as_int(layers[0], "layers", 1), *(s.units for s in specs))
+        self._activations = tuple(
+            s.activation or (output_activation if i == last else activation) for i, s in enumerate(specs)
+        )
+        self._loss = loss
+        self._dtype = self._dtype_of(dtype)
+        self._check_fit()
+        self._seed = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0)
+        if self._seed >= 2**64:
+            raise ValueError(f"seed: expected less than 2**64, got {seed}")
+        self._core = self._make_core()
+        self._gradients: weakref.ref[Gradients] | None = None
+        self._forced_team = 0  # for tests: this many threads, whatever the work
+
+        if isinstance(init, tuple):
+            if len(init) != 2:
+                raise ValueError(f"init: expected a pair (weights, biases), got {len(init)} things")
+            self.set_weights(*init)
+        else:
+            common = None if init is None else _initializer(init)
+            for i, spec in enumerate(specs):
+                chosen = spec.init or common or default_for(self._activations[i])
+                assert isinstance(chosen, Initializer)
+                self._core.fill(i, *chosen.draw(self._sizes[i], self._sizes[i + 1]), self._seed)
+
+    @staticmethod
+    def _dtype_of(dtype: npt.DTypeLike) -> np.dtype[Any]:
+        try:
+            result = np.dtype(dtype)
+        except TypeError as error:
+            raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from error
+        if dtype is None or result not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
+        return result
+
+    def _check_fit(self) -> None:
+        """Activations and loss must go together."""
+        output = self._activations[-1]
+        if "softmax" in self._activations[:-1]:
+            raise ValueError("activation: softmax is for the last layer alone, got it in a hidden layer")
+        own = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(self._loss)
+        if own and output not in ("identity", own):
+            raise ValueError(
+                f"output_activation: {self._loss} applies {own} to logits itself; expected identity or {own}, got {output!r}"
+            )
+        if self._loss == "cross_entropy" and self._sizes[-1] < 2:
+            raise ValueError("cross_entropy: expected at least 2 outputs, got 1 (binary_cross_entropy takes one)")
+
+    def _make_core(self) -> _core.NetworkF32 | _core.NetworkF64:
+        return _CORE[self._dtype.name](list(self._sizes), list(self._activations), self._loss)
+
+    # ---------------------------------------------------------------- what it is
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of inputs, then units of each layer."""
+        return self._sizes
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return len(self._sizes) - 1
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Activation of each layer, the output's last."""
+        return self._activations
+
+    @property
+    def loss_name(self) -> str:
+        """Name of the loss."""
+        return self._loss
+
+    @property
+    def metric_name(self) -> str:
+        """What is measured beside the loss: "accuracy" for labels (and 0/1), "mae" (mean absolute error) for numbers."""
+        return "accuracy" if self._loss in ("cross_entropy", "binary_cross_entropy") else "mae"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of weights and arithmetic: float32 or float64."""
+        return self._dtype
+
+    @property
+    def seed(self) -> int:
+        """The seed, also where it was drawn."""
+        return self._seed
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum((fan_in + 1) * fan_out for fan_in, fan_out in zip(self._sizes, self._sizes[1:], strict=False))
+
+    def __repr__(self) -> str:
+        head = f"Network({list(self._sizes)}, loss={self._loss!r}, dtype={self._dtype.name!r}, seed={self._seed})"
+        lines = [head, f"  {'layer':<7}{'shape':<18}{'activation':<13}{'parameters':>14}"]
+        for i, (fan_in, fan_out) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
+            shape = f"{fan_in} -> {fan_out}"
+            lines.append(f"  {i + 1:<7}{shape:<18}{self._activations[i]:<13}{(fan_in + 1) * fan_out:>14,}")
+        lines.append(f"  {'total':<38}{self.n_parameters:>14,}")
+        return "\n".join(lines)
+
+    # ---------------------------------------------------------------- weights
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """Weights of each layer (fan_in, fan_out): copies, read-only. `set_weights` changes them."""
+        return tuple(_read_only(self._core.weights(i)) for i in range(self.depth))
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """Biases of each layer (fan_out,): copies, read-only."""
+        return tuple(_read_only(self._core.biases(i)) for i in range(self.depth))
+
+    def set_weights(self, weights: Sequence[npt.ArrayLike], biases: Sequence[npt.ArrayLike] | None = None) -> None:
+        """Replaces all weights, and the biases too where they are given.
+
+        Parameters
+        ----------
+        weights : sequence of arrays (fan_in, fan_out), one for each layer
+        biases : sequence of arrays (fan_out,), optional
+
+        Raises
+        ------
+        ValueError, TypeError
+            Wrong number, shape or type of arrays, or values that are not finite. Nothing is changed then.
+        """
+        given = {"weights": weights, "biases": self.biases if biases is None else biases}
+        ready: list[list[Array]] = []
+        for name, arrays in given.items():
+            if len(arrays) != self.depth:
+                raise ValueError(f"{name}: expected {self.depth} arrays, one for each layer, got {len(arrays)}")
+            ready.append([self._checked_parameter(name, i, array) for i, array in enumerate(arrays)])
+        self._about_to_change()
+        for i, (w, b) in enumerate(zip(*ready, strict=True)):
+            self._core.set_layer(i, w, b)
+
+    def _checked_parameter(self, name: str, i: int, value: npt.ArrayLike) -> Array:
+        label = f"{name}[{i}]"
+        array = as_array(value, label)
+        expected = (self._sizes[i], self._sizes[i + 1]) if name == "weights" else (self._sizes[i + 1],)
+        if array.shape != expected:
+            raise ValueError(f"{label}: expected shape {expected}, got {array.shape}")
+        result = converted(array, self._dtype)
+        check_finite(self._core, result.reshape(expected[0], -1), label, expected)
+        return result
+
+    def copy_from(self, other: "Network") -> None:
+        """Takes over the weights and biases of a network with the same layer sizes and dtype (a target network, say)."""
+        if not isinstance(other, Network):
+            raise TypeError(f"copy_from: expected a Network, got {type(other).__name__}")
+        if other.sizes != self.sizes or other.dtype != self.dtype:
+            raise ValueError(
+                f"copy_from: expected sizes {self.sizes} and dtype {self.dtype}, got {other.sizes} and {other.dtype}"
+            )
+        self._about_to_change()
+        self._core.copy_from(other._core)  # type: ignore[arg-type]  # the dtypes are equal
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Layers, loss, seed and weights; a forward or backward pass by hand is not kept."""
+        return {
+            "sizes": self._sizes,
+            "activations": self._activations,
+            "loss": self._loss,
+            "dtype": self._dtype.name,
+            "seed": self._seed,
+            "weights": self.weights,
+            "biases": self.biases,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._sizes = state["sizes"]
+        self._activations = state["activations"]
+        self._loss = state["loss"]
+        self._dtype = np.dtype(state["dtype"])
+        self._seed = state["seed"]
+        self._gradients = None
+        self._forced_team = 0
+        self._core = self._make_core()
+        for i, (w, b) in enumerate(zip(state["weights"], state["biases"], strict=True)):
+            self._core.set_layer(i, w, b)
+
+    def __copy__(self) -> Self:
+        """A network of its own with the same weights."""
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(self.__getstate__())
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()
+
+    # ---------------------------------------------------------------- the stages by hand
+
+    def _rows(self, X: npt.ArrayLike) -> Array:
+        rows = as_rows(X, self._sizes[0], self._dtype)
+        check_finite(self._core, rows)
+        return rows
+
+    def _targets(self, y: npt.ArrayLike, rows: int) -> Array:
+        return as_targets(y, self._loss, self._sizes[-1], rows, self._dtype, self._core)
+
+    def _about_to_change(self, weights_only: bool = True) -> None:
+        """Lets gradients that somebody still holds read what the next call overwrites."""
+        gradients = None if self._gradients is None else self._gradients()
+        if gradients is not None:
+            gradients._keep(weights_only)
+
+    def forward(self, X: npt.ArrayLike, training: bool = False, *, n_threads: int | None = None) -> Array:
+        """Stage 1: z = x w + b and a = f(z), layer by layer; keeps them for `z`, `a` and `backward`.
+
+        Parameters
+        ----------
+        X : array (rows, inputs)
+            The batch.
+        training : bool, default False
+            Whether what acts only in training is at work; so far there is nothing of that kind.
+        n_threads : int, optional
+            At most so many threads.
+
+        Returns
+        -------
+        array (rows, outputs)
+            The last layer after `output_activation`.
+        """
+        rows = self._rows(X)
+        if len(rows) == 0:
+            raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
+        self._about_to_change(weights_only=False)
+        self._core.forward(rows, as_threads(n_threads), self._forced_team)
+        return self._core.output()
+
+    def backward(
+        self, y: npt.ArrayLike | None = None, *, dz: npt.ArrayLike | None = None, n_threads: int | None = None
+    ) -> Gradients:
+        """Stage 2: delta, dw and db of every layer by the chain rule, from output to input.
+
+        Each layer's delta is computed once and used for its dw, its db and the layer below.
+
+        Parameters
+        ----------
+        y : array, optional
+            The targets of the batch of `forward`: the network's loss gives the first delta.
+        dz : array (rows, outputs), optional
+            Or the gradient of a loss of your own with respect to z of the last layer (before `output_activation`).
+        n_threads : int, optional
+            At most so many threads.
+
+        Returns
+        -------
+        Gradients
+
+        Raises
+        ------
+        RuntimeError
+            No forward pass yet, or the weights have changed since.
+        """
+        if (y is None) == (dz is None):
+            raise TypeError("backward: expected either y or dz, got " + ("neither" if y is None else "both"))
+        rows = self._core.batch_rows()
+        self._about_to_change(weights_only=False)
+        loss = None
+        if y is not None:
+            loss = self._core.backward(self._targets(y, rows), as_threads(n_threads), self._forced_team)
+        else:
+            seed = as_array(dz, "dz")  # type: ignore[arg-type]  # not None
+            if seed.ndim == 1 and self._sizes[-1] == 1:
+                seed = seed.reshape(-1, 1)
+            if seed.shape != (rows, self._sizes[-1]):
+                raise ValueError(f"dz: expected shape {(rows, self._sizes[-1])}, got {seed.shape}")
+            seed = as_rows(seed, self._sizes[-1], self._dtype, "dz")
+            check_finite(self._core, seed, "dz")
+            self._core.backward_dz(seed, as_threads(n_threads), self._forced_team)
+        gradients = Gradients(self, loss)
+        self._gradients = weakref.ref(gradients)
+        return gradients
+
+    @property
+    def z(self) -> tuple[Array, ...]:
+        """Sums of each layer, z = x w + b (rows, fan_out), of the last `forward`: copies."""
+        return tuple(self._core.z(i) for i in range(self.depth))
+
+    @property
+    def a(self) -> tuple[Array, ...]:
+        """The inputs, then a = f(z) of each layer (rows, units), of the last `forward`: copies."""
+        return (*(self._core.a(i) for i in range(self.depth)), self._core.output())
+
+    # ---------------------------------------------------------------- use
+
+    def _outputs(self, X: npt.ArrayLike, probabilities: bool, n_threads: int | None) -> Array:
+        return self._core.predict(self._rows(X), probabilities, as_threads(n_threads), self._forced_team)
+
+    def predict(self, X: npt.ArrayLike, *, n_threads: int | None = None) -> Array:
+        """What the network says of each row.
+
+        Parameters
+        ----------
+        X : array (rows, inputs)
+        n_threads : int, optional
+            At most so many threads.
+
+        Returns
+        -------
+        array
+            cross_entropy: the most probable label (rows,), int64. binary_cross_entropy: 0 or 1, int64, (rows, outputs).
+            Else the outputs (rows, outputs). (rows,) where there is one output.
+        """
+        out = self._outputs(X, False, n_threads)
+        if self._loss == "cross_entropy":
+            labels: Array = np.argmax(out, axis=1)
+            return labels
+        if self._loss == "binary_cross_entropy":
+            out = (out > 0).astype(np.int64)
+        return out[:, 0] if self._sizes[-1] == 1 else out
+
+    def predict_proba(self, X: npt.ArrayLike, *, n_threads: int | None = None) -> Array:
+        """Probabilities: of each label (rows, outputs) with cross_entropy, of a 1 with binary_cross_entropy.
+
+        With any other loss, the outputs of a last layer whose activation is softmax or sigmoid. (rows,) where there is one
+        output.
+
+        Raises
+        ------
+        ValueError
+            The outputs are no probabilities.
+        """
+        if self._loss not in ("cross_entropy", "binary_cross_entropy") and self._activations[-1] not in ("softmax", "sigmoid"):
+            raise ValueError(
+                f"predict_proba: expected a loss or output_activation that gives probabilities, got {self._loss!r} and "
+                f"{self._activations[-1]!r}"
+            )
+        out = self._outputs(X, True, n_threads)
+        return out[:, 0] if self._sizes[-1] == 1 else out
+
+    def loss(self, X: npt.ArrayLike, y: npt.ArrayLike, *, n_threads: int | None = None) -> float:
+        """Mean loss over the rows of X with answers y."""
+        return self._evaluate(X, y, n_threads)[0]
+
+    def _evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, n_threads: int | None) -> tuple[float, float]:
+        """Loss and metric, both as means."""
+        rows = self._rows(X)
+        if len(rows) == 0:
+            raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
+        return self._scored(rows, self._targets(y, len(rows)), n_threads)
+
+    def _scored(self, rows: Array, targets: Array, n_threads: int | None) -> tuple[float, float]:
+        """Of arrays that were checked before."""
+        loss, metric = self._core.evaluate(rows, targets, as_threads(n_threads), self._forced_team)
+        return loss, self._metric(metric)
+
+    def _metric(self, per_row: float) -> float:
+        """The metric as a mean, from the core's mean over rows of sums over outputs."""
+        return per_row if self._loss == "cross_entropy" else per_row / self._sizes[-1]
+
+
+def _read_only(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
