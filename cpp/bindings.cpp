@@ -595,7 +595,11 @@ PYBIND11_MODULE(_core, m) {
   m.def("max_threads", &max_threads);
   m.def("cgroup_cpus", &cgroup_cpus, py::arg("root"));
   m.def("openmp", &openmp_description);
-  m.def("compiler", [] { return __VERSION__; });
+#if defined(__clang__)
+  m.def("compiler", [] { return __VERSION__; });  // "Clang 14.0.6"
+#else
+  m.def("compiler", [] { return "GCC " __VERSION__; });
+#endif
   m.def(
       "permutation",
       [](std::uint64_t seed, std::uint32_t epoch, std::uint32_t n) {

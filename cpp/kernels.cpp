@@ -401,34 +401,74 @@ RG_INLINE Mode mode_of(const Update<T>* u) {
   return u->momentum != 0 ? kMomentum : kPlain;
 }
 
-// At offset i: stores the gradient, or takes the step. Only the pointers that the mode needs are touched.
+// each(Mode) with the mode of an update as a constant.
+template <Mode M>
+struct Constant {
+  static constexpr Mode value = M;
+};
+template <class T, class Each>
+RG_INLINE void with_mode(const Update<T>* u, Each each) {
+  switch (mode_of(u)) {
+    case kStore:
+      return each(Constant<kStore>{});
+    case kPlain:
+      return each(Constant<kPlain>{});
+    case kMomentum:
+      return each(Constant<kMomentum>{});
+    case kGeneral:
+      return each(Constant<kGeneral>{});
+  }
+}
+
+// An update's numbers, one to each lane.
+template <class T>
+struct Rates {
+  V<T> minus_lr, momentum, weight_decay;
+  bool nesterov;
+
+  explicit RG_INLINE Rates(const Update<T>& u)
+      : minus_lr(-Ops<T>::broadcast(&u.lr)),
+        momentum(Ops<T>::broadcast(&u.momentum)),
+        weight_decay(Ops<T>::broadcast(&u.weight_decay)),
+        nesterov(u.nesterov) {}
+};
+
+// One vector's step at w and v. Without momentum v is not touched.
 template <class T, Mode M>
-RG_INLINE void update_vector(V<T> gradient, Index i, T* g, T* w, T* v, const Update<T>* u) {
+RG_INLINE void update_vector(V<T> gradient, T* w, T* v, const Rates<T>& rates) {
   using O = Ops<T>;
-  if constexpr (M == kStore) {
-    O::store(g + i, gradient);
-  } else {
-    const V<T> old = O::load(w + i);
-    if constexpr (M == kGeneral) gradient = O::fma(O::broadcast(&u->weight_decay), old, gradient);
-    if (M == kMomentum || (M == kGeneral && u->momentum != 0)) {
-      const V<T> momentum = O::broadcast(&u->momentum);
-      const V<T> velocity = O::fma(momentum, O::load(v + i), gradient);
-      O::store(v + i, velocity);
-      gradient = M == kGeneral && u->nesterov ? O::fma(momentum, velocity, gradient) : velocity;
+  if constexpr (M == kGeneral) gradient = O::fma(rates.weight_decay, O::load(w), gradient);
+  if constexpr (M == kMomentum || M == kGeneral) {
+    if (v) {
+      const V<T> velocity = O::fma(rates.momentum, O::load(v), gradient);
+      O::store(v, velocity);
+      gradient = M == kGeneral && rates.nesterov ? O::fma(rates.momentum, velocity, gradient) : velocity;
     }
-    O::store(w + i, O::fma(-O::broadcast(&u->lr), gradient, old));
   }
+  O::store(w, O::fma(rates.minus_lr, gradient, O::load(w)));
 }
 
-// The tile whose first element lies at offset o.
+// What to do with the tile whose first element lies at offset o: store it as the gradient, or take the step.
 template <class T, Mode M, int MR, int NV>
-RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, T* g, T* w, T* v, const Update<T>* u) {
-  RG_UNROLL for (int r = 0; r < MR; ++r) {
-    RG_UNROLL for (int j = 0; j < NV; ++j) { update_vector<T, M>(c[r][j], o + r * kLanes + j * Ops<T>::width, g, w, v, u); }
+RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, T* g, T* w, T* v, const Update<T>* update) {
+  if constexpr (M == kStore) {
+    store_tile<T>(c, g + o);
+  } else {
+    w += o;
+    if (M == kGeneral && update->momentum == 0) v = nullptr;
+    if (M != kPlain && v) v += o;
+    asm("" : "+r"(w), "+r"(v));  // else the addresses of the prefetches stay in registers, and spill
+    const Rates<T> rates(*update);
+    RG_UNROLL for (int r = 0; r < MR; ++r) {
+      RG_UNROLL for (int j = 0; j < NV; ++j) {
+        const Index i = r * kLanes + j * Ops<T>::width;
+        update_vector<T, M>(c[r][j], w + i, M == kMomentum || (M == kGeneral && v) ? v + i : nullptr, rates);
+      }
+    }
   }
 }
 
-// What the update will touch is fetched while the sum is taken.
+// The lines that the update will write are fetched, as this core's own, while the sum is taken.
 template <class T, Mode M, int MR>
 RG_INLINE void prefetch_update(Index o, const T* w, const T* v) {
   if constexpr (M != kStore) {
@@ -472,16 +512,9 @@ struct DwTile {
 template <class T>
 void dw(Index rows, Index m, int lanes, const T* a, Index jump, const T* d, T* g, bool first, bool last, T* w, T* v,
         const Update<T>* update) {
-  switch (last ? mode_of(update) : kStore) {
-    case kStore:
-      return run_tiles<DwTile<T, kStore>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
-    case kPlain:
-      return run_tiles<DwTile<T, kPlain>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
-    case kMomentum:
-      return run_tiles<DwTile<T, kMomentum>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
-    case kGeneral:
-      return run_tiles<DwTile<T, kGeneral>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
-  }
+  with_mode(last ? update : nullptr, [=](auto mode) RG_LAMBDA {
+    run_tiles<DwTile<T, decltype(mode)::value>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
+  });
 }
 
 template <class T_, Mode M>
@@ -519,50 +552,40 @@ struct DwRowsTile {
 template <class T>
 void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, const T* d, T* g, T* w, T* v,
              const Update<T>* update) {
-  switch (mode_of(update)) {
-    case kStore:
-      return run_tiles<DwRowsTile<T, kStore>>({m, x, offset, d, g, w, v, update}, rows, lanes);
-    case kPlain:
-      return run_tiles<DwRowsTile<T, kPlain>>({m, x, offset, d, g, w, v, update}, rows, lanes);
-    case kMomentum:
-      return run_tiles<DwRowsTile<T, kMomentum>>({m, x, offset, d, g, w, v, update}, rows, lanes);
-    case kGeneral:
-      return run_tiles<DwRowsTile<T, kGeneral>>({m, x, offset, d, g, w, v, update}, rows, lanes);
-  }
-}
-
-template <class T>
-RG_INLINE void update_any(V<T> gradient, Index i, T* g, T* w, T* v, const Update<T>* u) {
-  switch (mode_of(u)) {
-    case kStore:
-      return update_vector<T, kStore>(gradient, i, g, w, v, u);
-    case kPlain:
-      return update_vector<T, kPlain>(gradient, i, g, w, v, u);
-    case kMomentum:
-      return update_vector<T, kMomentum>(gradient, i, g, w, v, u);
-    case kGeneral:
-      return update_vector<T, kGeneral>(gradient, i, g, w, v, u);
-  }
+  with_mode(update, [=](auto mode) RG_LAMBDA {
+    run_tiles<DwRowsTile<T, decltype(mode)::value>>({m, x, offset, d, g, w, v, update}, rows, lanes);
+  });
 }
 
 template <class T>
 void db(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update) {
   using O = Ops<T>;
-  for (int j = 0; j < O::per_panel; ++j) {
-    const Index o = j * O::width;
-    V<T> s[4] = {};
-    Index i = 0;
-    for (; i + 4 <= m; i += 4) {
-      RG_UNROLL for (int u = 0; u < 4; ++u) s[u] += O::load(d + (i + u) * kLanes + o);
+  with_mode(update, [=](auto mode) RG_LAMBDA {
+    for (int j = 0; j < O::per_panel; ++j) {
+      const T* p = d + j * O::width;
+      V<T> s[4] = {};
+      Index i = 0;
+      for (; i + 4 <= m; i += 4) {
+        RG_UNROLL for (int u = 0; u < 4; ++u) s[u] += O::load(p + (i + u) * kLanes);
+      }
+      for (int u = 0; i < m; ++i, ++u) s[u] += O::load(p + i * kLanes);
+      const V<T> sum[1][1] = {{(s[0] + s[1]) + (s[2] + s[3])}};
+      finish_dw<T, decltype(mode)::value>(sum, j * O::width, g, w, v, update);
     }
-    for (int u = 0; i < m; ++i, ++u) s[u] += O::load(d + i * kLanes + o);
-    update_any<T>((s[0] + s[1]) + (s[2] + s[3]), o, g, w, v, update);
-  }
+  });
 }
 
 template <class T>
 void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
-  for (Index i = 0; i < count; i += Ops<T>::width) update_any<T>(Ops<T>::load(g + i), i, nullptr, w, v, u);
+  with_mode(u, [=](auto mode) RG_LAMBDA {
+    if constexpr (decltype(mode)::value != kStore) {
+      const Rates<T> rates(*u);
+      const bool moves = u->momentum != 0;
+      for (Index i = 0; i < count; i += Ops<T>::width) {
+        update_vector<T, decltype(mode)::value>(Ops<T>::load(g + i), w + i, moves ? v + i : nullptr, rates);
+      }
+    }
+  });
 }
 
 // ---------------------------------------------------------------------------------------------- moving data

@@ -18,7 +18,10 @@ _NATIVE = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8))
 
 def as_array(value: npt.ArrayLike, name: str) -> Array:
     """A numeric array of real numbers, or TypeError."""
-    array = value if type(value) is np.ndarray else np.asarray(value)
+    try:
+        array = value if type(value) is np.ndarray else np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected an array, got rows of different lengths ({error})") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected an array of real numbers, got {_what(value, array)}")
     return array
@@ -31,9 +34,9 @@ def _what(value: object, array: Array) -> str:
 
 
 def converted(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Contiguous and of the dtype; what does not fit becomes infinite, which is looked for afterwards."""
+    """Contiguous, aligned and of the dtype; what does not fit becomes infinite, which is looked for afterwards."""
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype=dtype)
+        return np.require(array, dtype, ("C", "A"))
 
 
 def as_rows(value: npt.ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "X") -> Array:
@@ -46,18 +49,19 @@ def as_rows(value: npt.ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "
         return converted(array, dtype)
     size = array.itemsize
     in_rows = (cols == 1 or array.strides[1] == size) and (array.shape[0] <= 1 or array.strides[0] % size == 0)
-    return array if in_rows and array.flags.aligned else np.ascontiguousarray(array)
+    return array if in_rows and array.flags.aligned else converted(array, array.dtype)
 
 
-def check_finite(core: CoreNetwork, rows: Array, name: str = "X", shape: tuple[int, ...] | None = None) -> None:
-    """ValueError that names the first value which is not finite (in the network's dtype). `shape` is the user's own."""
+def check_finite(core: CoreNetwork, rows: Array, name: str = "X", given: Array | None = None) -> None:
+    """ValueError that names the first value which is not finite in the network's dtype; `given`: before conversion."""
     place = core.find_nonfinite(rows)
     if place is None:
         return
     row, col = place
-    where = f"row {row}" if shape is not None and len(shape) == 1 else f"row {row}, column {col}"
-    value = rows[row, col]
-    fits = "" if not np.isfinite(value) else " that fit float32"
+    vector = given is not None and given.ndim == 1
+    value = rows[row, col] if given is None else given[row] if vector else given[row, col]
+    fits = " that fit float32" if np.isfinite(value) else ""
+    where = f"row {row}" if vector else f"row {row}, column {col}"
     raise ValueError(f"{name}: expected finite numbers{fits}, got {value} at {where}")
 
 
@@ -97,7 +101,7 @@ def as_targets(value: npt.ArrayLike, loss: str, outputs: int, rows: int, dtype: 
     if array.shape[0] != rows:
         raise ValueError(f"y: expected as many rows as X, shape {expected}, got {array.shape}")
     if result.dtype != np.int32:
-        check_finite(core, result, "y", array.shape)
+        check_finite(core, result, "y", array)
         if loss == "cross_entropy":
             _check_probability_rows(result)
         elif loss == "binary_cross_entropy":
@@ -127,15 +131,17 @@ def as_threads(n_threads: int | None) -> int:
     """The core's cap on the team: 0 for no wish."""
     if n_threads is None:
         return 0
-    return as_int(n_threads, "n_threads", 1)
+    return as_int(n_threads, "n_threads", 1, bits=31)
 
 
-def as_int(value: object, name: str, least: int) -> int:
-    """An integer (NumPy's too, but no bool) of at least `least`."""
+def as_int(value: object, name: str, least: int, bits: int = 63) -> int:
+    """An integer (NumPy's too, but no bool) from `least` to 2^bits - 1."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name}: expected at least {least}, got {value}")
+    if value >= 2**bits:
+        raise ValueError(f"{name}: expected less than 2**{bits}, got {value}")
     return int(value)
 
 

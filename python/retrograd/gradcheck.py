@@ -86,7 +86,8 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
             low = loss_at()
             array[index] = value
             difference[index] = (high - low) / (2 * e)
+        error = float(np.abs(difference - found[name]).max())
         largest = max(float(np.abs(difference).max()), float(np.abs(found[name]).max()))
-        errors[name] = float(np.abs(difference - found[name]).max()) / largest if largest else 0.0
+        errors[name] = np.inf if not np.isfinite(error) else error / largest if largest else 0.0
     where = max(errors, key=lambda name: errors[name])
     return GradcheckResult(errors[where], where, errors)

@@ -194,9 +194,7 @@ class Network:
         self._loss = loss
         self._dtype = self._dtype_of(dtype)
         self._check_fit()
-        self._seed = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0)
-        if self._seed >= 2**64:
-            raise ValueError(f"seed: expected less than 2**64, got {seed}")
+        self._seed = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
         self._core = self._make_core()
         self._gradients: weakref.ref[Gradients] | None = None
         self._forced_team = 0  # for tests: this many threads, whatever the work
@@ -317,6 +315,8 @@ class Network:
         given = {"weights": weights, "biases": self.biases if biases is None else biases}
         ready: list[list[Array]] = []
         for name, arrays in given.items():
+            if isinstance(arrays, str | bytes) or not hasattr(arrays, "__len__"):
+                raise TypeError(f"{name}: expected a sequence of arrays, got {type(arrays).__name__}")
             if len(arrays) != self.depth:
                 raise ValueError(f"{name}: expected {self.depth} arrays, one for each layer, got {len(arrays)}")
             ready.append([self._checked_parameter(name, i, array) for i, array in enumerate(arrays)])
@@ -331,7 +331,7 @@ class Network:
         if array.shape != expected:
             raise ValueError(f"{label}: expected shape {expected}, got {array.shape}")
         result = converted(array, self._dtype)
-        check_finite(self._core, result.reshape(expected[0], -1), label, expected)
+        check_finite(self._core, result.reshape(expected[0], -1), label, array)
         return result
 
     def copy_from(self, other: "Network") -> None:
@@ -456,9 +456,9 @@ class Network:
                 seed = seed.reshape(-1, 1)
             if seed.shape != (rows, self._sizes[-1]):
                 raise ValueError(f"dz: expected shape {(rows, self._sizes[-1])}, got {seed.shape}")
-            seed = as_rows(seed, self._sizes[-1], self._dtype, "dz")
-            check_finite(self._core, seed, "dz")
-            self._core.backward_dz(seed, as_threads(n_threads), self._forced_team)
+            rows_of_dz = as_rows(seed, self._sizes[-1], self._dtype, "dz")
+            check_finite(self._core, rows_of_dz, "dz", seed)
+            self._core.backward_dz(rows_of_dz, as_threads(n_threads), self._forced_team)
         gradients = Gradients(self, loss)
         self._gradients = weakref.ref(gradients)
         return gradients

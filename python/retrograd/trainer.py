@@ -58,7 +58,7 @@ class Trainer:
             raise TypeError(f"optimizer: expected an SGD, got {type(optimizer).__name__}")
         if not isinstance(shuffle, bool):
             raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
-        if progress not in (True, False, "auto"):
+        if not isinstance(progress, bool) and progress != "auto":
             raise ValueError(f'progress: expected True, False or "auto", got {progress!r}')
         self.network = network
         self.optimizer = optimizer
