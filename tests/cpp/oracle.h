@@ -1,0 +1,303 @@
+// Every kernel of kernels.h once more: one number at a time, as its contract says it, with no thought of speed. A table of
+// the same struct, so that a test makes the same call twice and compares. Not an implementation to run anything with.
+//
+// Only what a contract promises is written: the first `lanes` lanes of the named rows. Written from the comments of
+// kernels.h; the elementwise functions are those of math.h, whose errors test_math.cpp measures.
+#pragma once
+
+#include "dispatch.h"
+#include "scalar.h"
+
+namespace retrograd::testing {
+
+// The operations of a table without fused multiply-add: rounded twice.
+template <class T>
+struct Unfused : Scalar<T> {
+  static T fma(T a, T b, T c) {
+    const T product = a * b;
+    return product + c;
+  }
+};
+
+template <class O>
+struct Oracle {
+  using T = typename O::T;
+
+  static Index at(Index row, Index lane) { return row * kLanes + lane; }
+
+  static T activated(T z, Activation f) {
+    switch (f) {
+      case Activation::relu:
+        return z < 0 ? T(0) : z;
+      case Activation::leaky_relu:
+        return z < 0 ? z * static_cast<T>(kLeakySlope) : z;
+      case Activation::tanh:
+        return math::tanh<O>(z);
+      case Activation::sigmoid:
+        return math::sigmoid<O>(z);
+      default:
+        return z;
+    }
+  }
+
+  // d f'(z), from a = f(z).
+  static T derived(T d, T a, Activation f) {
+    switch (f) {
+      case Activation::relu:
+        return a <= 0 ? T(0) : d;
+      case Activation::leaky_relu:
+        return a <= 0 ? d * static_cast<T>(kLeakySlope) : d;
+      case Activation::tanh:
+        return d * O::fma(-a, a, T(1));
+      case Activation::sigmoid:
+        return d * O::fma(-a, a, a);
+      default:
+        return d;
+    }
+  }
+
+  static void forward(Index k, Index units, int lanes, const T* w, const T* x, const T* bias, T* a, T* z, bool last,
+                      Activation activation) {
+    for (Index r = 0; r < units; ++r) {
+      for (Index lane = 0; lane < lanes; ++lane) {
+        T sum = bias ? bias[r] : a[at(r, lane)];
+        for (Index i = 0; i < k; ++i) sum = O::fma(w[at(i, r)], x[at(i, lane)], sum);
+        if (last && z) z[at(r, lane)] = sum;
+        a[at(r, lane)] = last ? activated(sum, activation) : sum;
+      }
+    }
+  }
+
+  static void forward_rows(Index k, Index rows, int lanes, const T* const* x, Index offset, const T* w, const T* bias, T* z) {
+    for (Index r = 0; r < rows; ++r) {
+      for (Index lane = 0; lane < lanes; ++lane) {
+        T sum = bias ? bias[lane] : z[at(r, lane)];
+        for (Index i = 0; i < k; ++i) sum = O::fma(x[r][offset + i], w[at(i, lane)], sum);
+        z[at(r, lane)] = sum;
+      }
+    }
+  }
+
+  static void delta(Index rows, Index n, int lanes, const T* w, Index jump, const T* d, T* out, const T* a, bool first,
+                    bool last, Activation activation) {
+    for (Index r = 0; r < rows; ++r) {
+      for (Index lane = 0; lane < lanes; ++lane) {
+        T sum = first ? T(0) : out[at(r, lane)];
+        for (Index i = 0; i < n; ++i) sum = O::fma(w[i / kLanes * jump + at(r, i % kLanes)], d[at(i, lane)], sum);
+        const bool derive_it = last && activation != Activation::identity;
+        out[at(r, lane)] = derive_it ? derived(sum, a[at(r, lane)], activation) : sum;
+      }
+    }
+  }
+
+  static void take(T gradient, Index i, T* g, T* w, T* v, const Update<T>* u) {
+    if (!u) {
+      g[i] = gradient;
+      return;
+    }
+    if (u->weight_decay != 0) gradient = O::fma(u->weight_decay, w[i], gradient);
+    if (u->momentum != 0) {
+      v[i] = O::fma(u->momentum, v[i], gradient);
+      gradient = u->nesterov ? O::fma(u->momentum, v[i], gradient) : v[i];
+    }
+    w[i] = O::fma(-u->lr, gradient, w[i]);
+  }
+
+  static void dw(Index rows, Index m, int lanes, const T* a, Index jump, const T* d, T* g, bool first, bool last, T* w, T* v,
+                 const Update<T>* update) {
+    for (Index r = 0; r < rows; ++r) {
+      for (Index lane = 0; lane < lanes; ++lane) {
+        T sum = first ? T(0) : g[at(r, lane)];
+        for (Index i = 0; i < m; ++i) sum = O::fma(a[i / kLanes * jump + at(r, i % kLanes)], d[at(i, lane)], sum);
+        take(sum, at(r, lane), g, w, v, last ? update : nullptr);
+      }
+    }
+  }
+
+  static void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, const T* d, T* g, T* w, T* v,
+                      const Update<T>* update) {
+    for (Index r = 0; r < rows; ++r) {
+      for (Index lane = 0; lane < lanes; ++lane) {
+        T sum = 0;
+        for (Index i = 0; i < m; ++i) sum = O::fma(x[i][offset + r], d[at(i, lane)], sum);
+        take(sum, at(r, lane), g, w, v, update);
+      }
+    }
+  }
+
+  static void db(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update) {
+    for (Index lane = 0; lane < kLanes; ++lane) {
+      T chain[4] = {};
+      for (Index i = 0; i < m; ++i) chain[i % 4] += d[at(i, lane)];
+      take((chain[0] + chain[1]) + (chain[2] + chain[3]), lane, g, w, v, update);
+    }
+  }
+
+  static void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
+    for (Index i = 0; i < count; ++i) take(g[i], i, nullptr, w, v, u);
+  }
+
+  static void transpose(Index rows, Index lanes, const T* src, T* dst) {
+    for (Index i = 0; i < lanes; ++i) {
+      for (Index r = 0; r < kLanes; ++r) dst[at(i, r)] = r < rows ? src[at(r, i)] : T(0);
+    }
+  }
+
+  template <class S>
+  static T converted(const void* x, Index i) {
+    return static_cast<T>(static_cast<const S*>(x)[i]);
+  }
+
+  template <class S>
+  static void gather(Index cols, int lanes, const void* const* x, T* out) {
+    for (Index k = 0; k < cols; ++k) {
+      for (Index lane = 0; lane < lanes; ++lane) out[at(k, lane)] = converted<S>(x[lane], k);
+    }
+  }
+
+  template <class S>
+  static void convert(Index cols, const void* x, T* out) {
+    for (Index k = 0; k < cols; ++k) out[k] = converted<S>(x, k);
+  }
+
+  template <class S>
+  static bool finite(Index count, const void* x) {
+    bool all = true;
+    for (Index i = 0; i < count; ++i) all = all && std::isfinite(converted<S>(x, i));
+    return all;
+  }
+
+  static void activate(Index units, int lanes, T* a, Activation activation) {
+    for (Index lane = 0; lane < lanes; ++lane) {
+      if (activation == Activation::softmax) {
+        T high = a[lane], sum = 0;
+        for (Index j = 1; j < units; ++j) high = a[at(j, lane)] > high ? a[at(j, lane)] : high;
+        for (Index j = 0; j < units; ++j) sum += a[at(j, lane)] = math::exp<O>(a[at(j, lane)] - high);
+        for (Index j = 0; j < units; ++j) a[at(j, lane)] /= sum;
+      } else {
+        for (Index j = 0; j < units; ++j) a[at(j, lane)] = activated(a[at(j, lane)], activation);
+      }
+    }
+  }
+
+  static void derive(Index units, int lanes, T* d, const T* a, Activation activation) {
+    for (Index lane = 0; lane < lanes; ++lane) {
+      if (activation == Activation::softmax) {
+        T dot = 0;
+        for (Index j = 0; j < units; ++j) dot = O::fma(d[at(j, lane)], a[at(j, lane)], dot);
+        for (Index j = 0; j < units; ++j) d[at(j, lane)] = a[at(j, lane)] * (d[at(j, lane)] - dot);
+      } else {
+        for (Index j = 0; j < units; ++j) d[at(j, lane)] = derived(d[at(j, lane)], a[at(j, lane)], activation);
+      }
+    }
+  }
+
+  static void squared_loss(const LossArgs<T>& p, Index lane) {
+    const T n = static_cast<T>(p.units);
+    const bool mean = p.loss == Loss::mse;
+    T squares = 0, distance = 0;
+    for (Index j = 0; j < p.units; ++j) {
+      const T e = p.a[at(j, lane)] - p.target[at(j, lane)];
+      squares = O::fma(e, e, squares);
+      distance += std::fabs(e);
+      if (p.delta) p.delta[at(j, lane)] = e * (mean ? T(2) / n * p.scale : p.scale);
+    }
+    p.loss_rows[lane] = squares * (mean ? T(1) / n : T(0.5));
+    p.metric_rows[lane] = distance;
+  }
+
+  // The first of the largest; a NaN never is.
+  static Index largest(const T* p, Index units, Index lane) {
+    Index best = 0;
+    for (Index j = 1; j < units; ++j) {
+      if (p[at(j, lane)] > p[at(best, lane)]) best = j;
+    }
+    return best;
+  }
+
+  static void cross_entropy_loss(const LossArgs<T>& p, Index lane) {
+    const Index guess = largest(p.a, p.units, lane);
+    const T high = p.a[at(guess, lane)];
+    T sum = 0;
+    for (Index j = 0; j < p.units; ++j) sum += math::exp<O>(p.a[at(j, lane)] - high);
+    const T log_sum = math::log<O>(sum);
+    Index answer;
+    T loss = 0, mass = 0;
+    if (p.labels) {
+      answer = p.labels[lane];
+      loss = log_sum - (p.a[at(answer, lane)] - high);
+      mass = 1;
+    } else {
+      answer = largest(p.target, p.units, lane);
+      for (Index j = 0; j < p.units; ++j) {
+        loss = O::fma(p.target[at(j, lane)], log_sum - (p.a[at(j, lane)] - high), loss);
+        mass += p.target[at(j, lane)];
+      }
+    }
+    p.loss_rows[lane] = loss;
+    p.metric_rows[lane] = guess == answer ? T(1) : T(0);
+    for (Index j = 0; p.delta && j < p.units; ++j) {
+      const T part = math::exp<O>(p.a[at(j, lane)] - high) * (p.scale * mass / sum);
+      if (p.labels) {
+        p.delta[at(j, lane)] = j == answer ? part - p.scale : part;
+      } else {
+        p.delta[at(j, lane)] = O::fma(-p.scale, p.target[at(j, lane)], part);
+      }
+    }
+  }
+
+  static void binary_cross_entropy_loss(const LossArgs<T>& p, Index lane) {
+    const T share = T(1) / static_cast<T>(p.units);
+    T sum = 0, right = 0;
+    for (Index j = 0; j < p.units; ++j) {
+      const T z = p.a[at(j, lane)], t = p.target[at(j, lane)];
+      const T e = math::exp<O>(-std::fabs(z));
+      sum += O::fma(-z, t, activated(z, Activation::relu)) + math::log1p<O>(e);
+      right += (z > 0) == (t > T(0.5)) ? T(1) : T(0);
+      if (p.delta) p.delta[at(j, lane)] = ((z > 0 ? T(1) : e) / (T(1) + e) - t) * (p.scale * share);
+    }
+    p.loss_rows[lane] = sum * share;
+    p.metric_rows[lane] = right;
+  }
+
+  static void loss(const LossArgs<T>& p) {
+    for (Index lane = 0; lane < p.lanes; ++lane) {
+      if (p.loss == Loss::cross_entropy) {
+        cross_entropy_loss(p, lane);
+      } else if (p.loss == Loss::binary_cross_entropy) {
+        binary_cross_entropy_loss(p, lane);
+      } else {
+        squared_loss(p, lane);
+      }
+    }
+    const bool squared = p.loss == Loss::mse || p.loss == Loss::quadratic;
+    if (squared && p.delta) derive(p.units, p.lanes, p.delta, p.a, p.activation);
+  }
+
+  static constexpr Kernels<T> table() {
+    return {1,
+            forward,
+            forward_rows,
+            delta,
+            dw,
+            dw_rows,
+            db,
+            update,
+            transpose,
+            {gather<float>, gather<double>, gather<std::uint8_t>},
+            {convert<float>, convert<double>, convert<std::uint8_t>},
+            {finite<float>, finite<double>, finite<std::uint8_t>},
+            activate,
+            derive,
+            loss};
+  }
+};
+
+// The oracle that a table must agree with to the last bit.
+template <class T>
+const Kernels<T>& oracle_of(const KernelTable& table) {
+  static constexpr Kernels<T> fused = Oracle<Scalar<T>>::table(), unfused = Oracle<Unfused<T>>::table();
+  return table.fused ? fused : unfused;
+}
+
+}  // namespace retrograd::testing

@@ -1,0 +1,65 @@
+// The choice of a kernel table: names known, unknown and empty. That each table computes rightly is test_kernels.cpp's.
+#include <set>
+#include <stdexcept>
+
+#include "helpers.h"
+
+using namespace retrograd;
+using namespace retrograd::testing;
+
+TEST_CASE("available tables have names of their own, and the best comes first") {
+  const auto& tables = available_tables();
+  REQUIRE_FALSE(tables.empty());
+  std::set<std::string> names;
+  bool fused = true;
+  for (const KernelTable* table : tables) {
+    CHECK(names.insert(table->isa).second);
+    CHECK((fused || !table->fused));  // none with fused multiply-add behind one without
+    fused = table->fused;
+  }
+#if defined(__x86_64__)
+  CHECK(names.count("baseline") == 1);
+  CHECK_FALSE(tables.back()->fused);
+#elif defined(__aarch64__)
+  CHECK(names.count("neon") == 1);
+  CHECK(tables.front()->fused);
+#endif
+}
+
+TEST_CASE("table_named: a name gives that table, no name the best") {
+  for (const KernelTable* table : available_tables()) CHECK(&table_named(table->isa) == table);
+  CHECK(&table_named(nullptr) == available_tables().front());
+  CHECK(&table_named("") == available_tables().front());
+}
+
+TEST_CASE("table_named: an unknown name is an error that says what there is") {
+  for (const std::string name : {"avx1024", "AVX2", " baseline", "baseline "}) {
+    CAPTURE(name);
+    try {
+      table_named(name.c_str());
+      FAIL("no error");
+    } catch (const std::invalid_argument& error) {
+      const std::string message = error.what();
+      CHECK(message.find("RETROGRAD_ISA=" + name) != std::string::npos);
+      for (const KernelTable* table : available_tables()) CHECK(message.find(table->isa) != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("the active table is the one that RETROGRAD_ISA names") {
+  CHECK(&active_table() == &table_named(std::getenv("RETROGRAD_ISA")));
+  CHECK(&active_table() == &active_table());
+  CHECK(&active_kernels<float>() == &active_table().f32);
+  CHECK(&active_kernels<double>() == &active_table().f64);
+}
+
+TEST_CASE_TEMPLATE("every available table runs", T, float, double) {
+  for (const KernelTable* table : available_tables()) {
+    CAPTURE(std::string(table->isa));
+    const Kernels<T>& kernels = kernels_of<T>(*table);
+    alignas(64) T w[kLanes] = {T(3)}, x[kLanes] = {T(5)}, bias[kLanes] = {T(-1)}, a[kLanes] = {};
+    kernels.forward(1, 1, 1, w, x, bias, a, nullptr, true, Activation::relu);
+    CHECK(a[0] == T(14));
+    CHECK(kernels.mr > 0);
+  }
+}

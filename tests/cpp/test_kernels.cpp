@@ -1,0 +1,1209 @@
+// Every kernel of every table that this CPU runs against the oracle, to the last bit, each operand at a guard page.
+// What whole layers and networks make of the kernels is test_network.cpp's.
+#include <utility>
+
+#include "guarded.h"
+#include "helpers.h"
+#include "oracle.h"
+
+using namespace retrograd;
+using namespace retrograd::testing;
+
+namespace {
+
+constexpr Activation kActivations[] = {Activation::identity, Activation::relu, Activation::leaky_relu, Activation::tanh,
+                                       Activation::sigmoid};
+
+// ---------------------------------------------------------------------------------------------- what is compared
+
+// Kernels under test, and those that say what must come out.
+template <class T>
+struct Pair {
+  const Kernels<T>& kernels;
+  const Kernels<T>& oracle;
+  std::string name;
+  int width;  // lanes of a vector
+
+  // A kernel may write the whole of a vector that holds a valid lane.
+  int written(int lanes) const { return (lanes + width - 1) / width * width; }
+};
+
+template <class T>
+Pair<T> pair_of(const KernelTable& table, const Kernels<T>& oracle) {
+  const std::string isa = table.isa;
+  const int bytes = isa == "avx2" ? 32 : isa == "baseline" || isa == "neon" ? 16 : 64;
+  return {kernels_of<T>(table), oracle, isa + (sizeof(T) == 4 ? " float32" : " float64"), bytes / static_cast<int>(sizeof(T))};
+}
+
+template <class T>
+std::vector<Pair<T>> pairs() {
+  std::vector<Pair<T>> list;
+  for (const KernelTable* table : available_tables()) list.push_back(pair_of<T>(*table, oracle_of<T>(*table)));
+  return list;
+}
+
+// Guarded memory for the operands of one call, used again by the next.
+template <class T>
+class Operands {
+ public:
+  void start(Guard guard) {
+    guard_ = guard;
+    used_ = 0;
+    inputs_.clear();
+  }
+  const T* in(const Values<T>& values) {
+    T* p = out(values);
+    inputs_.push_back({p, &values});
+    return p;
+  }
+  T* out(const Values<T>& values) {
+    if (used_ == slots_.size()) slots_.emplace_back(kCapacity);
+    return slots_[used_++].place(values, guard_);
+  }
+  // Nothing but the outputs was written.
+  bool kept() const {
+    for (std::size_t i = 0; i < used_; ++i) {
+      if (!slots_[i].kept()) return false;
+    }
+    for (const auto& [p, values] : inputs_) {
+      if (!values->empty() && std::memcmp(p, values->data(), values->size() * sizeof(T)) != 0) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr Index kCapacity = 24 * 1024;
+  Guard guard_ = Guard::behind;
+  std::size_t used_ = 0;
+  std::vector<Operand<T>> slots_;
+  std::vector<std::pair<const T*, const Values<T>*>> inputs_;
+};
+
+template <class T>
+Operands<T>& operands(Guard guard) {
+  static Operands<T> all;
+  all.start(guard);
+  return all;
+}
+
+// Rows of values that each end at (or begin behind) a guard page of their own.
+template <class S>
+class GuardedRows {
+ public:
+  const S* place(Index i, const S* values, Index count, Guard guard) {
+    while (static_cast<Index>(rows_.size()) <= i) rows_.emplace_back(1024);
+    return rows_[static_cast<std::size_t>(i)].place(values, count, guard);
+  }
+  static GuardedRows& pool() {
+    static GuardedRows all;
+    return all;
+  }
+
+ private:
+  std::vector<Operand<S>> rows_;
+};
+
+// [rows][16] with numbers in the first `lanes` lanes; the others must not matter.
+template <class T>
+Values<T> panel(Dice& dice, Index rows, Index lanes) {
+  Values<T> values(static_cast<std::size_t>(rows * kLanes), nan<T>());
+  for (Index r = 0; r < rows; ++r) {
+    for (Index i = 0; i < lanes; ++i) values[static_cast<std::size_t>(r * kLanes + i)] = dice.number<T>();
+  }
+  return values;
+}
+
+// `rows` rows out of panels that lie `jump` values apart and hold n lanes together; nothing behind the last row.
+template <class T>
+Values<T> panels_apart(Dice& dice, Index rows, Index n, Index jump) {
+  Values<T> values(static_cast<std::size_t>((panels(n) - 1) * jump + rows * kLanes), nan<T>());
+  for (Index r = 0; r < rows; ++r) {
+    for (Index i = 0; i < n; ++i)
+      values[static_cast<std::size_t>(i / kLanes * jump + r * kLanes + i % kLanes)] = dice.number<T>();
+  }
+  return values;
+}
+
+// The test case ends at the first difference: one is enough to know, thousands are none to read.
+template <class T, class Describe>
+void expect_panel(const Pair<T>& pair, const T* got, const Values<T>& want, int lanes, Describe describe) {
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const int lane = static_cast<int>(i % kLanes);
+    if (lane >= lanes && lane < pair.written(lanes)) continue;
+    if (!same(got[i], want[i])) {
+      FAIL(pair.name << ": " << describe() << ": row " << i / kLanes << " lane " << lane << " of " << lanes << ": got "
+                     << got[i] << ", expected " << want[i] << std::string(lane < lanes ? "" : " (not to be touched)"));
+    }
+  }
+}
+
+template <class T, class Describe>
+void expect_values(const Pair<T>& pair, const T* got, const Values<T>& want, Describe describe) {
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    if (!same(got[i], want[i])) {
+      FAIL(pair.name << ": " << describe() << ": value " << i << ": got " << got[i] << ", expected " << want[i]);
+    }
+  }
+}
+
+template <class T, class Describe>
+void expect_kept(const Pair<T>& pair, const Operands<T>& memory, Describe describe) {
+  if (!memory.kept()) FAIL(pair.name << ": " << describe() << ": an input or the memory beside an operand was written");
+}
+
+template <class T>
+Index count_of(const Values<T>& values) {
+  return static_cast<Index>(values.size());
+}
+
+std::vector<Index> reductions() {
+  std::vector<Index> sizes = sizes_to(65);
+  if (!few_sizes()) sizes.insert(sizes.end(), {127, 193, 257});
+  return sizes;
+}
+
+// ---------------------------------------------------------------------------------------------- forward
+
+struct ForwardCase {
+  Index k, units;
+  int lanes;
+  bool bias = true, last = true, keep_z = false;
+  Activation activation = Activation::identity;
+
+  std::string describe() const {
+    return words("forward k", k) + words(" units", units) + words(" lanes", lanes) + words(" bias", bias) +
+           words(" last", last) + words(" z", keep_z) + words(" activation", activation);
+  }
+};
+
+template <class T>
+void check_forward(const Pair<T>& pair, const ForwardCase& c, Dice& dice, T special = T(0)) {
+  const Values<T> w = panel<T>(dice, c.k, c.units), b = panel<T>(dice, 1, c.units);
+  Values<T> x = panel<T>(dice, c.k, c.lanes);
+  if (special != 0) x[static_cast<std::size_t>(dice.below(c.k) * kLanes + dice.below(c.lanes))] = special;
+  const Values<T> a0 = dice.numbers<T>(c.units * kLanes), z0 = dice.numbers<T>(c.units * kLanes);
+  Values<T> a = a0, z = z0;
+  pair.oracle.forward(c.k, c.units, c.lanes, w.data(), x.data(), c.bias ? b.data() : nullptr, a.data(),
+                      c.keep_z ? z.data() : nullptr, c.last, c.activation);
+  for (const Guard guard : kGuards) {
+    Operands<T>& memory = operands<T>(guard);
+    const T* bias = memory.in(b);
+    T* got_a = memory.out(a0);
+    T* got_z = memory.out(z0);
+    const T *pw = memory.in(w), *px = memory.in(x);
+    pair.kernels.forward(c.k, c.units, c.lanes, pw, px, c.bias ? bias : nullptr, got_a, c.keep_z ? got_z : nullptr, c.last,
+                         c.activation);
+    const auto describe = [&] { return c.describe(); };
+    expect_panel(pair, got_a, a, c.lanes, describe);
+    expect_panel(pair, got_z, z, c.lanes, describe);
+    expect_kept(pair, memory, describe);
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("forward: sums of every shape", T, float, double) {
+  Dice dice(1);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index k : reductions()) {
+      for (const Index units : sizes_to(kLanes)) {
+        for (const Index lanes : sizes_to(kLanes)) check_forward(pair, {k, units, static_cast<int>(lanes)}, dice);
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("forward: going on, leaving off, keeping z, every activation, NaN and infinity", T, float, double) {
+  Dice dice(2);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Activation f : kActivations) {
+      for (const Index units : sizes_to(kLanes)) {
+        for (const Index lanes : sizes_to(kLanes)) {
+          for (int flags = 0; flags < 8; ++flags) {
+            const Index k = 1 + dice.below(7);
+            const ForwardCase c{k, units, static_cast<int>(lanes), (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0, f};
+            check_forward(pair, c, dice);
+            if (flags != 3 && flags != 7) continue;
+            for (const T special : {nan<T>(), infinity<T>(), -infinity<T>()}) check_forward(pair, c, dice, special);
+          }
+        }
+      }
+    }
+  }
+}
+
+// In every cut of the reduction: the bits of one uncut run.
+TEST_CASE_TEMPLATE("forward: a cut chain is the whole chain", T, float, double) {
+  Dice dice(3);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index k : reductions()) {
+      for (const Index units : {1, 5, 6, 13, 16}) {
+        for (const int lanes : {1, 9, 16}) {
+          const Values<T> w = panel<T>(dice, k, units), x = panel<T>(dice, k, lanes), b = panel<T>(dice, 1, units);
+          alignas(64) T whole[kLanes * kLanes] = {}, parts[kLanes * kLanes] = {};
+          Operands<T>& memory = operands<T>(Guard::behind);
+          const T *pw = memory.in(w), *px = memory.in(x), *pb = memory.in(b);
+          pair.kernels.forward(k, units, lanes, pw, px, pb, whole, nullptr, true, Activation::tanh);
+          for (Index cut = 1; cut < k; ++cut) {
+            const Index second = cut + (k - cut) / 2;  // a third part where there is room
+            const auto part = [&](Index k0, Index k1) {
+              pair.kernels.forward(k1 - k0, units, lanes, pw + k0 * kLanes, px + k0 * kLanes, k0 == 0 ? pb : nullptr, parts,
+                                   nullptr, k1 == k, Activation::tanh);
+            };
+            part(0, cut);
+            if (second > cut) part(cut, second);
+            part(second, k);
+            expect_panel(pair, parts, Values<T>(whole, whole + units * kLanes), lanes,
+                         [&] { return words("forward k, cut, units", k, cut, units); });
+          }
+        }
+      }
+    }
+  }
+}
+
+namespace {
+
+// x[r][offset + i] in rows of their own, each at a guard page.
+template <class T>
+struct UserRows {
+  Index count, cols;
+  Values<T> values;
+  std::vector<const T*> pointers;
+
+  UserRows(Dice& dice, Index count_, Index cols_) : count(count_), cols(cols_), values(dice.numbers<T>(count_ * cols_)) {}
+  const T* row(Index r) const { return values.data() + r * cols; }
+
+  const T* const* place(Guard guard) {
+    pointers.clear();
+    for (Index r = 0; r < count; ++r) pointers.push_back(GuardedRows<T>::pool().place(r, row(r), cols, guard));
+    static Operand<const T*> list(1024);
+    return list.place(pointers, guard);
+  }
+  bool kept() const {
+    for (Index r = 0; r < count; ++r) {
+      if (std::memcmp(pointers[static_cast<std::size_t>(r)], row(r), static_cast<std::size_t>(cols) * sizeof(T)) != 0)
+        return false;
+    }
+    return true;
+  }
+  // The same as a panel: [cols][16], lanes = rows.
+  Values<T> gathered() const {
+    Values<T> panel(static_cast<std::size_t>(cols * kLanes), nan<T>());
+    for (Index r = 0; r < count; ++r) {
+      for (Index k = 0; k < cols; ++k) panel[static_cast<std::size_t>(k * kLanes + r)] = row(r)[k];
+    }
+    return panel;
+  }
+};
+
+template <class T>
+void check_forward_rows(const Pair<T>& pair, Index k, Index rows, int lanes, Index offset, bool bias, Dice& dice) {
+  UserRows<T> x(dice, rows, offset + k);
+  const Values<T> w = panel<T>(dice, k, lanes), b = panel<T>(dice, 1, lanes), z0 = dice.numbers<T>(rows * kLanes);
+  Values<T> z = z0;
+  const auto describe = [&] { return words("forward_rows k, rows, lanes, offset, bias", k, rows, lanes, offset, bias); };
+  pair.oracle.forward_rows(k, rows, lanes, x.place(Guard::behind), offset, w.data(), bias ? b.data() : nullptr, z.data());
+  for (const Guard guard : kGuards) {
+    Operands<T>& memory = operands<T>(guard);
+    const T *pw = memory.in(w), *pb = memory.in(b);
+    T* got = memory.out(z0);
+    pair.kernels.forward_rows(k, rows, lanes, x.place(guard), offset, pw, bias ? pb : nullptr, got);
+    expect_panel(pair, got, z, lanes, describe);
+    expect_kept(pair, memory, describe);
+    REQUIRE(x.kept());
+  }
+  if (!bias || offset != 0) return;
+  // the other operand order: the bits of `forward`
+  const Values<T> panel_x = x.gathered();
+  alignas(64) T a[kLanes * kLanes] = {};
+  pair.kernels.forward(k, lanes, static_cast<int>(rows), w.data(), panel_x.data(), b.data(), a, nullptr, true,
+                       Activation::identity);
+  for (Index r = 0; r < rows; ++r) {
+    for (Index j = 0; j < lanes; ++j) {
+      if (!same(a[j * kLanes + r], z[static_cast<std::size_t>(r * kLanes + j)]))
+        FAIL(pair.name << ": " << describe() << ": not the bits of forward");
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("forward_rows: every shape, from rows in any place, with the bits of forward", T, float, double) {
+  Dice dice(4);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index k : reductions()) {
+      for (const Index rows : sizes_to(kLanes)) {
+        for (const Index lanes : sizes_to(kLanes)) {
+          const bool odd = (k + rows + lanes) % 3 == 0;
+          check_forward_rows(pair, k, rows, static_cast<int>(lanes), odd ? rows % 5 : 0, !odd, dice);
+        }
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- backward
+
+namespace {
+
+struct DeltaCase {
+  Index rows, n;
+  int lanes;
+  Index gap = 0;  // rows of a panel that are not in the block
+  bool first = true, last = true;
+  Activation activation = Activation::identity;
+
+  std::string describe() const {
+    return words("delta rows", rows) + words(" n", n) + words(" lanes", lanes) + words(" gap", gap) + words(" first", first) +
+           words(" last", last) + words(" activation", activation);
+  }
+};
+
+template <class T>
+void check_delta(const Pair<T>& pair, const DeltaCase& c, Dice& dice) {
+  const Index jump = (c.rows + c.gap) * kLanes;
+  const Values<T> w = panels_apart<T>(dice, c.rows, c.n, jump), d = panel<T>(dice, c.n, c.lanes);
+  const Values<T> out0 = dice.numbers<T>(c.rows * kLanes);
+  Values<T> a = panel<T>(dice, c.rows, c.lanes), out = out0;
+  a[0] = nan<T>();
+  if (c.rows > 1) a[kLanes] = T(0);
+  pair.oracle.delta(c.rows, c.n, c.lanes, w.data(), jump, d.data(), out.data(), a.data(), c.first, c.last, c.activation);
+  for (const Guard guard : kGuards) {
+    Operands<T>& memory = operands<T>(guard);
+    const T *pa = memory.in(a), *pw = memory.in(w), *pd = memory.in(d);
+    T* got = memory.out(out0);
+    const bool reads_a = c.last && c.activation != Activation::identity;
+    pair.kernels.delta(c.rows, c.n, c.lanes, pw, jump, pd, got, reads_a ? pa : nullptr, c.first, c.last, c.activation);
+    const auto describe = [&] { return c.describe(); };
+    expect_panel(pair, got, out, c.lanes, describe);
+    expect_kept(pair, memory, describe);
+  }
+}
+
+// Rows of a block of weights: those of a panel's height, and what loops over tiles make of it.
+std::vector<Index> heights() {
+  std::vector<Index> rows = sizes_to(19);
+  rows.push_back(37);
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("delta: sums of every shape", T, float, double) {
+  Dice dice(5);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index n : reductions()) {
+      for (const Index rows : heights()) {
+        for (const Index lanes : sizes_to(kLanes)) check_delta(pair, {rows, n, static_cast<int>(lanes), n % 4}, dice);
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("delta: going on, leaving off, every activation", T, float, double) {
+  Dice dice(6);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Activation f : kActivations) {
+      for (const Index rows : heights()) {
+        for (const Index lanes : sizes_to(kLanes)) {
+          for (int flags = 0; flags < 4; ++flags) {
+            const DeltaCase c{rows, 1 + dice.below(33), static_cast<int>(lanes), 3, (flags & 1) != 0, (flags & 2) != 0, f};
+            check_delta(pair, c, dice);
+          }
+        }
+      }
+    }
+  }
+}
+
+namespace {
+
+// Every kind of step; null: the gradient is asked for.
+template <class T>
+std::vector<const Update<T>*> updates() {
+  static const Update<T> all[] = {
+      {T(0.1), 0, 0, false},       {T(0.1), T(0.9), 0, false},       {T(0.1), T(0.9), 0, true},
+      {T(0.1), 0, T(0.01), false}, {T(0.1), T(0.9), T(0.01), false}, {T(0.1), T(0.9), T(0.01), true},
+      {T(0.1), 0, 0, true}};
+  std::vector<const Update<T>*> list{nullptr};
+  for (const Update<T>& u : all) list.push_back(&u);
+  return list;
+}
+
+template <class T>
+std::string describe_update(const Update<T>* u) {
+  if (!u) return "no update";
+  return "momentum " + std::to_string(u->momentum) + " weight decay " + std::to_string(u->weight_decay) +
+         words(" nesterov", u->nesterov);
+}
+
+// What dw, dw_rows, db and update write: g where the gradient is asked for (or an earlier block left it), w and v where not.
+template <class T>
+struct Step {
+  Values<T> g0, w0, v0, g, w, v;
+  T *got_g = nullptr, *got_w = nullptr, *got_v = nullptr;
+
+  Step(Dice& dice, Index rows)
+      : g0(dice.numbers<T>(rows * kLanes)),
+        w0(dice.numbers<T>(rows * kLanes)),
+        v0(dice.numbers<T>(rows * kLanes)),
+        g(g0),
+        w(w0),
+        v(v0) {}
+
+  // Null where the contract lets it be.
+  void place(Operands<T>& memory, const Update<T>* update, bool needs_g) {
+    got_g = needs_g ? memory.out(g0) : nullptr;
+    got_w = update ? memory.out(w0) : nullptr;
+    got_v = update && update->momentum != 0 ? memory.out(v0) : nullptr;
+  }
+  template <class Describe>
+  void expect(const Pair<T>& pair, int lanes, Describe describe) const {
+    if (got_g) expect_panel(pair, got_g, g, lanes, [&] { return describe() + ": g"; });
+    if (got_w) expect_panel(pair, got_w, w, lanes, [&] { return describe() + ": w"; });
+    if (got_v) expect_panel(pair, got_v, v, lanes, [&] { return describe() + ": v"; });
+  }
+};
+
+template <class T>
+void check_dw(const Pair<T>& pair, Index rows, Index m, int lanes, bool first, bool last, const Update<T>* update, Dice& dice) {
+  const Index jump = (rows + m % 4) * kLanes;
+  const Values<T> a = panels_apart<T>(dice, rows, m, jump), d = panel<T>(dice, m, lanes);
+  Step<T> step(dice, rows);
+  pair.oracle.dw(rows, m, lanes, a.data(), jump, d.data(), step.g.data(), first, last, step.w.data(), step.v.data(), update);
+  const auto describe = [&] {
+    return words("dw rows, m, lanes, first, last", rows, m, lanes, first, last) + " " + describe_update(update);
+  };
+  for (const Guard guard : kGuards) {
+    Operands<T>& memory = operands<T>(guard);
+    step.place(memory, update, !update || !first || !last);
+    const T *pa = memory.in(a), *pd = memory.in(d);
+    pair.kernels.dw(rows, m, lanes, pa, jump, pd, step.got_g, first, last, step.got_w, step.got_v, update);
+    // of g, an update that follows earlier blocks may leave anything
+    if (update && last) step.got_g = nullptr;
+    step.expect(pair, lanes, describe);
+    expect_kept(pair, memory, describe);
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("dw: sums of every shape, with each kind of update", T, float, double) {
+  Dice dice(7);
+  const auto kinds = updates<T>();
+  for (const Pair<T>& pair : pairs<T>()) {
+    std::size_t turn = 0;
+    for (const Index m : reductions()) {
+      for (const Index rows : heights()) {
+        for (const Index lanes : sizes_to(kLanes)) {
+          check_dw<T>(pair, rows, m, static_cast<int>(lanes), true, true, kinds[turn++ % kinds.size()], dice);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("dw: going on and leaving off, with each kind of update", T, float, double) {
+  Dice dice(8);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Update<T>* update : updates<T>()) {
+      for (const Index rows : heights()) {
+        for (const Index lanes : sizes_to(kLanes)) {
+          for (int flags = 0; flags < 4; ++flags) {
+            check_dw<T>(pair, rows, 1 + dice.below(40), static_cast<int>(lanes), (flags & 1) != 0, (flags & 2) != 0, update,
+                        dice);
+          }
+        }
+      }
+    }
+  }
+}
+
+namespace {
+
+// A product along panels for the tests of blocks: `a` is read along its lanes, d along its rows.
+template <class T>
+struct Product {
+  Index n, rows;
+  int lanes;
+  Index jump;
+  Values<T> a, d, below;
+
+  Product(Dice& dice, Index n_, Index rows_, int lanes_)
+      : n(n_),
+        rows(rows_),
+        lanes(lanes_),
+        jump((rows_ + 2) * kLanes),
+        a(panels_apart<T>(dice, rows_, n_, jump)),
+        d(panel<T>(dice, n_, lanes_)),
+        below(panel<T>(dice, rows_, lanes_)) {}
+
+  std::string describe() const { return words("in blocks, n, rows, lanes", n, rows, lanes); }
+
+  void delta(const Kernels<T>& kernels, Index n0, Index n1, Values<T>& out) const {
+    kernels.delta(rows, n1 - n0, lanes, a.data() + n0 / kLanes * jump, jump, d.data() + n0 * kLanes, out.data(), below.data(),
+                  n0 == 0, n1 == n, Activation::sigmoid);
+  }
+  void dw(const Kernels<T>& kernels, Index n0, Index n1, Step<T>& step, const Update<T>* update) const {
+    kernels.dw(rows, n1 - n0, lanes, a.data() + n0 / kLanes * jump, jump, d.data() + n0 * kLanes, step.g.data(), n0 == 0,
+               n1 == n, step.w.data(), step.v.data(), update);
+  }
+};
+
+// Blocks of the reduction end where a panel ends.
+template <class T, class Check>
+void for_products(std::uint64_t seed, Check check) {
+  Dice dice(seed);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index n : {17, 31, 32, 33, 63, 64, 65, 127, 193}) {
+      for (const Index rows : {1, 6, 7, 18}) {
+        for (const int lanes : {1, 9, 16}) check(pair, Product<T>(dice, n, rows, lanes), dice);
+      }
+    }
+  }
+}
+
+// `changed` in the first `lanes` lanes of each row, `old` in the others.
+template <class T>
+Values<T> in_lanes(int lanes, const Values<T>& changed, Values<T> old) {
+  for (std::size_t i = 0; i < old.size(); ++i) {
+    if (static_cast<int>(i % kLanes) < lanes) old[i] = changed[i];
+  }
+  return old;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("delta: a cut chain is the whole chain", T, float, double) {
+  for_products<T>(9, [](const Pair<T>& pair, const Product<T>& product, Dice&) {
+    Values<T> whole(static_cast<std::size_t>(product.rows * kLanes)), parts(whole);
+    product.delta(pair.kernels, 0, product.n, whole);
+    for (Index cut = kLanes; cut < product.n; cut += kLanes) {
+      product.delta(pair.kernels, 0, cut, parts);
+      product.delta(pair.kernels, cut, product.n, parts);
+      expect_panel(pair, parts.data(), whole, product.lanes, [&] { return "delta " + product.describe(); });
+    }
+  });
+}
+
+TEST_CASE_TEMPLATE("dw: a cut chain is the whole chain, a fused update is the update of the gradient", T, float, double) {
+  for_products<T>(19, [](const Pair<T>& pair, const Product<T>& product, Dice& dice) {
+    const int lanes = product.lanes;
+    const auto describe = [&] { return "dw " + product.describe(); };
+    Step<T> gradient(dice, product.rows);
+    product.dw(pair.kernels, 0, product.n, gradient, nullptr);
+    for (Index cut = kLanes; cut < product.n; cut += kLanes) {
+      for (const Update<T>* update : updates<T>()) {
+        Step<T> fused(dice, product.rows), apart = fused;
+        product.dw(pair.kernels, 0, cut, fused, update);
+        product.dw(pair.kernels, cut, product.n, fused, update);
+        if (update) {
+          pair.kernels.update(product.rows * kLanes, gradient.g.data(), apart.w.data(), apart.v.data(), update);
+        } else {
+          expect_panel(pair, fused.g.data(), in_lanes(lanes, gradient.g, fused.g0), lanes, describe);
+        }
+        expect_panel(pair, fused.w.data(), in_lanes(lanes, apart.w, apart.w0), lanes, describe);
+        expect_panel(pair, fused.v.data(), in_lanes(lanes, apart.v, apart.v0), lanes, describe);
+      }
+    }
+  });
+}
+
+namespace {
+
+template <class T>
+void check_dw_rows(const Pair<T>& pair, Index rows, Index m, int lanes, Index offset, const Update<T>* update, Dice& dice) {
+  UserRows<T> x(dice, m, offset + rows);
+  const Values<T> d = panel<T>(dice, m, lanes);
+  Step<T> step(dice, rows), dw = step;
+  pair.oracle.dw_rows(rows, m, lanes, x.place(Guard::behind), offset, d.data(), step.g.data(), step.w.data(), step.v.data(),
+                      update);
+  const auto describe = [&] {
+    return words("dw_rows rows, m, lanes, offset", rows, m, lanes, offset) + " " + describe_update(update);
+  };
+  for (const Guard guard : kGuards) {
+    Operands<T>& memory = operands<T>(guard);
+    step.place(memory, update, !update);
+    const T* pd = memory.in(d);
+    pair.kernels.dw_rows(rows, m, lanes, x.place(guard), offset, pd, step.got_g, step.got_w, step.got_v, update);
+    step.expect(pair, lanes, describe);
+    expect_kept(pair, memory, describe);
+    REQUIRE(x.kept());
+  }
+  if (m > kLanes) return;
+  // the other operand: the bits of dw from the gathered panel
+  const Values<T> a = x.gathered();
+  pair.kernels.dw(rows, m, lanes, a.data() + offset * kLanes, 0, d.data(), dw.g.data(), true, true, dw.w.data(), dw.v.data(),
+                  update);
+  step.got_g = update ? nullptr : dw.g.data();
+  step.got_w = dw.w.data();
+  step.got_v = dw.v.data();
+  step.expect(pair, lanes, [&] { return describe() + ": dw of the gathered rows"; });
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("dw_rows: every shape, from rows in any place, with the bits of dw", T, float, double) {
+  Dice dice(10);
+  const auto kinds = updates<T>();
+  for (const Pair<T>& pair : pairs<T>()) {
+    std::size_t turn = 0;
+    for (const Index m : sizes_to(35)) {
+      for (const Index rows : heights()) {
+        for (const Index lanes : sizes_to(kLanes)) {
+          check_dw_rows<T>(pair, rows, m, static_cast<int>(lanes), (m + lanes) % 4, kinds[turn++ % kinds.size()], dice);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("db: four chains over the batch", T, float, double) {
+  Dice dice(11);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Update<T>* update : updates<T>()) {
+      for (const Index m : reductions()) {
+        const Values<T> d = panel<T>(dice, m, kLanes);
+        Step<T> step(dice, 1);
+        pair.oracle.db(m, d.data(), step.g.data(), step.w.data(), step.v.data(), update);
+        const auto describe = [&] { return words("db m", m) + " " + describe_update(update); };
+        for (const Guard guard : kGuards) {
+          Operands<T>& memory = operands<T>(guard);
+          step.place(memory, update, !update);
+          pair.kernels.db(m, memory.in(d), step.got_g, step.got_w, step.got_v, update);
+          step.expect(pair, kLanes, describe);
+          expect_kept(pair, memory, describe);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("update: a pass of its own", T, float, double) {
+  Dice dice(12);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Update<T>* update : updates<T>()) {
+      if (!update) continue;
+      for (const Index lines : {0, 1, 2, 3, 4, 5, 7, 8, 9, 33}) {
+        Step<T> step(dice, lines);
+        pair.oracle.update(lines * kLanes, step.g.data(), step.w.data(), step.v.data(), update);
+        const auto describe = [&] { return words("update lines", lines) + " " + describe_update(update); };
+        for (const Guard guard : kGuards) {
+          Operands<T>& memory = operands<T>(guard);
+          step.place(memory, update, false);
+          pair.kernels.update(lines * kLanes, memory.in(step.g0), step.got_w, step.got_v, update);
+          step.expect(pair, kLanes, describe);
+          expect_kept(pair, memory, describe);
+        }
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- moving data
+
+TEST_CASE_TEMPLATE("transpose: every corner of a square", T, float, double) {
+  Dice dice(13);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (Index rows = 1; rows <= kLanes; ++rows) {
+      for (Index lanes = 1; lanes <= kLanes; ++lanes) {
+        const Values<T> src = panel<T>(dice, rows, lanes), dst0 = dice.numbers<T>(kLanes * kLanes);
+        Values<T> dst = dst0;
+        pair.oracle.transpose(rows, lanes, src.data(), dst.data());
+        dst.resize(static_cast<std::size_t>(lanes * kLanes));  // what the rows behind hold is left open
+        const auto describe = [&] { return words("transpose rows, lanes", rows, lanes); };
+        for (const Guard guard : kGuards) {
+          Operands<T>& memory = operands<T>(guard);
+          T* got = memory.out(dst0);
+          pair.kernels.transpose(rows, lanes, memory.in(src), got);
+          expect_panel(pair, got, dst, kLanes, describe);
+          expect_kept(pair, memory, describe);
+        }
+      }
+    }
+  }
+}
+
+namespace {
+
+template <class S>
+S source_value(Dice& dice) {
+  if constexpr (sizeof(S) == 1) {
+    return static_cast<S>(dice.below(256));
+  } else {
+    return dice.number<S>() * S(1000);
+  }
+}
+
+template <class S>
+constexpr int kKind = static_cast<int>(source_kind<S>);
+
+template <class T, class S>
+void check_gather(const Pair<T>& pair, Index cols, int lanes, Dice& dice) {
+  std::vector<std::vector<S>> rows(kLanes, std::vector<S>(static_cast<std::size_t>(cols)));
+  std::vector<const void*> plain(kLanes);
+  static Operand<const void*> list(kLanes);
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    for (S& s : rows[i]) s = source_value<S>(dice);
+    plain[i] = rows[i].data();
+  }
+  const Values<T> out0 = dice.numbers<T>(cols * kLanes);
+  Values<T> out = out0;
+  pair.oracle.gather[kKind<S>](cols, lanes, plain.data(), out.data());
+  for (Index k = 0; k < cols; ++k) {
+    for (int i = lanes; i < pair.written(lanes); ++i) out[static_cast<std::size_t>(k * kLanes + i)] = T(0);
+  }
+  const auto describe = [&] { return words("gather source, cols", kKind<S>, cols) + words(" lanes", lanes); };
+  for (const Guard guard : kGuards) {
+    Operands<T>& memory = operands<T>(guard);
+    T* got = memory.out(out0);
+    std::vector<const void*> pointers(kLanes, list.forbidden());
+    for (Index i = 0; i < lanes; ++i) {
+      pointers[static_cast<std::size_t>(i)] =
+          GuardedRows<S>::pool().place(i, rows[static_cast<std::size_t>(i)].data(), cols, guard);
+    }
+    pair.kernels.gather[kKind<S>](cols, lanes, list.place(pointers, guard), got);
+    expect_panel(pair, got, out, pair.written(lanes), describe);
+    expect_kept(pair, memory, describe);
+  }
+}
+
+template <class T, class S>
+void check_convert(const Pair<T>& pair, Index cols, Dice& dice) {
+  std::vector<S> x(static_cast<std::size_t>(cols));
+  for (S& s : x) s = source_value<S>(dice);
+  if (cols > 2 && sizeof(S) > 1) {
+    x[0] = std::numeric_limits<S>::denorm_min();
+    x[1] = std::numeric_limits<S>::max();
+  }
+  const Values<T> out0 = dice.numbers<T>(cols);
+  Values<T> out = out0;
+  pair.oracle.convert[kKind<S>](cols, x.data(), out.data());
+  const auto describe = [&] { return words("convert source, cols", kKind<S>, cols); };
+  for (const Guard guard : kGuards) {
+    Operands<T>& memory = operands<T>(guard);
+    T* got = memory.out(out0);
+    pair.kernels.convert[kKind<S>](cols, GuardedRows<S>::pool().place(0, x.data(), cols, guard), got);
+    expect_values(pair, got, out, describe);
+    expect_kept(pair, memory, describe);
+  }
+}
+
+template <class T, class S>
+void check_finite(const Pair<T>& pair, Index count, Dice& dice) {
+  const auto finite = pair.kernels.finite[kKind<S>];
+  std::vector<S> x(static_cast<std::size_t>(count));
+  for (S& s : x) s = source_value<S>(dice);
+  const auto all_finite = [&](Guard guard) { return finite(count, GuardedRows<S>::pool().place(0, x.data(), count, guard)); };
+  for (const Guard guard : kGuards) {
+    if (!all_finite(guard)) FAIL(pair.name << ": finite said no to " << count << " finite values");
+    if constexpr (sizeof(S) > 1) {
+      for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL, 1e39}) {
+        if (std::isfinite(static_cast<T>(static_cast<S>(bad)))) continue;
+        for (S& place : x) {
+          const S good = std::exchange(place, static_cast<S>(bad));
+          if (all_finite(guard))
+            FAIL(pair.name << ": finite missed " << bad << " at " << (&place - x.data()) << " of " << count);
+          place = good;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("gather and convert: every source, every edge", T, float, double) {
+  Dice dice(14);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index cols : sizes_to(65)) {
+      check_convert<T, float>(pair, cols, dice);
+      check_convert<T, double>(pair, cols, dice);
+      check_convert<T, std::uint8_t>(pair, cols, dice);
+      for (const Index lanes : sizes_to(kLanes)) {
+        check_gather<T, float>(pair, cols, static_cast<int>(lanes), dice);
+        check_gather<T, double>(pair, cols, static_cast<int>(lanes), dice);
+        check_gather<T, std::uint8_t>(pair, cols, static_cast<int>(lanes), dice);
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("finite: one bad value at each position", T, float, double) {
+  Dice dice(15);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (Index count = 0; count <= 135; count += few_sizes() ? 7 : 1) {
+      check_finite<T, float>(pair, count, dice);
+      check_finite<T, double>(pair, count, dice);
+      check_finite<T, std::uint8_t>(pair, count, dice);
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- activations
+
+namespace {
+
+template <class T>
+Values<T> awkward_values() {
+  using Limits = std::numeric_limits<T>;
+  Values<T> values;
+  for (const T v : {T(0), Limits::denorm_min(), Limits::min(), Limits::epsilon(), T(0.25), T(1), T(15), T(87.5), T(89.5),
+                    T(104.5), T(709.5), T(745.5), Limits::max(), infinity<T>()}) {
+    values.push_back(v);
+    values.push_back(-v);
+  }
+  values.push_back(nan<T>());
+  return values;
+}
+
+// `call(kernels, d, a)` on both sides; d is written, a read.
+template <class T, class Call, class Describe>
+void check_elementwise(const Pair<T>& pair, const Values<T>& d0, const Values<T>& a, int lanes, Call call, Describe describe) {
+  Values<T> d = d0;
+  call(pair.oracle, d.data(), a.data());
+  for (const Guard guard : kGuards) {
+    Operands<T>& memory = operands<T>(guard);
+    T* got = memory.out(d0);
+    call(pair.kernels, got, memory.in(a));
+    expect_panel(pair, got, d, lanes, describe);
+    expect_kept(pair, memory, describe);
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("activate and derive: every activation, every shape, awkward values", T, float, double) {
+  Dice dice(16);
+  const Values<T> awkward = awkward_values<T>();
+  std::vector<Activation> activations(std::begin(kActivations), std::end(kActivations));
+  activations.push_back(Activation::softmax);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Activation f : activations) {
+      for (const Index units : sizes_to(35)) {
+        for (const Index size : sizes_to(kLanes)) {
+          const int lanes = static_cast<int>(size);
+          for (const bool plain : {true, false}) {
+            Values<T> z = dice.numbers<T>(units * kLanes);
+            for (T& v : z) v = plain ? v * T(4) : awkward[static_cast<std::size_t>(dice.below(count_of(awkward)))];
+            const Values<T> d = dice.numbers<T>(units * kLanes), a = z;
+            check_elementwise(
+                pair, z, a, lanes, [&](const Kernels<T>& k, T* out, const T*) { k.activate(units, lanes, out, f); },
+                [&] { return words("activate", f) + words(" units, lanes", units, lanes); });
+            check_elementwise(
+                pair, d, a, lanes, [&](const Kernels<T>& k, T* out, const T* y) { k.derive(units, lanes, out, y, f); },
+                [&] { return words("derive", f) + words(" units, lanes", units, lanes); });
+          }
+        }
+      }
+    }
+  }
+}
+
+// Not against the oracle, which might share the fault: each activation by what it means.
+TEST_CASE_TEMPLATE("activate: a NaN passes through, infinities go where they belong", T, float, double) {
+  for (const Pair<T>& pair : pairs<T>()) {
+    CAPTURE(pair.name);
+    const T inf = infinity<T>();
+    const auto of = [&](Activation f, T z) {
+      alignas(64) T row[kLanes] = {z};
+      pair.kernels.activate(1, 1, row, f);
+      return row[0];
+    };
+    for (const Activation f : kActivations) {
+      CAPTURE(text(f));
+      CHECK(std::isnan(of(f, nan<T>())));
+    }
+    CHECK(of(Activation::identity, -inf) == -inf);
+    CHECK(of(Activation::relu, inf) == inf);
+    CHECK(of(Activation::relu, -inf) == T(0));
+    CHECK(of(Activation::leaky_relu, inf) == inf);
+    CHECK(of(Activation::leaky_relu, -inf) == -inf);
+    CHECK(of(Activation::leaky_relu, T(-2)) == T(-2) * static_cast<T>(0.01));
+    CHECK(of(Activation::tanh, inf) == T(1));
+    CHECK(of(Activation::tanh, -inf) == T(-1));
+    CHECK(of(Activation::sigmoid, inf) == T(1));
+    CHECK(of(Activation::sigmoid, -inf) == T(0));
+
+    for (Index units = 1; units <= 5; ++units) {
+      for (Index bad = 0; bad < units; ++bad) {
+        alignas(64) T a[5 * kLanes] = {};
+        a[bad * kLanes + 1] = nan<T>();
+        pair.kernels.activate(units, 3, a, Activation::softmax);
+        for (Index j = 0; j < units; ++j) {
+          CHECK(a[j * kLanes] == T(1) / static_cast<T>(units));
+          CHECK(std::isnan(a[j * kLanes + 1]));
+          CHECK(a[j * kLanes + 2] == T(1) / static_cast<T>(units));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("derive: a NaN among gradients or activations is not lost", T, float, double) {
+  for (const Pair<T>& pair : pairs<T>()) {
+    CAPTURE(pair.name);
+    for (const Activation f : kActivations) {
+      CAPTURE(text(f));
+      alignas(64) T d[kLanes] = {nan<T>(), T(2), nan<T>()}, a[kLanes] = {T(0.5), T(0.5), T(0.25)};
+      pair.kernels.derive(1, 3, d, a, f);
+      CHECK(std::isnan(d[0]));
+      CHECK_FALSE(std::isnan(d[1]));
+      CHECK(std::isnan(d[2]));
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- losses
+
+namespace {
+
+template <class T>
+struct LossCase {
+  Loss loss;
+  Activation activation;
+  Index units;
+  int lanes;
+  bool labels, want_delta;
+  Values<T> a, target;
+  std::vector<std::int32_t> label;
+  T scale = T(1) / T(7);
+
+  LossCase(Loss loss_, Activation activation_, Index units_, int lanes_, bool labels_, bool want_delta_, Dice& dice)
+      : loss(loss_),
+        activation(activation_),
+        units(units_),
+        lanes(lanes_),
+        labels(labels_),
+        want_delta(want_delta_),
+        a(panel<T>(dice, units_, lanes_)),
+        target(panel<T>(dice, units_, lanes_)),
+        label(kLanes, 0) {
+    for (T& v : a) v *= T(5);
+    const bool squared = loss == Loss::mse || loss == Loss::quadratic;
+    if (activation == Activation::softmax) Oracle<Scalar<T>>::activate(units, lanes, a.data(), activation);
+    for (T& v : target) v = squared ? v : (v + T(1)) / T(2);
+    for (int i = 0; i < lanes; ++i) {
+      label[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(dice.below(units));
+      if (loss == Loss::cross_entropy) {  // rows of probabilities
+        T sum = 0;
+        for (Index j = 0; j < units; ++j) sum += target[static_cast<std::size_t>(j * kLanes + i)];
+        for (Index j = 0; j < units; ++j) target[static_cast<std::size_t>(j * kLanes + i)] /= sum;
+      } else if (loss == Loss::binary_cross_entropy && i % 2) {
+        for (Index j = 0; j < units; ++j) target[static_cast<std::size_t>(j * kLanes + i)] = T(dice.below(2));
+      }
+    }
+  }
+
+  std::string describe() const {
+    return words("loss", loss, activation) + words(" units, lanes, labels, delta", units, lanes, labels, want_delta);
+  }
+  LossArgs<T> args(const T* pa, const T* pt, const std::int32_t* pl, T* delta, T* loss_rows, T* metric_rows) const {
+    return {loss,
+            activation,
+            units,
+            lanes,
+            pa,
+            labels ? nullptr : pt,
+            labels ? pl : nullptr,
+            scale,
+            want_delta ? delta : nullptr,
+            loss_rows,
+            metric_rows};
+  }
+};
+
+// Loss of one row, and the gradient of loss * scale with respect to each z, by the formula.
+template <class T>
+struct Exact {
+  long double loss = 0, metric = 0;
+  std::vector<long double> delta;
+
+  Exact(const LossCase<T>& c, Index lane) : delta(static_cast<std::size_t>(c.units)) {
+    const auto at = [&](Index j) { return static_cast<std::size_t>(j * kLanes + lane); };
+    const auto target = [&](Index j) -> long double {
+      return c.labels ? (j == c.label[static_cast<std::size_t>(lane)] ? 1.0L : 0.0L)
+                      : static_cast<long double>(c.target[at(j)]);
+    };
+    const long double n = static_cast<long double>(c.units);
+    long double sum = 0, dot = 0, mass = 0;
+    Index guess = 0, answer = 0;
+    for (Index j = 0; j < c.units; ++j) {
+      sum += std::exp(static_cast<long double>(c.a[at(j)]));
+      mass += target(j);
+      if (c.a[at(j)] > c.a[at(guess)]) guess = j;
+      if (target(j) > target(answer)) answer = j;
+    }
+    for (Index j = 0; j < c.units; ++j) {
+      const long double a = c.a[at(j)], t = target(j);
+      long double& d = delta[static_cast<std::size_t>(j)];
+      switch (c.loss) {
+        case Loss::mse:
+        case Loss::quadratic: {
+          const long double share = c.loss == Loss::mse ? 1 / n : 0.5L;
+          loss += share * (a - t) * (a - t);
+          metric += std::fabs(a - t);
+          d = 2 * share * (a - t) * c.scale;
+          dot += d * a;
+          if (c.activation == Activation::relu) d *= a > 0 ? 1 : 0;
+          if (c.activation == Activation::leaky_relu) d *= a > 0 ? 1 : static_cast<long double>(static_cast<T>(kLeakySlope));
+          if (c.activation == Activation::tanh) d *= 1 - a * a;
+          if (c.activation == Activation::sigmoid) d *= a * (1 - a);
+          break;
+        }
+        case Loss::cross_entropy:
+          loss += t * (std::log(sum) - a);
+          d = (mass * std::exp(a) / sum - t) * c.scale;
+          break;
+        case Loss::binary_cross_entropy:
+          loss += ((a > 0 ? a : 0) - a * t + std::log1p(std::exp(-std::fabs(a)))) / n;
+          metric += (a > 0) == (t > 0.5L) ? 1 : 0;
+          d = (1 / (1 + std::exp(-a)) - t) / n * c.scale;
+          break;
+      }
+    }
+    if (c.loss == Loss::cross_entropy) metric = guess == answer ? 1 : 0;
+    if (c.activation == Activation::softmax && c.loss != Loss::cross_entropy) {
+      for (Index j = 0; j < c.units; ++j)
+        delta[static_cast<std::size_t>(j)] = c.a[at(j)] * (delta[static_cast<std::size_t>(j)] - dot);
+    }
+  }
+};
+
+template <class T>
+void check_loss(const Pair<T>& pair, const LossCase<T>& c, Dice& dice) {
+  const Values<T> delta0 = dice.numbers<T>(c.units * kLanes), row0 = dice.numbers<T>(kLanes);
+  Values<T> delta = delta0, loss_rows = row0, metric_rows = row0;
+  pair.oracle.loss(c.args(c.a.data(), c.target.data(), c.label.data(), delta.data(), loss_rows.data(), metric_rows.data()));
+  const auto describe = [&] { return c.describe(); };
+  static Operand<std::int32_t> label_memory(kLanes);
+  for (const Guard guard : kGuards) {
+    Operands<T>& memory = operands<T>(guard);
+    const T *pa = memory.in(c.a), *pt = memory.in(c.target);
+    T *got_delta = memory.out(delta0), *got_loss = memory.out(row0), *got_metric = memory.out(row0);
+    pair.kernels.loss(c.args(pa, pt, label_memory.place(c.label, guard), got_delta, got_loss, got_metric));
+    expect_panel(pair, got_delta, delta, c.lanes, describe);
+    expect_panel(pair, got_loss, loss_rows, c.lanes, describe);
+    expect_panel(pair, got_metric, metric_rows, c.lanes, describe);
+    expect_kept(pair, memory, describe);
+  }
+  // sums of `units` terms, each with a few roundings, of the size of the largest number that goes in
+  const long double bound =
+      static_cast<long double>(std::numeric_limits<T>::epsilon()) * static_cast<long double>(8 + 2 * c.units);
+  for (Index lane = 0; lane < c.lanes; ++lane) {
+    const Exact<T> exact(c, lane);
+    const auto i = static_cast<std::size_t>(lane);
+    CHECK(std::fabs(loss_rows[i] - exact.loss) <= bound * std::max(6.0L, exact.loss));
+    CHECK(std::fabs(metric_rows[i] - exact.metric) <= bound * std::max(1.0L, exact.metric));
+    for (Index j = 0; c.want_delta && j < c.units; ++j) {
+      const long double d = exact.delta[static_cast<std::size_t>(j)];
+      if (std::fabs(delta[static_cast<std::size_t>(j * kLanes + lane)] - d) > bound * std::max(1.0L, std::fabs(d))) {
+        FAIL(pair.name << ": " << c.describe() << ": delta of unit " << j << " is "
+                       << delta[static_cast<std::size_t>(j * kLanes + lane)] << ", by the formula " << static_cast<double>(d));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("loss: bits of the oracle, and the formula", T, float, double) {
+  Dice dice(17);
+  std::vector<Activation> activations(std::begin(kActivations), std::end(kActivations));
+  activations.push_back(Activation::softmax);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index units : sizes_to(20)) {
+      for (const Index size : sizes_to(kLanes)) {
+        const int lanes = static_cast<int>(size);
+        for (const bool want_delta : {true, false}) {
+          for (const Loss loss : {Loss::mse, Loss::quadratic}) {
+            for (const Activation f : activations) check_loss<T>(pair, {loss, f, units, lanes, false, want_delta, dice}, dice);
+          }
+          for (const bool labels : {true, false}) {
+            check_loss<T>(pair, {Loss::cross_entropy, Activation::identity, units, lanes, labels, want_delta, dice}, dice);
+          }
+          check_loss<T>(pair, {Loss::binary_cross_entropy, Activation::identity, units, lanes, false, want_delta, dice}, dice);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("loss: far logits stay finite, NaN and infinity do not pass for a loss", T, float, double) {
+  for (const Pair<T>& pair : pairs<T>()) {
+    CAPTURE(pair.name);
+    alignas(64) T a[2 * kLanes] = {}, target[2 * kLanes] = {}, delta[2 * kLanes] = {}, loss[kLanes] = {}, metric[kLanes] = {};
+    std::int32_t labels[kLanes] = {0, 1, 0, 0, 0};
+    const T far = T(1e30);
+    const T logits[5][2] = {{far, -far}, {far, -far}, {T(800), T(-800)}, {nan<T>(), 0}, {T(1), nan<T>()}};
+    for (Index i = 0; i < 5; ++i) {
+      a[i] = logits[i][0];
+      a[kLanes + i] = logits[i][1];
+      target[i] = 1;
+    }
+    LossArgs<T> args{Loss::cross_entropy, Activation::identity, 2, 5, a, target, labels, T(1), delta, loss, metric};
+    pair.kernels.loss(args);
+    CHECK(loss[0] == T(0));
+    CHECK(loss[1] == 2 * far);
+    CHECK(loss[2] == T(0));
+    CHECK(std::isnan(loss[3]));
+    CHECK(std::isnan(loss[4]));
+    CHECK(delta[0] == T(0));
+    CHECK(delta[1] == T(1));
+    CHECK(delta[kLanes + 1] == T(-1));
+    CHECK(std::isnan(delta[3]));
+    CHECK(std::isnan(delta[4]));
+
+    args.loss = Loss::binary_cross_entropy;
+    args.labels = nullptr;
+    pair.kernels.loss(args);
+    CHECK(loss[0] == T(0));
+    CHECK(loss[2] == T(0));
+    CHECK(std::isnan(loss[3]));
+    CHECK(std::isnan(loss[4]));
+    CHECK(std::isnan(delta[3]));
+    CHECK(std::isnan(delta[kLanes + 4]));
+    CHECK(delta[0] == T(0));
+    CHECK(delta[kLanes] == T(0));
+
+    for (const Loss squared : {Loss::mse, Loss::quadratic}) {
+      args.loss = squared;
+      pair.kernels.loss(args);
+      CHECK(loss[2] == (T(799) * T(799) + T(640000)) / T(2));
+      CHECK(std::isnan(loss[3]));
+      CHECK(std::isnan(loss[4]));
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- tables among themselves
+
+// Follows from the oracle; here without it, between the very functions.
+TEST_CASE_TEMPLATE("tables with fused multiply-add agree with each other", T, float, double) {
+  Dice dice(18);
+  const auto kinds = updates<T>();
+  for (const KernelTable* one : available_tables()) {
+    for (const KernelTable* other : available_tables()) {
+      if (one == other || !one->fused || !other->fused) continue;
+      const Pair<T> pair = pair_of<T>(*one, kernels_of<T>(*other));
+      for (int turn = 0; turn < (few_sizes() ? 50 : 500); ++turn) {
+        const Index k = 1 + dice.below(200), rows = 1 + dice.below(16);
+        const int lanes = static_cast<int>(1 + dice.below(16));
+        const Activation f = kActivations[turn % 5];
+        check_forward(pair, {k, rows, lanes, true, true, false, f}, dice);
+        check_delta(pair, {rows, k, lanes, 1, true, true, f}, dice);
+        check_dw<T>(pair, rows, k, lanes, true, true, kinds[static_cast<std::size_t>(turn) % kinds.size()], dice);
+        check_loss<T>(pair, {Loss::cross_entropy, Activation::identity, rows, lanes, true, true, dice}, dice);
+        check_loss<T>(pair, {Loss::binary_cross_entropy, Activation::identity, rows, lanes, false, true, dice}, dice);
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("mr is the height of a tile", T, float, double) {
+  for (const Pair<T>& pair : pairs<T>()) {
+    CHECK(pair.kernels.mr >= 1);
+    CHECK(pair.kernels.mr <= 16);  // dense.cpp's scratch for tiles
+  }
+}

@@ -1,0 +1,954 @@
+// Whole networks: the fused epoch against the stages by hand, threads, slices and sources that must not change a bit, the
+// gradient against differences of a plain loss in long double, interruption, divergence, sizes that overflow.
+#include "helpers.h"
+#include "inference.h"
+#include "oracle.h"
+#include "random.h"
+#include "stages.h"
+#include "trainer.h"
+
+using namespace retrograd;
+using namespace retrograd::testing;
+
+namespace {
+
+constexpr std::uint64_t kSeed = 5;
+constexpr int kTeams[] = {1, 2, 3, 4, 7};
+
+// ---------------------------------------------------------------------------------------------- networks and their data
+
+struct Spec {
+  std::vector<Index> sizes;
+  std::vector<Activation> activations;
+  Loss loss;
+  bool labels = false;
+
+  std::string describe() const {
+    std::string text_ = "network";
+    for (const Index size : sizes) text_ += " " + text(size);
+    for (const Activation f : activations) text_ += " " + text(f);
+    return text_ + words("", loss) + (labels ? " labels" : "");
+  }
+};
+
+constexpr Activation kIdentity = Activation::identity, kRelu = Activation::relu, kLeaky = Activation::leaky_relu,
+                     kTanh = Activation::tanh, kSigmoid = Activation::sigmoid, kSoftmax = Activation::softmax;
+
+// Odd sizes, sizes of whole panels, reductions longer than a block (192 of float32, 96 of float64), every activation and loss.
+std::vector<Spec> specs() {
+  return {
+      {{1, 1}, {kIdentity}, Loss::mse},
+      {{3, 2}, {kSoftmax}, Loss::cross_entropy, true},
+      {{5, 7, 3}, {kTanh, kSoftmax}, Loss::cross_entropy, false},
+      {{13, 33, 17, 1}, {kRelu, kSigmoid, kIdentity}, Loss::quadratic},
+      {{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true},
+      {{16, 32, 16}, {kLeaky, kSigmoid}, Loss::binary_cross_entropy},
+      {{31, 5, 6, 7, 8}, {kTanh, kRelu, kLeaky, kSoftmax}, Loss::mse},
+      {{257, 130, 5}, {kSigmoid, kTanh}, Loss::quadratic},
+      {{40, 300, 9}, {kRelu, kRelu}, Loss::mse},
+  };
+}
+
+template <class T>
+Network<T> make_network(const Spec& spec) {
+  Network<T> network(spec.sizes, spec.activations, spec.loss);
+  for (Index l = 0; l < network.depth(); ++l) {
+    fill_weights(network, l, Distribution::normal, 1.0 / std::sqrt(static_cast<double>(network.size_of(l))), kSeed);
+    for (Index j = 0; j < network.layer(l).fan_out; ++j) {
+      network.layer(l).b[j] = static_cast<T>(
+          0.1 * normal(kSeed + 1, Stream::weights, static_cast<std::uint32_t>(l), static_cast<std::uint64_t>(j)));
+    }
+  }
+  return network;
+}
+
+// Rows and answers that go with a network.
+template <class T>
+struct Data {
+  Index rows, inputs, outputs;
+  bool labels;
+  std::vector<T> x, y;
+  std::vector<std::int32_t> label;
+
+  Data(const Spec& spec, Index rows_, std::uint64_t seed = 1)
+      : rows(rows_), inputs(spec.sizes.front()), outputs(spec.sizes.back()), labels(spec.labels) {
+    Dice dice(seed);
+    for (Index i = 0; i < rows * inputs; ++i) x.push_back(dice.number<T>());
+    for (Index i = 0; i < rows * outputs; ++i) y.push_back(dice.number<T>());
+    for (Index i = 0; i < rows; ++i) label.push_back(static_cast<std::int32_t>(dice.below(outputs)));
+    if (spec.loss == Loss::cross_entropy || spec.loss == Loss::binary_cross_entropy) {
+      for (T& v : y) v = (v + T(1)) / T(2);
+    }
+    for (Index r = 0; r < rows && spec.loss == Loss::cross_entropy; ++r) {
+      T* p = &y[static_cast<std::size_t>(r * outputs)];
+      T sum = 0;
+      for (Index j = 0; j < outputs; ++j) sum += p[j];
+      for (Index j = 0; j < outputs; ++j) p[j] /= sum;
+    }
+  }
+  static Rows view(const std::vector<T>& values, Index rows, Index cols) {
+    return {values.data(), rows, cols, cols * static_cast<Index>(sizeof(T)), source_kind<T>};
+  }
+  Rows inputs_view() const { return view(x, rows, inputs); }
+  Targets targets() const {
+    Targets t;
+    if (labels) {
+      t.labels = label.data();
+    } else {
+      t.rows = view(y, rows, outputs);
+    }
+    return t;
+  }
+  // The rows that `order` names, from `start` on.
+  Data batch(const std::vector<std::uint32_t>& order, Index start, Index count) const {
+    Data part = *this;
+    part.rows = count;
+    part.x.clear();
+    part.y.clear();
+    part.label.clear();
+    for (Index i = start; i < start + count; ++i) {
+      const auto r = static_cast<std::ptrdiff_t>(order[static_cast<std::size_t>(i)]);
+      part.x.insert(part.x.end(), x.begin() + r * inputs, x.begin() + (r + 1) * inputs);
+      part.y.insert(part.y.end(), y.begin() + r * outputs, y.begin() + (r + 1) * outputs);
+      part.label.push_back(label[static_cast<std::size_t>(r)]);
+    }
+    return part;
+  }
+};
+
+template <class T>
+std::vector<T> copy_of(const Arena<T>& arena) {
+  return {arena.data(), arena.data() + arena.size()};
+}
+
+template <class T>
+EpochArgs<T> arguments(const Data<T>& data, Index batch) {
+  EpochArgs<T> args;
+  args.x = data.inputs_view();
+  args.y = data.targets();
+  args.batch = batch;
+  args.shuffle = true;
+  args.seed = kSeed;
+  args.update = {T(0.05), T(0.9), T(0.001), false};
+  return args;
+}
+
+// What epochs leave behind.
+template <class T>
+struct Trained {
+  std::vector<T> parameters, velocity;
+  double loss = 0, metric = 0;
+
+  bool operator==(const Trained& other) const {
+    return same(parameters, other.parameters) && same(velocity, other.velocity) && same(loss, other.loss) &&
+           same(metric, other.metric);
+  }
+};
+
+template <class T>
+Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced) {
+  Network<T> network = make_network<T>(spec);
+  Trainer<T> trainer(network);
+  SgdState<T> state(network);
+  Trained<T> result;
+  args.forced = forced;
+  for (args.epoch = 0; args.epoch < 2; ++args.epoch) {
+    const EpochResult epoch = trainer.epoch(args, state);
+    REQUIRE(epoch.end == EpochEnd::finished);
+    CHECK(epoch.steps == (args.x.rows + args.batch - 1) / args.batch);
+    CHECK(epoch.team >= 1);
+    CHECK(epoch.team <= std::max(args.n_threads, forced));
+    CHECK(trainer.progress().rows == args.x.rows);
+    CHECK(trainer.progress().loss == epoch.score.loss);
+    result.loss += epoch.score.loss;
+    result.metric += epoch.score.metric;
+  }
+  result.parameters = copy_of(network.parameters());
+  result.velocity = copy_of(state.velocity());
+  return result;
+}
+
+std::vector<Index> batches() {
+  return few_sizes() ? std::vector<Index>{1, 15, 17, 64} : std::vector<Index>{1, 3, 8, 15, 16, 17, 33, 64, 300};
+}
+
+// Rows for a batch: more than one of them, the last one smaller.
+Index rows_for(Index batch) { return batch < 100 ? 2 * batch + (batch + 1) / 2 : batch + 17; }
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------- the epoch
+
+TEST_CASE("the network runs on the kernels that were chosen") {
+  const Network<float> network({2, 1}, {kRelu}, Loss::mse);
+  CHECK(&network.kernels() == &table_named(std::getenv("RETROGRAD_ISA")).f32);
+}
+
+TEST_CASE_TEMPLATE("epoch: the same bits for every team, and from run to run", T, float, double) {
+  std::size_t turn = 0;
+  for (const Spec& spec : specs()) {
+    for (const Index batch : batches()) {
+      CAPTURE(spec.describe());
+      CAPTURE(batch);
+      const Data<T> data(spec, rows_for(batch));
+      const Trained<T> alone = trained(spec, arguments(data, batch), 1);
+      for (int i = 0; i < 2; ++i) {  // the teams take turns over networks and batches
+        const int team = kTeams[turn++ % std::size(kTeams)];
+        CAPTURE(team);
+        CHECK(trained(spec, arguments(data, batch), team) == alone);
+      }
+      EpochArgs<T> free = arguments(data, batch);
+      free.n_threads = 2;
+      CHECK(trained(spec, free, 0) == alone);
+    }
+  }
+}
+
+namespace {
+
+template <class T>
+std::vector<Update<T>> kinds_of_update() {
+  return {{T(0.05), 0, 0, false}, {T(0.05), T(0.9), 0, false}, {T(0.05), T(0.9), T(0.01), true}, {T(0.05), 0, T(0.01), false}};
+}
+
+// One epoch by hand: forward, backward, update, in batches of the epoch's own order.
+template <class T>
+Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& args) {
+  Network<T> network = make_network<T>(spec);
+  Stages<T> stages(network);
+  SgdState<T> state(network);
+  Trained<T> result;
+  std::vector<std::uint32_t> order(static_cast<std::size_t>(data.rows));
+  permutation(args.seed, args.epoch, static_cast<std::uint32_t>(data.rows), order.data());
+  for (Index start = 0; start < data.rows; start += args.batch) {
+    const Data<T> part = data.batch(order, start, std::min(args.batch, data.rows - start));
+    double loss = 0;
+    REQUIRE(stages.forward(part.inputs_view(), 0, args.forced, {}));
+    REQUIRE(stages.backward(part.targets(), loss, 0, args.forced, {}));
+    CHECK(stages.has_forward());
+    CHECK(stages.has_backward());
+    CHECK(stages.rows() == part.rows);
+    CHECK(stages.version() == network.version);
+    apply_update(network, stages.work().gradients(), state, args.update, 0);
+    CHECK(stages.version() != network.version);
+    const Score score = batch_score(stages.work(), part.rows);
+    CHECK(loss == score.loss / static_cast<double>(part.rows));
+    result.loss += score.loss;
+    result.metric += score.metric;
+  }
+  result.parameters = copy_of(network.parameters());
+  result.velocity = copy_of(state.velocity());
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("epoch: the bits of the three stages by hand", T, float, double) {
+  const std::vector<Update<T>> kinds = kinds_of_update<T>();
+  std::size_t turn = 0;
+  for (const Spec& spec : specs()) {
+    for (const Index batch : batches()) {
+      CAPTURE(spec.describe());
+      CAPTURE(batch);
+      const Data<T> data(spec, rows_for(batch));
+      EpochArgs<T> args = arguments(data, batch);
+      args.update = kinds[turn++ % kinds.size()];
+      args.epoch = 3;
+      args.forced = kTeams[turn % std::size(kTeams)];
+      Network<T> network = make_network<T>(spec);
+      SgdState<T> state(network);
+      const EpochResult epoch = Trainer<T>(network).epoch(args, state);
+      const Trained<T> fused{copy_of(network.parameters()), copy_of(state.velocity()), epoch.score.loss, epoch.score.metric};
+      CHECK(by_hand(spec, data, args) == fused);
+    }
+  }
+}
+
+namespace {
+
+// The same numbers as S, `gap` values between rows that run backwards.
+template <class S, class T>
+struct Recast {
+  std::vector<S> values;
+  Rows view;
+
+  Recast(const std::vector<T>& from, Index rows, Index cols, Index gap) {
+    const Index step = cols + gap;
+    values.assign(static_cast<std::size_t>(rows * step), S(99));
+    for (Index r = 0; r < rows; ++r) {
+      for (Index k = 0; k < cols; ++k) {
+        values[static_cast<std::size_t>((rows - 1 - r) * step + k)] =
+            static_cast<S>(from[static_cast<std::size_t>(r * cols + k)]);
+      }
+    }
+    view = {values.data() + (rows - 1) * step, rows, cols, -step * static_cast<Index>(sizeof(S)), source_kind<S>};
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("epoch: the same bits from float32, float64 and uint8, and from rows in any place", T, float, double) {
+  const Spec spec{{11, 9, 2}, {kTanh, kIdentity}, Loss::mse};
+  for (const Index batch : batches()) {
+    CAPTURE(batch);
+    Data<T> data(spec, rows_for(batch));
+    for (T& v : data.x) v = std::floor((v + T(1)) * T(4));  // whole numbers, which every source holds
+    for (T& v : data.y) v = std::floor((v + T(1)) * T(4));
+    EpochArgs<T> args = arguments(data, batch);
+    const Trained<T> plain = trained(spec, args, 2);
+    const auto check = [&](auto like) {
+      using S = decltype(like);
+      for (const Index gap : {0, 3}) {
+        CAPTURE(gap);
+        const Recast<S, T> x(data.x, data.rows, data.inputs, gap), y(data.y, data.rows, data.outputs, gap);
+        args.x = x.view;
+        args.y.rows = y.view;
+        CHECK(trained(spec, args, 2) == plain);
+        Network<T> network = make_network<T>(spec);
+        std::vector<T> ours(data.y.size()), theirs(data.y.size());
+        REQUIRE(predict(network, data.inputs_view(), false, ours.data(), 0, 2, {}));
+        REQUIRE(predict(network, x.view, false, theirs.data(), 0, 2, {}));
+        CHECK(same(ours, theirs));
+      }
+    };
+    check(float{});
+    check(double{});
+    check(std::uint8_t{});
+  }
+}
+
+// Padding is zero and stays so: gradients, state and weights are copied and compared as a whole.
+TEST_CASE_TEMPLATE("epoch: padding of weights and state stays zero", T, float, double) {
+  const Spec spec{{64, 17, 3}, {kRelu, kIdentity}, Loss::mse};
+  const Data<T> data(spec, 40);
+  Network<T> network = make_network<T>(spec);
+  SgdState<T> state(network);
+  REQUIRE(Trainer<T>(network).epoch(arguments(data, 16), state).end == EpochEnd::finished);
+  for (const Arena<T>* arena : {&network.parameters(), &state.velocity()}) {
+    const std::vector<T> all = copy_of(*arena);
+    Index zeros = 0, real = 0;
+    for (const T v : all) zeros += v == 0 ? 1 : 0;
+    for (const DenseLayer<T>& layer : network.layers()) real += (layer.fan_in + 1) * layer.fan_out;
+    CHECK(zeros == static_cast<Index>(all.size()) - real);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- the gradient
+
+namespace {
+
+// A network in long double with libm, weights as the real one holds them: the loss of rows and nothing else.
+struct Plain {
+  using Number = long double;
+  std::vector<std::vector<Number>> w, b;  // [layer][fan_in * fan_out], [layer][fan_out]
+  std::vector<Index> sizes;
+  std::vector<Activation> activations;
+  Loss loss;
+
+  template <class T>
+  Plain(const Network<T>& network, const Spec& spec) : sizes(spec.sizes), activations(spec.activations), loss(spec.loss) {
+    for (const DenseLayer<T>& layer : network.layers()) {
+      w.emplace_back();
+      b.emplace_back(layer.b, layer.b + layer.fan_out);
+      for (Index i = 0; i < layer.fan_in; ++i) {
+        for (Index j = 0; j < layer.fan_out; ++j) w.back().push_back(layer.w.row(j / kLanes, i)[j % kLanes]);
+      }
+    }
+  }
+
+  static void activate(std::vector<Number>& z, Activation f) {
+    Number high = z[0], sum = 0;
+    for (const Number v : z) high = std::max(high, v);
+    for (Number& v : z) {
+      if (f == kRelu) v = v < 0 ? 0 : v;
+      if (f == kLeaky) v = v < 0 ? static_cast<Number>(kLeakySlope) * v : v;
+      if (f == kTanh) v = std::tanh(v);
+      if (f == kSigmoid) v = 1 / (1 + std::exp(-v));
+      if (f == kSoftmax) sum += v = std::exp(v - high);
+    }
+    for (Number& v : z) {
+      if (f == kSoftmax) v /= sum;
+    }
+  }
+
+  // What the last layer gives, its own activation (softmax or sigmoid of the loss, too) applied where `activated`.
+  std::vector<Number> outputs(std::vector<Number> a, bool activated) const {
+    for (std::size_t l = 0; l < w.size(); ++l) {
+      std::vector<Number> z = b[l];
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        for (std::size_t j = 0; j < z.size(); ++j) z[j] += a[i] * w[l][i * z.size() + j];
+      }
+      if (l + 1 < w.size() || activated) activate(z, activations[l]);
+      a = z;
+    }
+    return a;
+  }
+
+  bool takes_logits() const { return loss == Loss::cross_entropy || loss == Loss::binary_cross_entropy; }
+
+  Number row_loss(const std::vector<Number>& x, const std::vector<Number>& t) const {
+    const std::vector<Number> a = outputs(x, !takes_logits());
+    const Number n = static_cast<Number>(a.size());
+    Number sum = 0, total = 0;
+    for (const Number z : a) sum += std::exp(z);
+    for (std::size_t j = 0; j < a.size(); ++j) {
+      if (loss == Loss::mse) total += (a[j] - t[j]) * (a[j] - t[j]) / n;
+      if (loss == Loss::quadratic) total += (a[j] - t[j]) * (a[j] - t[j]) / 2;
+      if (loss == Loss::cross_entropy) total += t[j] * (std::log(sum) - a[j]);
+      if (loss == Loss::binary_cross_entropy) total += (std::log1p(std::exp(a[j])) - a[j] * t[j]) / n;
+    }
+    return total;
+  }
+
+  template <class T>
+  Number total_loss(const Data<T>& data) const {
+    Number total = 0;
+    for (Index r = 0; r < data.rows; ++r) total += row_loss(row(data.x, r, data.inputs), target(data, r));
+    return total;
+  }
+
+  template <class T>
+  static std::vector<Number> row(const std::vector<T>& values, Index r, Index cols) {
+    return {values.begin() + r * cols, values.begin() + (r + 1) * cols};
+  }
+  template <class T>
+  static std::vector<Number> target(const Data<T>& data, Index r) {
+    if (!data.labels) return row(data.y, r, data.outputs);
+    std::vector<Number> t(static_cast<std::size_t>(data.outputs));
+    t[static_cast<std::size_t>(data.label[static_cast<std::size_t>(r)])] = 1;
+    return t;
+  }
+};
+
+constexpr long double kNudge = 1e-6L;
+
+// d f / d value by a central difference.
+template <class F>
+long double slope(long double& value, F f) {
+  const long double middle = value;
+  value = middle + kNudge;
+  const long double above = f();
+  value = middle - kNudge;
+  const long double below = f();
+  value = middle;
+  return (above - below) / (2 * kNudge);
+}
+
+struct Worst {
+  long double error = 0, largest = 0;
+  void see(long double got, long double want) {
+    error = std::isfinite(got) ? std::max(error, std::fabs(got - want)) : INFINITY;
+    largest = std::max(largest, std::fabs(want));
+  }
+  // Relative to the largest of all.
+  long double relative() const { return error / largest; }
+};
+
+template <class T>
+constexpr long double kGradientBound = sizeof(T) == 4 ? 2e-5L : 1e-9L;
+
+std::vector<Spec> gradient_specs() {
+  std::vector<Spec> list;
+  for (const Activation hidden : {kIdentity, kRelu, kLeaky, kTanh, kSigmoid}) {
+    for (const Loss loss : {Loss::mse, Loss::quadratic}) {
+      for (const Activation last : {kIdentity, kRelu, kLeaky, kTanh, kSigmoid, kSoftmax}) {
+        list.push_back({{4, 5, 3}, {hidden, last}, loss});
+      }
+    }
+    list.push_back({{4, 5, 4, 3}, {hidden, hidden, kSoftmax}, Loss::cross_entropy, true});
+    list.push_back({{4, 5, 4, 3}, {hidden, hidden, kIdentity}, Loss::cross_entropy, false});
+    list.push_back({{4, 5, 4, 3}, {hidden, hidden, kSigmoid}, Loss::binary_cross_entropy});
+  }
+  return list;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("gradient: dw, db, dx and loss against differences in long double", T, float, double) {
+  for (const Spec& spec : gradient_specs()) {
+    for (const Index rows : {1, 17}) {
+      CAPTURE(spec.describe());
+      CAPTURE(rows);
+      const Network<T> network = make_network<T>(spec);
+      Plain plain(network, spec);
+      const Data<T> data(spec, rows, 3);
+      Stages<T> stages(network);
+      double loss = 0;
+      REQUIRE(stages.forward(data.inputs_view(), 0, 0, {}));
+      REQUIRE(stages.backward(data.targets(), loss, 0, 0, {}));
+      const auto mean_loss = [&] { return plain.total_loss(data) / rows; };
+      CHECK(std::fabs(loss - mean_loss()) < kGradientBound<T> * std::max(1.0L, mean_loss()));
+
+      Worst dw, db, dx;
+      for (Index l = 0; l < network.depth(); ++l) {
+        const auto i = static_cast<std::size_t>(l);
+        const DwTarget<T> gradient = network.mirror(l, stages.work().gradients(), {}, nullptr);
+        const Index fan_out = network.layer(l).fan_out;
+        for (Index k = 0; k < network.layer(l).fan_in; ++k) {
+          for (Index j = 0; j < fan_out; ++j) {
+            dw.see(gradient.g.row(j / kLanes, k)[j % kLanes],
+                   slope(plain.w[i][static_cast<std::size_t>(k * fan_out + j)], mean_loss));
+          }
+        }
+        for (Index j = 0; j < fan_out; ++j)
+          db.see(gradient.g_bias[j], slope(plain.b[i][static_cast<std::size_t>(j)], mean_loss));
+      }
+      Panels<T> dx_panels;
+      const Workspace<T> owner = stages.input_gradient(dx_panels, 0);
+      for (Index r = 0; r < rows; ++r) {
+        std::vector<long double> x = Plain::row(data.x, r, data.inputs);
+        const std::vector<long double> t = Plain::target(data, r);
+        for (Index k = 0; k < data.inputs; ++k) {
+          dx.see(dx_panels.row(r / kLanes, k)[r % kLanes],
+                 slope(x[static_cast<std::size_t>(k)], [&] { return plain.row_loss(x, t) / rows; }));
+        }
+      }
+      CHECK(dw.relative() < kGradientBound<T>);
+      CHECK(db.relative() < kGradientBound<T>);
+      CHECK(dx.relative() < kGradientBound<T>);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("stages: a gradient of one's own is the loss's, if it is the loss's; the same bits for every team", T, float,
+                   double) {
+  for (const Spec& spec : specs()) {
+    CAPTURE(spec.describe());
+    const Index rows = 37;
+    const Network<T> network = make_network<T>(spec);
+    const Data<T> data(spec, rows);
+    std::vector<T> first_gradient, first_dx;
+    for (const int team : kTeams) {
+      Stages<T> stages(network);
+      double loss = 0;
+      CHECK_FALSE(stages.has_forward());
+      REQUIRE(stages.forward(data.inputs_view(), 0, team, {}));
+      CHECK_FALSE(stages.has_backward());
+      REQUIRE(stages.backward(data.targets(), loss, 0, team, {}));
+      const std::vector<T> gradient = copy_of(stages.work().gradients());
+      const auto input_gradient = [&] {
+        Panels<T> dx;
+        const Workspace<T> owner = stages.input_gradient(dx, team);
+        std::vector<T> values(static_cast<std::size_t>(rows * data.inputs));
+        unpack_batch(dx, 0, rows, data.inputs, values.data());
+        return values;
+      };
+      const std::vector<T> dx = input_gradient();
+      if (team == 1) {
+        first_gradient = gradient;
+        first_dx = dx;
+      }
+      CHECK(same(gradient, first_gradient));
+      CHECK(same(dx, first_dx));
+
+      // the last layer's delta, out and in again
+      std::vector<T> dz(static_cast<std::size_t>(rows * data.outputs));
+      const Panels<T> delta_t = stages.work().delta_t(network.depth());
+      for (Index r = 0; r < rows; ++r) {
+        for (Index j = 0; j < data.outputs; ++j)
+          dz[static_cast<std::size_t>(r * data.outputs + j)] = delta_t.row(j / kLanes, r)[j % kLanes];
+      }
+      REQUIRE(stages.backward(Data<T>::view(dz, rows, data.outputs), 0, team, {}));
+      CHECK(same(copy_of(stages.work().gradients()), first_gradient));
+      CHECK(same(input_gradient(), first_dx));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("stages: z is what activation takes, a what it gives", T, float, double) {
+  for (const Spec& spec : specs()) {
+    CAPTURE(spec.describe());
+    const Network<T> network = make_network<T>(spec);
+    const Data<T> data(spec, 21);
+    Stages<T> stages(network);
+    REQUIRE(stages.forward(data.inputs_view(), 0, 0, {}));
+    for (Index l = 1; l <= network.depth(); ++l) {
+      const Panels<T> z = stages.work().z(l), a = stages.work().a(l);
+      const Index units = network.size_of(l);
+      for (Index p = 0; p < 2; ++p) {
+        const int lanes = p == 0 ? 16 : 5;
+        Values<T> want(z.panel(p), z.panel(p) + units * kLanes);
+        network.kernels().activate(units, lanes, want.data(), network.layer(l - 1).activation);
+        bool equal = true;
+        for (Index i = 0; i < units * kLanes; ++i)
+          equal = equal && (i % kLanes >= lanes || same(a.panel(p)[i], want[static_cast<std::size_t>(i)]));
+        CHECK(equal);
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- inference
+
+TEST_CASE_TEMPLATE("predict: the same bits for any slicing of the rows and any team, near the plain network", T, float,
+                   double) {
+  for (const Spec& spec : specs()) {
+    for (const bool probabilities : {false, true}) {
+      CAPTURE(spec.describe());
+      CAPTURE(probabilities);
+      const Network<T> network = make_network<T>(spec);
+      const Index rows = few_sizes() ? 150 : 301;
+      const Data<T> data(spec, rows);
+      std::vector<T> whole(static_cast<std::size_t>(rows * data.outputs));
+      REQUIRE(predict(network, data.inputs_view(), probabilities, whole.data(), 1, 0, {}));
+      for (const int team : kTeams) {
+        std::vector<T> out(whole.size(), T(-9));
+        REQUIRE(predict(network, data.inputs_view(), probabilities, out.data(), 0, team, {}));
+        CHECK(same(out, whole));
+      }
+      Dice dice(9);
+      for (const Index longest : {1, 20, 200}) {
+        std::vector<T> out(whole.size(), T(-9));
+        for (Index r = 0; r < rows;) {
+          const Index count = std::min(rows - r, 1 + dice.below(longest));
+          Rows part = data.inputs_view();
+          part.data = part.row(r);
+          part.rows = count;
+          REQUIRE(predict(network, part, probabilities, out.data() + r * data.outputs, 0, longest < 200 ? 1 : 3, {}));
+          r += count;
+        }
+        CHECK(same(out, whole));
+      }
+
+      const Plain plain(network, spec);
+      Worst worst;
+      const bool logits = plain.takes_logits() && !probabilities;
+      for (Index r = 0; r < 20; ++r) {
+        std::vector<long double> want = plain.outputs(Plain::row(data.x, r, data.inputs), !plain.takes_logits());
+        if (plain.takes_logits() && !logits) Plain::activate(want, network.loss_activation());
+        for (Index j = 0; j < data.outputs; ++j)
+          worst.see(whole[static_cast<std::size_t>(r * data.outputs + j)], want[static_cast<std::size_t>(j)]);
+      }
+      CHECK(worst.error < (sizeof(T) == 4 ? 2e-5L : 1e-13L) * std::max(1.0L, worst.largest));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("no rows: nothing to predict, to score, to learn from", T, float, double) {
+  for (const Spec& spec : specs()) {
+    CAPTURE(spec.describe());
+    Network<T> network = make_network<T>(spec);
+    const Data<T> data(spec, 0);
+    const std::vector<T> before = copy_of(network.parameters());
+    Score score;
+    CHECK(predict(network, data.inputs_view(), false, static_cast<T*>(nullptr), 0, 0, {}));
+    CHECK(evaluate(network, data.inputs_view(), data.targets(), score, 0, 0, {}));
+    CHECK(score.loss == 0);
+    SgdState<T> state(network);
+    const EpochResult result = Trainer<T>(network).epoch(arguments(data, 16), state);
+    CHECK(result.end == EpochEnd::finished);
+    CHECK(result.steps == 0);
+    CHECK(same(copy_of(network.parameters()), before));
+  }
+}
+
+// Rows of a predict and the forward pass of a batch go through other loops, and must not through other numbers.
+TEST_CASE_TEMPLATE("predict: the bits of the stages' forward pass, whatever the batch", T, float, double) {
+  for (const Spec& spec : specs()) {
+    CAPTURE(spec.describe());
+    const Network<T> network = make_network<T>(spec);
+    for (const Index rows : batches()) {
+      const Data<T> data(spec, rows);
+      std::vector<T> out(static_cast<std::size_t>(rows * data.outputs)), seen = out;
+      REQUIRE(predict(network, data.inputs_view(), false, out.data(), 0, 0, {}));
+      Stages<T> stages(network);
+      REQUIRE(stages.forward(data.inputs_view(), 0, 2, {}));
+      unpack_batch(stages.work().a(network.depth()), 0, rows, data.outputs, seen.data());
+      CHECK(same(out, seen));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("evaluate: the same bits for every team, near the plain loss", T, float, double) {
+  for (const Spec& spec : specs()) {
+    CAPTURE(spec.describe());
+    const Network<T> network = make_network<T>(spec);
+    const Data<T> data(spec, 301);
+    Score alone;
+    REQUIRE(evaluate(network, data.inputs_view(), data.targets(), alone, 1, 0, {}));
+    for (const int team : kTeams) {
+      Score score;
+      REQUIRE(evaluate(network, data.inputs_view(), data.targets(), score, 0, team, {}));
+      CHECK(same(score.loss, alone.loss));
+      CHECK(same(score.metric, alone.metric));
+    }
+    const Plain plain(network, spec);
+    const long double loss = plain.total_loss(data);
+    CHECK(std::fabs(alone.loss - loss) < (sizeof(T) == 4 ? 1e-5L : 1e-12L) * loss);
+
+    long double metric = 0;
+    for (Index r = 0; r < data.rows; ++r) {
+      const auto a = plain.outputs(Plain::row(data.x, r, data.inputs), !plain.takes_logits()), t = Plain::target(data, r);
+      if (spec.loss == Loss::cross_entropy) {
+        metric += std::max_element(a.begin(), a.end()) - a.begin() == std::max_element(t.begin(), t.end()) - t.begin() ? 1 : 0;
+        continue;
+      }
+      for (std::size_t j = 0; j < a.size(); ++j) {
+        metric += spec.loss == Loss::binary_cross_entropy ? ((a[j] > 0) == (t[j] > 0.5L) ? 1 : 0) : std::fabs(a[j] - t[j]);
+      }
+    }
+    CHECK(std::fabs(alone.metric - metric) < (sizeof(T) == 4 ? 1e-4L : 1e-11L) * std::max(1.0L, metric));
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- interruption, divergence
+
+namespace {
+
+struct Asked {
+  int times = 0;
+  int stop_at = 1;
+  static bool ask(void* context) {
+    Asked& asked = *static_cast<Asked*>(context);
+    return ++asked.times >= asked.stop_at;
+  }
+  Poll poll() { return {ask, this}; }
+};
+
+// So many rows that no machine is done before it is asked to stop; all of them the same row.
+template <class T>
+struct Endless {
+  Spec spec;
+  Data<T> one{spec, 1};
+  std::vector<std::int32_t> labels;
+  Endless(const Spec& spec_, Index rows) : spec(spec_), labels(static_cast<std::size_t>(rows)) {
+    for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i % 10);
+  }
+  Rows x(Index rows) const { return {one.x.data(), rows, 256, 0, source_kind<T>}; }
+  Targets y() const {
+    Targets targets;
+    targets.labels = labels.data();
+    return targets;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished step", T, float, double) {
+  const Index rows = 200000, batch = 64;
+  const Endless<T> endless({{256, 512, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true}, rows);
+  for (const int team : {1, 2, 3}) {
+    for (const int stop_at : {1, 3}) {
+      CAPTURE(team);
+      Asked asked;
+      asked.stop_at = stop_at;
+      Network<T> network = make_network<T>(endless.spec);
+      SgdState<T> state(network);
+      Trainer<T> trainer(network);
+      EpochArgs<T> args;
+      args.x = endless.x(rows);
+      args.y = endless.y();
+      args.batch = batch;
+      args.update = {T(0.01), T(0.9), 0, false};
+      args.forced = team;
+      args.poll = asked.poll();
+      const EpochResult result = trainer.epoch(args, state);
+      REQUIRE(result.end == EpochEnd::interrupted);
+      CHECK(asked.times == stop_at);
+      CHECK(result.steps < rows / batch);
+      CHECK(trainer.progress().rows == result.steps * batch);
+
+      // another network, and as many steps as were finished
+      Network<T> other = make_network<T>(endless.spec);
+      SgdState<T> other_state(other);
+      args.x = endless.x(result.steps * batch);
+      args.poll = {};
+      const EpochResult again = Trainer<T>(other).epoch(args, other_state);
+      CHECK(again.end == EpochEnd::finished);
+      CHECK(again.steps == result.steps);
+      CHECK(again.score.loss == result.score.loss);
+      CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
+      CHECK(same(copy_of(state.velocity()), copy_of(other_state.velocity())));
+
+      // and both go on alike
+      args.x = endless.x(5 * batch + 3);
+      CHECK(trainer.epoch(args, state).end == EpochEnd::finished);
+      CHECK(Trainer<T>(other).epoch(args, other_state).end == EpochEnd::finished);
+      CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("predict, evaluate and the stages can be interrupted", T, float, double) {
+  const Index rows = few_sizes() ? 1000 : 4000;
+  const Endless<T> endless({{256, 1024, 1024, 10}, {kRelu, kRelu, kIdentity}, Loss::cross_entropy, true}, rows);
+  const Network<T> network = make_network<T>(endless.spec);
+  std::vector<T> out(static_cast<std::size_t>(rows * 10));
+  for (const int team : {1, 2}) {
+    CAPTURE(team);
+    Asked asked;
+    CHECK_FALSE(predict(network, endless.x(rows), false, out.data(), 0, team, asked.poll()));
+    CHECK(asked.times == 1);
+    Score score;
+    Asked again;
+    CHECK_FALSE(evaluate(network, endless.x(rows), endless.y(), score, 0, team, again.poll()));
+    CHECK(again.times == 1);
+
+    Stages<T> stages(network);
+    Asked third, fourth;
+    CHECK_FALSE(stages.forward(endless.x(rows), 0, team, third.poll()));
+    CHECK_FALSE(stages.has_forward());
+    double loss = 0;
+    REQUIRE(stages.forward(endless.x(rows), 0, team, {}));
+    CHECK_FALSE(stages.backward(endless.y(), loss, 0, team, fourth.poll()));
+    CHECK(stages.has_forward());
+    CHECK_FALSE(stages.has_backward());
+  }
+}
+
+namespace {
+
+template <class T>
+bool all_zero(const std::vector<T>& values) {
+  return std::all_of(values.begin(), values.end(), [](T v) { return v == 0; });
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("divergence: a bad batch is not learned from", T, float, double) {
+  const Spec spec{{5, 20, 3}, {kRelu, kIdentity}, Loss::mse};
+  const Index batch = 16, steps_before = 2;
+  for (const T bad : {nan<T>(), infinity<T>(), std::numeric_limits<T>::max()}) {
+    for (const int team : {1, 2, 4}) {
+      for (const bool snapshot : {true, false}) {
+        CAPTURE(bad);
+        CAPTURE(team);
+        CAPTURE(snapshot);
+        Data<T> data(spec, 70);
+        data.y[static_cast<std::size_t>((steps_before * batch + 3) * 3)] = bad;
+        Network<T> network = make_network<T>(spec), other = make_network<T>(spec);
+        SgdState<T> state(network), other_state(other);
+        Trainer<T> trainer(network);
+        EpochArgs<T> args = arguments(data, batch);
+        args.shuffle = false;
+        args.forced = team;
+        args.snapshot = snapshot;
+        const std::vector<T> start = copy_of(network.parameters());
+        const EpochResult result = trainer.epoch(args, state);
+        CHECK(result.end == EpochEnd::diverged);
+        CHECK(result.steps == steps_before);
+        CHECK(result.bad_step == steps_before + 1);
+        CHECK_FALSE(std::isfinite(result.bad_loss));
+        CHECK(std::isfinite(result.score.loss));
+
+        args.x.rows = steps_before * batch;
+        REQUIRE(Trainer<T>(other).epoch(args, other_state).end == EpochEnd::finished);
+        CHECK_FALSE(same(start, copy_of(other.parameters())));
+        if (snapshot) {
+          CHECK(same(copy_of(network.parameters()), start));
+          CHECK(all_zero(copy_of(state.velocity())));
+        } else {
+          CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
+          CHECK(same(copy_of(state.velocity()), copy_of(other_state.velocity())));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("divergence: a learning rate that is too large, seen in a loss or at the end in the weights", T, float,
+                   double) {
+  const Spec spec{{5, 20, 3}, {kRelu, kIdentity}, Loss::mse};
+  for (const Index rows : {64, 16}) {
+    for (const int team : {1, 3}) {
+      CAPTURE(rows);
+      const Data<T> data(spec, rows);
+      Network<T> network = make_network<T>(spec);
+      SgdState<T> state(network);
+      Trainer<T> trainer(network);
+      EpochArgs<T> args = arguments(data, 16);
+      args.forced = team;
+      // after one batch the weights themselves overflow; after several, first the loss
+      args.update.lr = rows == 16 ? std::numeric_limits<T>::max() : std::sqrt(std::numeric_limits<T>::max());
+      if (rows == 16) args.update.weight_decay = T(1e9);
+      const std::vector<T> start = copy_of(network.parameters());
+      const EpochResult result = trainer.epoch(args, state);
+      CHECK(result.end == EpochEnd::diverged);
+      CHECK_FALSE(std::isfinite(result.bad_loss));
+      CHECK(result.bad_step == (rows == 16 ? 1 : 2));
+      CHECK(same(copy_of(network.parameters()), start));
+      CHECK(all_zero(copy_of(state.velocity())));
+
+      args.update = {T(0.01), T(0.9), 0, false};
+      CHECK(trainer.epoch(args, state).end == EpochEnd::finished);  // still of use
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- making networks
+
+TEST_CASE_TEMPLATE("networks that make no sense are refused", T, float, double) {
+  const auto make = [](std::vector<Index> sizes, std::vector<Activation> activations, Loss loss) {
+    Network<T> network(sizes, activations, loss);
+  };
+  CHECK_THROWS_AS(make({}, {}, Loss::mse), std::invalid_argument);
+  CHECK_THROWS_AS(make({3}, {}, Loss::mse), std::invalid_argument);
+  CHECK_THROWS_AS(make({3, 2}, {}, Loss::mse), std::invalid_argument);
+  CHECK_THROWS_AS(make({3, 2}, {kRelu, kRelu}, Loss::mse), std::invalid_argument);
+  CHECK_THROWS_AS(make({3, 0}, {kRelu}, Loss::mse), std::invalid_argument);
+  CHECK_THROWS_AS(make({-1, 2}, {kRelu}, Loss::mse), std::invalid_argument);
+  CHECK_THROWS_AS(make({3, 2, 2}, {kSoftmax, kIdentity}, Loss::mse), std::invalid_argument);
+  CHECK_THROWS_AS(make({3, 2}, {kRelu}, Loss::cross_entropy), std::invalid_argument);
+  CHECK_THROWS_AS(make({3, 2}, {kSigmoid}, Loss::cross_entropy), std::invalid_argument);
+  CHECK_THROWS_AS(make({3, 2}, {kSoftmax}, Loss::binary_cross_entropy), std::invalid_argument);
+  CHECK_NOTHROW(make({3, 2}, {kSoftmax}, Loss::cross_entropy));
+  CHECK_NOTHROW(make({3, 2}, {kIdentity}, Loss::cross_entropy));
+  CHECK_NOTHROW(make({3, 2}, {kSigmoid}, Loss::binary_cross_entropy));
+  CHECK_NOTHROW(make({3, 2}, {kSoftmax}, Loss::quadratic));
+}
+
+TEST_CASE_TEMPLATE("sizes that overflow are an error before anything is allocated", T, float, double) {
+  const auto make = [](std::vector<Index> sizes) {
+    Network<T> network(sizes, std::vector<Activation>(sizes.size() - 1, kRelu), Loss::mse);
+  };
+  constexpr Index max = std::numeric_limits<Index>::max();
+  CHECK_THROWS_AS(make({Index{1} << 32, Index{1} << 32}), std::length_error);
+  CHECK_THROWS_AS(make({Index{1} << 40, Index{1} << 40}), std::length_error);
+  CHECK_THROWS_AS(make({1, Index{1} << 60}), std::length_error);
+  CHECK_THROWS_AS(make({Index{1} << 60, 1}), std::length_error);
+  CHECK_THROWS_AS(make({4, 4, Index{1} << 58, 4}), std::length_error);
+  CHECK_THROWS_AS(make({max, 1}), std::length_error);
+  CHECK_THROWS_AS(make({1, max}), std::length_error);
+  CHECK_THROWS_AS(make({max - 31, max - 15}), std::length_error);
+
+  const Network<T> network({3, 200, 2}, {kRelu, kIdentity}, Loss::mse);
+  for (const Keep keep : {Keep::forward, Keep::training, Keep::everything}) {
+    CHECK_THROWS_AS((Workspace<T>{network, Index{1} << 52, keep}), std::length_error);
+    CHECK_THROWS_AS((Workspace<T>{network, max - 15, keep}), std::length_error);
+    CHECK_THROWS_AS((Workspace<T>{network, max, keep}), std::length_error);
+  }
+}
+
+TEST_CASE_TEMPLATE("fill_weights: numbers of seed, layer and place, whatever the layout; padding stays zero", T, float,
+                   double) {
+  Network<T> network({70, 18, 3}, {kRelu, kIdentity}, Loss::mse);
+  fill_weights(network, 1, Distribution::uniform, 3.0, 8);
+  CHECK(copy_of(network.parameters())[0] == 0);
+  fill_weights(network, 0, Distribution::normal, 0.5, 8);
+  Index zeros = 0;
+  for (const T v : copy_of(network.parameters())) zeros += v == 0 ? 1 : 0;
+  CHECK(zeros == network.parameters().size() - 70 * 18 - 18 * 3);
+  bool right = true;
+  for (Index l = 0; l < 2; ++l) {
+    const DenseLayer<T>& layer = network.layer(l);
+    for (Index i = 0; i < layer.fan_in; ++i) {
+      for (Index j = 0; j < layer.fan_out; ++j) {
+        const auto place = static_cast<std::uint64_t>(i * layer.fan_out + j);
+        const auto index = static_cast<std::uint32_t>(l);
+        const double want =
+            l == 0 ? 0.5 * normal(8, Stream::weights, index, place) : 3.0 * (2 * uniform(8, Stream::weights, index, place) - 1);
+        right = right && std::fabs(layer.w.row(j / kLanes, i)[j % kLanes] - want) < 1e-6;
+      }
+    }
+  }
+  CHECK(right);
+}
+
+TEST_CASE_TEMPLATE("find_nonfinite_layer: the first layer with a bad weight or bias", T, float, double) {
+  Network<T> network = make_network<T>({{5, 20, 3}, {kRelu, kIdentity}, Loss::mse});
+  CHECK(find_nonfinite_layer(network) == -1);
+  network.layer(1).b[2] = nan<T>();
+  CHECK(find_nonfinite_layer(network) == 1);
+  network.layer(0).w.row(1, 4)[3] = infinity<T>();
+  CHECK(find_nonfinite_layer(network) == 0);
+}

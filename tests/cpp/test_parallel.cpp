@@ -1,0 +1,385 @@
+// Threads: shares, teams, the barrier, limits by OpenMP, the environment and cgroups, forked children, interruption.
+// That the number of threads does not change a result is test_network.cpp's.
+#include <omp.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "helpers.h"
+#include "parallel.h"
+
+using namespace retrograd;
+using namespace retrograd::testing;
+
+namespace {
+
+// An environment variable for as long as this lives; null: not set.
+class Environment {
+ public:
+  Environment(const char* name, const char* value) : name_(name) {
+    if (const char* old = std::getenv(name)) old_ = old;
+    set(value);
+  }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+  ~Environment() { set(old_ ? old_->c_str() : nullptr); }
+
+ private:
+  void set(const char* value) {
+    if (value) {
+      setenv(name_, value, 1);
+    } else {
+      unsetenv(name_);
+    }
+  }
+  const char* name_;
+  std::optional<std::string> old_;
+};
+
+// OpenMP's own limit, as threadpoolctl sets it, for as long as this lives.
+class OpenMpThreads {
+ public:
+  explicit OpenMpThreads(int n) : old_(omp_get_max_threads()) { omp_set_num_threads(n); }
+  OpenMpThreads(const OpenMpThreads&) = delete;
+  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
+  ~OpenMpThreads() { omp_set_num_threads(old_); }
+
+ private:
+  int old_;
+};
+
+// What `body` returns in a forked child, or -1 where that hangs or dies.
+template <class F>
+int in_child(F body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(10);
+    _exit(body());
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+}  // namespace
+
+TEST_CASE("shares of a team: whole, in order, nearly equal") {
+  for (int size = 1; size <= 17; ++size) {
+    for (const Index count : {0, 1, 2, 3, 7, 8, 15, 16, 17, 64, 100, 1000, 1 << 20}) {
+      CAPTURE(size);
+      CAPTURE(count);
+      Index next = 0;
+      for (int id = 0; id < size; ++id) {
+        const Member member{id, size, nullptr};
+        CHECK(member.begin(count) == next);
+        next = member.end(count);
+        CHECK(next - member.begin(count) >= count / size);
+        CHECK(next - member.begin(count) <= (count + size - 1) / size);
+      }
+      CHECK(next == count);
+    }
+  }
+  const Index huge = std::numeric_limits<Index>::max();
+  CHECK(Member{6, 7, nullptr}.end(huge) == huge);
+}
+
+TEST_CASE("run_team: each member once; member 0 is the caller") {
+  for (int size = 1; size <= 8; ++size) {
+    CAPTURE(size);
+    std::vector<std::atomic<int>> visits(8);
+    std::atomic<int> members{0};
+    std::thread::id zero;
+    const int ran = run_team(size, [&](const Member& me) {
+      ++visits[static_cast<std::size_t>(me.id)];
+      if (me.id == 0) {
+        zero = std::this_thread::get_id();
+        members = me.size;
+      }
+    });
+    CHECK(ran >= 1);
+    CHECK(ran <= size);
+    CHECK(ran == members);
+    CHECK(zero == std::this_thread::get_id());
+    for (int i = 0; i < 8; ++i) CHECK(visits[static_cast<std::size_t>(i)] == (i < ran ? 1 : 0));
+  }
+}
+
+TEST_CASE("run_team: fewer threads than asked for, inside a parallel region or with dynamic teams, still all the work") {
+  const auto work_done = [] {
+    std::atomic<Index> done{0};
+    run_team(8, [&](const Member& me) {
+      done += me.end(1000) - me.begin(1000);
+      me.wait();
+    });
+    return done.load();
+  };
+  std::atomic<Index> done{0};
+  const int teams = run_team(2, [&](const Member&) { done += work_done(); });
+  CHECK(done == 1000 * teams);
+  omp_set_dynamic(1);
+  CHECK(work_done() == 1000);
+  omp_set_dynamic(0);
+}
+
+TEST_CASE("barrier: nobody passes before all have come") {
+  for (int size = 1; size <= 8; ++size) {
+    CAPTURE(size);
+    const int rounds = few_sizes() ? 30 : 200;
+    std::atomic<int> arrived{0}, early{0};
+    run_team(size, [&](const Member& me) {
+      for (int round = 1; round <= rounds; ++round) {
+        ++arrived;
+        me.wait();
+        if (arrived.load() < round * me.size) ++early;
+        me.wait();
+      }
+    });
+    CHECK(early == 0);
+  }
+}
+
+TEST_CASE("max_threads: the environment and OpenMP's limit count at each call") {
+  const OpenMpThreads five(5);
+  for (int n = 1; n <= 7; ++n) {
+    const Environment wish("OMP_NUM_THREADS", std::to_string(n).c_str());
+    CHECK(max_threads() == std::min(n, 5));
+  }
+  const Environment list("OMP_NUM_THREADS", "3,2");
+  CHECK(max_threads() == 3);
+  const OpenMpThreads one(1);
+  CHECK(max_threads() == 1);
+}
+
+TEST_CASE("max_threads: without a wish, no more than the CPUs that the process may use") {
+  const OpenMpThreads many(64);
+  cpu_set_t all;
+  REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+  for (const char* none : {static_cast<const char*>(nullptr), "", "0", "-3", "many"}) {
+    const Environment wish("OMP_NUM_THREADS", none);
+    CHECK(max_threads() >= 1);
+    CHECK(max_threads() <= CPU_COUNT(&all));
+    if (const int quota = cgroup_cpus("")) CHECK(max_threads() <= quota);
+  }
+  const Environment wish("OMP_NUM_THREADS", nullptr);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  for (std::size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+    if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
+  }
+  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+  CHECK(max_threads() == 1);
+  REQUIRE(sched_setaffinity(0, sizeof all, &all) == 0);
+}
+
+TEST_CASE("team_size: by work, shares, wish and limit") {
+  const OpenMpThreads many(64);
+  const Environment wish("OMP_NUM_THREADS", "64");
+  const double unit = kFlopsPerThread;
+  CHECK(team_size(1e12, 1000, 0, 0) == 64);
+  CHECK(team_size(1e12, 1000, 3, 0) == 3);
+  CHECK(team_size(1e12, 1000, 1, 0) == 1);
+  CHECK(team_size(1e12, 1000, 100, 0) == 64);
+  CHECK(team_size(1e12, 5, 0, 0) == 5);
+  CHECK(team_size(1e12, 1, 0, 0) == 1);
+  CHECK(team_size(1e12, 0, 0, 0) == 1);
+  CHECK(team_size(0, 1000, 0, 0) == 1);
+  CHECK(team_size(1.99 * unit, 1000, 0, 0) == 1);
+  CHECK(team_size(2.01 * unit, 1000, 0, 0) == 2);
+  CHECK(team_size(7.5 * unit, 1000, 0, 0) == 7);
+  CHECK(team_size(7.5 * unit, 1000, 4, 0) == 4);
+  CHECK(team_size(0, 0, 1, 7) == 7);  // forced
+  const Environment two("OMP_NUM_THREADS", "2");
+  CHECK(team_size(1e12, 1000, 0, 0) == 2);
+  CHECK(team_size(1e12, 1000, 8, 0) == 2);
+}
+
+// ---------------------------------------------------------------------------------------------- cgroups
+
+namespace {
+
+// A folder that stands for the file system.
+class FakeRoot {
+ public:
+  FakeRoot() {
+    std::string name = (std::filesystem::temp_directory_path() / "retrograd_cgroup_XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()));
+    path_ = name;
+  }
+  FakeRoot(const FakeRoot&) = delete;
+  FakeRoot& operator=(const FakeRoot&) = delete;
+  ~FakeRoot() { std::filesystem::remove_all(path_); }
+
+  FakeRoot& with(const std::string& file, const std::string& content) {
+    const std::filesystem::path full = path_ / file;
+    std::filesystem::create_directories(full.parent_path());
+    std::ofstream(full) << content << "\n";
+    return *this;
+  }
+  int cpus() const { return cgroup_cpus(path_.string()); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace
+
+TEST_CASE("cgroup v2: the quota of the group and of those above") {
+  CHECK(FakeRoot().cpus() == 0);
+  CHECK(FakeRoot().with("proc/self/cgroup", "0::/").cpus() == 0);
+  CHECK(FakeRoot().with("proc/self/cgroup", "0::/").with("sys/fs/cgroup/cpu.max", "max 100000").cpus() == 0);
+  CHECK(FakeRoot().with("proc/self/cgroup", "0::/").with("sys/fs/cgroup/cpu.max", "200000 100000").cpus() == 2);
+  CHECK(FakeRoot().with("proc/self/cgroup", "0::/").with("sys/fs/cgroup/cpu.max", "250000 100000").cpus() == 3);
+  CHECK(FakeRoot().with("proc/self/cgroup", "0::/").with("sys/fs/cgroup/cpu.max", "5000 100000").cpus() == 1);
+  CHECK(FakeRoot().with("proc/self/cgroup", "0::/").with("sys/fs/cgroup/cpu.max", "nonsense").cpus() == 0);
+  CHECK(FakeRoot().with("proc/self/cgroup", "0::/").with("sys/fs/cgroup/cpu.max", "").cpus() == 0);
+  CHECK(FakeRoot().with("proc/self/cgroup", "0::/").with("sys/fs/cgroup/cpu.max", "200000 0").cpus() == 0);
+  CHECK(FakeRoot().with("proc/self/cgroup", "nonsense").cpus() == 0);
+
+  FakeRoot nested;
+  nested.with("proc/self/cgroup", "0::/kubepods/pod1/box")
+      .with("sys/fs/cgroup/kubepods/cpu.max", "800000 100000")
+      .with("sys/fs/cgroup/kubepods/pod1/cpu.max", "300000 100000")
+      .with("sys/fs/cgroup/kubepods/pod1/box/cpu.max", "max 100000");
+  CHECK(nested.cpus() == 3);
+  nested.with("sys/fs/cgroup/kubepods/pod1/box/cpu.max", "100000 50000");
+  CHECK(nested.cpus() == 2);
+
+  // inside a container the path may name a group of the host: what is seen at the root counts
+  FakeRoot inside;
+  inside.with("proc/self/cgroup", "0::/host/only").with("sys/fs/cgroup/cpu.max", "400000 100000");
+  CHECK(inside.cpus() == 4);
+}
+
+TEST_CASE("cgroup v1: the cpu controller, alone or with cpuacct, nested") {
+  const auto set = [](FakeRoot& root, const std::string& folder, const char* quota) {
+    root.with("sys/fs/cgroup/" + folder + "/cpu.cfs_quota_us", quota)
+        .with("sys/fs/cgroup/" + folder + "/cpu.cfs_period_us", "100000");
+  };
+  {
+    FakeRoot root;
+    root.with("proc/self/cgroup", "4:memory:/a\n3:cpu,cpuacct:/a/b\n2:cpuset:/a");
+    CHECK(root.cpus() == 0);
+    set(root, "cpu,cpuacct/a/b", "-1");
+    CHECK(root.cpus() == 0);
+    set(root, "cpu,cpuacct/a", "600000");
+    CHECK(root.cpus() == 6);
+    set(root, "cpu,cpuacct/a/b", "150000");
+    CHECK(root.cpus() == 2);
+    set(root, "cpuset/a", "100000");  // not the cpu controller
+    set(root, "memory/a", "100000");
+    CHECK(root.cpus() == 2);
+  }
+  {
+    FakeRoot root;
+    root.with("proc/self/cgroup", "1:cpuacct,cpu:/x\n0::/y");
+    set(root, "cpu", "500000");
+    CHECK(root.cpus() == 5);
+    root.with("sys/fs/cgroup/y/cpu.max", "400000 100000");  // both hierarchies: the tighter
+    CHECK(root.cpus() == 4);
+  }
+  {
+    FakeRoot root;
+    root.with("proc/self/cgroup", "1:cpu:/x").with("sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "200000");  // no period
+    CHECK(root.cpus() == 0);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- forked children
+
+// Its threads are gone: a team in the child would wait for them for ever.
+TEST_CASE("a forked child of a process that had a team has one thread, and works") {
+  const OpenMpThreads four(4);
+  const Environment wish("OMP_NUM_THREADS", "4");
+  const auto works_alone = [] {
+    Index sum = 0;
+    const int ran = run_team(team_size(1e12, 1000, 0, 0), [&](const Member& me) {
+      me.wait();
+      sum += me.end(1000) - me.begin(1000);
+    });
+    return max_threads() == 1 && team_size(0, 0, 0, 4) == 1 && ran == 1 && sum == 1000 ? 42 : 1;
+  };
+  std::atomic<int> members{0};
+  run_team(4, [&](const Member&) { ++members; });
+  if (members == 1) return;  // OMP_THREAD_LIMIT: no team, nothing to lose
+  CHECK(max_threads() == 4);
+  CHECK(in_child(works_alone) == 42);
+  CHECK(in_child([&] { return in_child(works_alone); }) == 42);  // and so has its child
+  CHECK(max_threads() == 4);
+  members = 0;
+  run_team(4, [&](const Member&) { ++members; });
+  CHECK(members > 1);
+}
+
+TEST_CASE("run_team itself does not hang in such a child") {
+  run_team(2, [](const Member&) {});
+  CHECK(in_child([] {
+          std::atomic<Index> sum{0};
+          run_team(4, [&](const Member& me) {
+            me.wait();
+            sum += me.end(1000) - me.begin(1000);
+          });
+          return sum == 1000 ? 42 : 1;
+        }) == 42);
+}
+
+// ---------------------------------------------------------------------------------------------- interruption
+
+namespace {
+
+struct Asked {
+  int times = 0;
+  int stop_at = 1;
+  static bool ask(void* context) {
+    Asked& asked = *static_cast<Asked*>(context);
+    return ++asked.times >= asked.stop_at;
+  }
+  Poll poll() { return {ask, this}; }
+};
+
+void wait_for_the_clock() { std::this_thread::sleep_for(std::chrono::milliseconds(25)); }
+
+}  // namespace
+
+TEST_CASE("interrupt: asked every 20 ms, by member 0 alone, after enough work; seen by all") {
+  Asked asked;
+  asked.stop_at = 2;
+  Interrupt interrupt(asked.poll());
+  Watch first(interrupt, Member{0, 2, nullptr}), second(interrupt, Member{1, 2, nullptr});
+  wait_for_the_clock();
+  CHECK_FALSE(first.spent(9e5));  // too little work to look at the clock
+  CHECK(asked.times == 0);
+  CHECK_FALSE(second.spent(1e9));  // not its business
+  CHECK(asked.times == 0);
+  CHECK_FALSE(first.spent(2e5));
+  CHECK(asked.times == 1);
+  const auto before = std::chrono::steady_clock::now();
+  const bool stopped = first.spent(1e9);
+  if (std::chrono::steady_clock::now() - before < std::chrono::milliseconds(10)) {  // else the machine was busy
+    CHECK_FALSE(stopped);                                                           // too soon
+    CHECK(asked.times == 1);
+  }
+  asked.times = 1;
+  wait_for_the_clock();
+  CHECK_FALSE(interrupt.stopped());
+  CHECK(first.spent(1e9));
+  CHECK(asked.times == 2);
+  CHECK(interrupt.stopped());
+  CHECK(second.spent(1e9));
+  CHECK(first.spent(1e9));
+}
+
+TEST_CASE("interrupt: nobody to ask, nothing to stop") {
+  Interrupt interrupt{Poll{}};
+  Watch watch(interrupt, Member{});
+  wait_for_the_clock();
+  CHECK_FALSE(watch.spent(1e9));
+  CHECK_FALSE(interrupt.stopped());
+}
+
+TEST_CASE("openmp_description says something") { CHECK(openmp_description().find("OpenMP") != std::string::npos); }

@@ -1,0 +1,29 @@
+"""Fixtures and settings of the Python tests. What tests call by name is in helpers.py, the mathematics in oracle.py."""
+
+from collections.abc import Iterator
+
+import hypothesis
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")  # no window, whatever the machine
+
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, database=None)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=2000, database=None)
+hypothesis.settings.load_profile("ci")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers of the test's own, the same at each run."""
+    return np.random.default_rng(12345)
+
+
+@pytest.fixture
+def closed_figures() -> Iterator[None]:
+    """Closes what the test drew."""
+    from matplotlib import pyplot
+
+    yield
+    pyplot.close("all")

@@ -1,0 +1,92 @@
+"""What many tests need: data that fits a loss, comparisons to the last bit and within a tolerance. No test is here."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import retrograd as rg
+
+Array = npt.NDArray[Any]
+
+HIDDEN_ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid")
+OUTPUT_ACTIVATIONS = (*HIDDEN_ACTIVATIONS, "softmax")
+LOSSES = ("mse", "quadratic", "cross_entropy", "binary_cross_entropy")
+# every output activation with every loss that takes it
+PAIRS = [
+    *[(activation, loss) for loss in ("mse", "quadratic") for activation in OUTPUT_ACTIVATIONS],
+    ("identity", "cross_entropy"),
+    ("softmax", "cross_entropy"),
+    ("identity", "binary_cross_entropy"),
+    ("sigmoid", "binary_cross_entropy"),
+]
+# every kind of update: learning rate, momentum, Nesterov, weight decay
+UPDATES: dict[str, dict[str, Any]] = {
+    "plain": {"lr": 0.1},
+    "momentum": {"lr": 0.05, "momentum": 0.9},
+    "nesterov": {"lr": 0.05, "momentum": 0.8, "nesterov": True},
+    "decay": {"lr": 0.1, "weight_decay": 0.02},
+    "momentum_decay": {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.02},
+    "nesterov_decay": {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.02},
+}
+
+
+def inputs(rows: int, features: int, seed: int = 0) -> Array:
+    """Standard normal rows, float64."""
+    return np.random.default_rng(seed).standard_normal((rows, features))
+
+
+def targets(loss: str, rows: int, outputs: int, seed: int = 1) -> Array:
+    """Answers that the loss takes: labels, numbers from 0 to 1, or any numbers."""
+    rng = np.random.default_rng(seed)
+    if loss == "cross_entropy":
+        return rng.integers(0, outputs, rows)
+    if loss == "binary_cross_entropy":
+        return rng.random((rows, outputs))
+    return rng.standard_normal((rows, outputs))
+
+
+def network(sizes: Sequence[int], loss: str = "mse", biases: bool = True, **options: Any) -> rg.Network:
+    """A network whose biases are not zero, so that a mistake with them shows."""
+    net = rg.Network(sizes, loss=loss, **options)
+    if biases:
+        rng = np.random.default_rng(99)
+        net.set_weights(net.weights, [0.3 * rng.standard_normal(b.shape) for b in net.biases])
+    return net
+
+
+def parameters(net: rg.Network) -> list[Array]:
+    """Weights, then biases."""
+    return [*net.weights, *net.biases]
+
+
+def same_bits(found: Any, expected: Any) -> bool:
+    """Whether two arrays, numbers or sequences of them have the same dtype, shape and bits (so that -0 is not 0)."""
+    if isinstance(found, list | tuple):
+        return len(found) == len(expected) and all(map(same_bits, found, expected))
+    found, expected = np.asarray(found), np.asarray(expected)
+    return found.dtype == expected.dtype and found.shape == expected.shape and found.tobytes() == expected.tobytes()
+
+
+def assert_close(found: npt.ArrayLike, expected: npt.ArrayLike, tolerance: float, what: str = "") -> None:
+    """|found - expected| is at most tolerance times the largest number that is expected."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    assert found.shape == expected.shape, f"{what}: shape {found.shape}, expected {expected.shape}"
+    if expected.size == 0:
+        return
+    worst = np.abs(found - expected).max()
+    assert worst <= tolerance * np.abs(expected).max(), f"{what}: off by {worst:.3g}, largest {np.abs(expected).max():.3g}"
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in a new interpreter that finds the same package."""
+    return subprocess.run(
+        [sys.executable, *arguments, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

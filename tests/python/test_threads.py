@@ -1,0 +1,237 @@
+"""How many threads a call gets, what a second Python thread may do meanwhile, forked children.
+
+Not here: that the bits do not depend on threads (test_bits.py).
+"""
+
+import copy
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+import retrograd as rg
+from helpers import inputs, network, parameters, python, same_bits, targets
+from retrograd import _core
+from threadpoolctl import threadpool_limits
+
+needs_two = pytest.mark.skipif(_core.max_threads() < 2, reason="one thread is all there is here")
+
+# ---------------------------------------------------------------- the size of the team
+
+
+def team(rows: int = 600, n_threads: int | None = None) -> int:
+    """Threads of an epoch of work that deserves several."""
+    net = rg.Network([200, 300, 10])
+    trainer = rg.Trainer(net, rg.SGD(0.01), batch_size=300, n_threads=n_threads)
+    trainer.fit(np.zeros((rows, 200)), np.zeros((rows, 10)), epochs=1)
+    return trainer._last_team
+
+
+@needs_two
+def test_large_work_takes_all_threads_and_n_threads_caps_it() -> None:
+    assert team() == _core.max_threads()
+    assert team(n_threads=1) == 1
+    assert team(n_threads=2) == 2
+    assert team(n_threads=1000) == _core.max_threads()
+
+
+def test_small_work_takes_one_thread() -> None:
+    for sizes, batch_size in (([2, 4, 1], 4), ([64, 64, 10], 8)):
+        trainer = rg.Trainer(rg.Network(sizes), rg.SGD(0.01), batch_size=batch_size, n_threads=4)
+        trainer.fit(np.zeros((1000, sizes[0])), np.zeros((1000, sizes[-1])), epochs=1)
+        assert trainer._last_team == 1
+
+
+@needs_two
+def test_the_environment_counts_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert team() == _core.max_threads() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert team() == _core.max_threads() == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    assert team() == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
+    assert team() >= 2
+
+
+@needs_two
+def test_threadpoolctl_counts_at_each_call() -> None:
+    with threadpool_limits(1, user_api="openmp"):
+        assert team() == _core.max_threads() == 1
+    assert team() == _core.max_threads() > 1
+
+
+# ---------------------------------------------------------------- a second Python thread
+
+
+@contextmanager
+def training(net: rg.Network, rows: int) -> Iterator[threading.Thread]:
+    """A thread that trains for about a second; the block starts when it is in the core, and ends after it."""
+    X, y = inputs(rows, net.sizes[0]).astype(np.float32), inputs(rows, net.sizes[-1]).astype(np.float32)
+    failures: list[BaseException] = []
+
+    def fit() -> None:
+        try:
+            rg.Trainer(net, rg.SGD(1e-3), batch_size=64, n_threads=1).fit(X, y, epochs=1)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=fit)
+    thread.start()
+    try:
+        while thread.is_alive():
+            try:
+                _ = net.biases  # holds the network for no longer than it holds the GIL, so it is never in the way
+            except RuntimeError:
+                break
+        yield thread
+    finally:
+        thread.join()
+    assert not failures
+
+
+USES: dict[str, Callable[[rg.Network], Any]] = {
+    "predict": lambda net: net.predict(inputs(3, 256)),
+    "predict_proba": lambda net: net.predict_proba(inputs(3, 256)),
+    "loss": lambda net: net.loss(inputs(3, 256), inputs(3, 10)),
+    "weights": lambda net: net.weights,
+    "biases": lambda net: net.biases,
+    "set_weights": lambda net: net.set_weights([np.zeros((256, 512)), np.zeros((512, 512)), np.zeros((512, 10))]),
+    "copy": copy.copy,
+    "copy_from": lambda net: net.copy_from(rg.Network([256, 512, 512, 10])),
+    "copy to": lambda net: rg.Network([256, 512, 512, 10]).copy_from(net),
+    "forward": lambda net: net.forward(inputs(3, 256)),
+    "fit": lambda net: rg.Trainer(net, rg.SGD(0.1)).fit(inputs(3, 256), inputs(3, 10), epochs=1),
+    "step": lambda net: rg.Trainer(net, rg.SGD(0.1)).step(inputs(3, 256), inputs(3, 10)),
+}
+
+
+def test_a_network_in_training_belongs_to_one_thread() -> None:
+    net = rg.Network([256, 512, 512, 10], output_activation="sigmoid")
+    net.forward(inputs(5, 256))
+    net.backward(inputs(5, 10))
+    twin = copy.copy(net)
+    with training(net, 20_000) as thread:
+        for name, use in USES.items():
+            assert thread.is_alive(), f"the training was over before {name}"
+            with pytest.raises(RuntimeError, match="in use: another thread trains it"):
+                use(net)
+        for use in (lambda: net.z, lambda: rg.SGD(0.1).step(net)):
+            with pytest.raises(RuntimeError):
+                use()
+        assert thread.is_alive()
+    # and none of that has touched it
+    with training(twin, 20_000):
+        pass
+    assert same_bits(parameters(net), parameters(twin))
+    for use in USES.values():
+        use(net)
+
+
+def test_a_network_that_is_read_cannot_be_trained() -> None:
+    net = rg.Network([256, 512, 512, 10])
+    before = parameters(net)
+    X = np.broadcast_to(inputs(1, 256).astype(np.float32), (60_000, 256))
+    expected = net.predict(X[:16])
+    with ThreadPoolExecutor() as pool:
+        reader = pool.submit(net.predict, X, n_threads=1)
+        while not reader.done():
+            try:
+                net.set_weights(before[:3], before[3:])  # holds the GIL too
+            except RuntimeError:
+                break
+        for name in ("set_weights", "copy_from", "forward", "fit", "step"):
+            with pytest.raises(RuntimeError, match="in use: another thread reads it"):
+                USES[name](net)
+        assert same_bits(net.weights, before[:3])  # reading beside a reader is fine
+        assert same_bits(net.predict(X[:16]), expected)
+        assert not reader.done()
+    assert same_bits(reader.result()[-16:], expected)
+    assert same_bits(parameters(net), before)
+
+
+def test_many_threads_predict_at_once() -> None:
+    net = network([20, 40, 5], "cross_entropy")
+    X, y = inputs(300, 20), targets("cross_entropy", 300, 5)
+    expected = net.predict_proba(X), net.predict(X), net.loss(X, y)
+
+    def use(i: int) -> bool:
+        found = net.predict_proba(X, n_threads=1 + i % 3), net.predict(X), net.loss(X, y)
+        return same_bits(found, expected)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(use, range(500)))
+
+
+def test_networks_of_their_own_train_at_once() -> None:
+    def train(seed: int) -> list[np.ndarray]:
+        net = network([20, 40, 5], "cross_entropy", seed=seed)
+        rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=16).fit(
+            inputs(300, 20), targets("cross_entropy", 300, 5), epochs=5
+        )
+        return parameters(net)
+
+    expected = [train(seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert same_bits(list(pool.map(train, range(8))), expected)
+
+
+def test_other_threads_run_while_one_trains() -> None:
+    net = rg.Network([256, 512, 512, 10])
+    turns = 0
+    with training(net, 20_000) as thread:
+        while thread.is_alive():
+            time.sleep(0.001)
+            turns += 1
+    assert turns > 50  # with the GIL held, it would be a few
+
+
+# ---------------------------------------------------------------- processes
+
+FORK = """
+import os, signal, sys
+import numpy as np, retrograd as rg
+X, y = np.random.default_rng(0).standard_normal((400, 200)), np.zeros((400, 10))
+
+def train():
+    net = rg.Network([200, 300, 10])
+    rg.Trainer(net, rg.SGD(0.01, momentum=0.9), batch_size=200).fit(X, y, epochs=2)
+    return b"".join(w.tobytes() for w in net.weights) + net.predict(X).tobytes()
+
+expected = train()
+for depth in range(2):  # a child, and a child of it
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        os._exit(os.waitstatus_to_exitcode(status))
+    signal.alarm(60)  # a child that hangs is killed
+    if train() != expected:
+        os._exit(3)
+os._exit(0)
+"""
+
+
+def test_a_forked_child_trains() -> None:
+    done = python(FORK)
+    assert done.returncode == 0, done.stderr  # Python >= 3.12 warns there of forks beside threads
+
+
+AT_EXIT = """
+import threading, time
+import numpy as np, retrograd as rg
+net = rg.Network([256, 512, 512, 10])
+trainer = rg.Trainer(net, rg.SGD(0.001))
+X, y = np.zeros((50_000, 256), np.float32), np.zeros((50_000, 10), np.float32)
+threading.Thread(target=trainer.fit, args=(X, y), kwargs={"epochs": 100}, daemon=True).start()
+time.sleep(0.2)
+print("leaving")
+"""
+
+
+def test_the_interpreter_leaves_while_a_daemon_thread_trains() -> None:
+    done = python(AT_EXIT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
