@@ -130,21 +130,22 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
 template <class T>
 void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
               const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member) {
-  // 16 tiles of w's rows share one panel of deltas while it is in L1; more of the batch than kMc rows goes in blocks.
-  constexpr Index group = 16, max_mr = 16;
-  constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T));
-  alignas(64) T scratch[group * max_mr * kLanes];
+  // A group of tiles of w's rows shares one panel of deltas. Where the batch is cut into blocks of kMc rows, their sums wait
+  // in the scratch, and the group is small enough for L1; else it is larger, for longer stretches of w and v.
+  constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T)), small = 16, large = 64, max_mr = 16;
+  alignas(64) T scratch[small * max_mr * kLanes];
+  const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc - 1) / kMc;
+  const Index group = blocks == 1 ? large : small;
   const Tiles tiles(layer.fan_in, kernels.mr);
   const Index first_tile = member.begin(tiles.count), last_tile = member.end(tiles.count);
-  const Index jump = x.rows * kLanes, batch_panels = panels(batch);
-  const Index blocks = rows ? 1 : (batch + kMc - 1) / kMc;
+  const Index jump = x.rows * kLanes;
   for (Index t = first_tile; t < last_tile; t += group) {
     const Index t1 = std::min(last_tile, t + group), r = tiles.begin(t), count = tiles.begin(t1) - r;
     for (Index j = 0; j < layer.fan_out; j += kLanes) {
       const int lanes = static_cast<int>(std::min(kLanes, layer.fan_out - j));
       T* w = layer.w.row(j / kLanes, r);
       T* v = target.v.data ? target.v.row(j / kLanes, r) : nullptr;
-      T* g = target.g.data ? target.g.row(j / kLanes, r) : scratch;
+      T* g = target.g.data ? target.g.row(j / kLanes, r) : blocks > 1 ? scratch : nullptr;
       if (rows) {
         kernels.dw_rows(count, batch, lanes, rows, r, delta_t.panel(j / kLanes), g, w, v, target.update);
         continue;
@@ -160,8 +161,8 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
           ahead.fetch();
           const Index row = tiles.begin(i), o = (row - r) * kLanes;
           kernels.dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.row(p0, row), jump,
-                     delta_t.row(j / kLanes, p0 * kLanes), g + o, q == 0, q == blocks - 1, w + o, v ? v + o : nullptr,
-                     target.update);
+                     delta_t.row(j / kLanes, p0 * kLanes), g ? g + o : nullptr, q == 0, q == blocks - 1, w + o,
+                     v ? v + o : nullptr, target.update);
         }
       }
     }

@@ -283,9 +283,7 @@ void forward(Index k, Index units, int lanes, const T* w, const T* x, const T* b
   const bool in_tile = last && !z && activation == Activation::relu;  // cheap enough for the registers
   run_tiles<ForwardTile<T>>({k, w, x, bias, a, in_tile}, units, lanes);
   if (!last || in_tile) return;
-  if (z) {
-    for (Index i = 0; i < units * kLanes; i += Ops<T>::width) Ops<T>::store(z + i, Ops<T>::load(a + i));
-  }
+  if (z) map_rows(units, lanes, z, [a](V<T>, Index i) RG_LAMBDA { return Ops<T>::load(a + i); });
   activate(units, lanes, a, activation);
 }
 

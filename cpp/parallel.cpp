@@ -99,7 +99,7 @@ int max_threads() {
 }
 
 int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced) {
-  if (forced > 0) return team_is_lost.load() ? 1 : forced;
+  if (forced > 0) return forced;
   if (n_threads == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;
   double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(max_threads())});
   if (n_threads > 0) n = std::min(n, static_cast<double>(n_threads));
@@ -134,7 +134,7 @@ void Barrier::wait(int size) {
 }
 
 int run_team(int size, void (*body)(void*, const Member&), void* context) {
-  if (size <= 1) {
+  if (size <= 1 || team_is_lost.load(std::memory_order_relaxed)) {
     body(context, Member{});
     return 1;
   }

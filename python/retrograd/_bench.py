@@ -27,7 +27,7 @@ from .optimizers import SGD
 from .trainer import Trainer
 
 SECONDS_PER_TURN = 0.1  # an engine trains for so many epochs in its turn that it takes at least this long
-PAUSE = 0.05  # seconds between turns: waiting threads of the one spin for up to 30 ms, on cores that the other needs
+PAUSE = 0.3  # seconds between turns: waiting threads of a BLAS go on spinning for a while, on cores that the other needs
 
 
 class Workload(NamedTuple):

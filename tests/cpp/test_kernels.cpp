@@ -981,6 +981,10 @@ struct LossCase {
         target(panel<T>(dice, units_, lanes_)),
         label(kLanes, 0) {
     for (T& v : a) v *= T(5);
+    // ties and zeros: the first of two largest logits, and what a logit of 0 says
+    if (units > 1) a[static_cast<std::size_t>((units - 1) * kLanes)] = a[0];
+    if (lanes > 1) a[1] = T(0);
+    if (lanes > 2 && units > 1) a[2] = a[kLanes + 2] = T(7);
     const bool squared = loss == Loss::mse || loss == Loss::quadratic;
     if (activation == Activation::softmax) Oracle<Scalar<T>>::activate(units, lanes, a.data(), activation);
     for (T& v : target) v = squared ? v : (v + T(1)) / T(2);

@@ -121,6 +121,24 @@ std::vector<T> copy_of(const Arena<T>& arena) {
   return {arena.data(), arena.data() + arena.size()};
 }
 
+// Row-major, out of panels whose lanes are the rows of a batch.
+template <class T>
+std::vector<T> unpacked(Panels<T> panels_, Index rows, Index units) {
+  std::vector<T> out(static_cast<std::size_t>(rows * units));
+  unpack_batch(panels_, 0, rows, units, out.data());
+  return out;
+}
+
+// ... out of panels whose lanes are units: weights, gradients, transposed deltas.
+template <class T>
+std::vector<T> unpacked_lanes(Panels<T> panels_, Index rows, Index units) {
+  std::vector<T> out;
+  for (Index r = 0; r < rows; ++r) {
+    for (Index j = 0; j < units; ++j) out.push_back(panels_.row(j / kLanes, r)[j % kLanes]);
+  }
+  return out;
+}
+
 template <class T>
 EpochArgs<T> arguments(const Data<T>& data, Index batch) {
   EpochArgs<T> args;
@@ -529,9 +547,7 @@ TEST_CASE_TEMPLATE("stages: a gradient of one's own is the loss's, if it is the 
       const auto input_gradient = [&] {
         Panels<T> dx;
         const Workspace<T> owner = stages.input_gradient(dx, team);
-        std::vector<T> values(static_cast<std::size_t>(rows * data.inputs));
-        unpack_batch(dx, 0, rows, data.inputs, values.data());
-        return values;
+        return unpacked(dx, rows, data.inputs);
       };
       const std::vector<T> dx = input_gradient();
       if (team == 1) {
@@ -542,15 +558,131 @@ TEST_CASE_TEMPLATE("stages: a gradient of one's own is the loss's, if it is the 
       CHECK(same(dx, first_dx));
 
       // the last layer's delta, out and in again
-      std::vector<T> dz(static_cast<std::size_t>(rows * data.outputs));
-      const Panels<T> delta_t = stages.work().delta_t(network.depth());
-      for (Index r = 0; r < rows; ++r) {
-        for (Index j = 0; j < data.outputs; ++j)
-          dz[static_cast<std::size_t>(r * data.outputs + j)] = delta_t.row(j / kLanes, r)[j % kLanes];
-      }
+      const std::vector<T> dz = unpacked_lanes(stages.work().delta_t(network.depth()), rows, data.outputs);
       REQUIRE(stages.backward(Data<T>::view(dz, rows, data.outputs), 0, team, {}));
       CHECK(same(copy_of(stages.work().gradients()), first_gradient));
       CHECK(same(input_gradient(), first_dx));
+    }
+  }
+}
+
+namespace {
+
+// The stages as the contract of numbers has them, without blocks, panels or threads: every sum one chain in ascending order.
+// Row-major; the delta of the last layer is taken as given.
+template <class O>
+struct Chains {
+  using T = typename O::T;
+  using Matrix = std::vector<T>;
+  const Network<T>& network;
+  Index rows;
+  std::vector<Matrix> z, a, delta, dw, db;  // of layer l at l; a[0]: the inputs; delta[0]: the gradient of the inputs
+
+  static T& at(Matrix& m, Index cols, Index r, Index c) { return m[static_cast<std::size_t>(r * cols + c)]; }
+  T weight(Index l, Index i, Index j) const { return network.layer(l - 1).w.row(j / kLanes, i)[j % kLanes]; }
+  Index units(Index l) const { return network.size_of(l); }
+
+  Chains(const Network<T>& network_, Index rows_, const Matrix& x, const Matrix& last_delta) : network(network_), rows(rows_) {
+    const Index depth = network.depth();
+    for (std::vector<Matrix>* all : {&z, &a, &delta, &dw, &db}) all->resize(static_cast<std::size_t>(depth + 1));
+    a[0] = x;
+    for (Index l = 1; l <= depth; ++l) forward(l);
+    delta.back() = last_delta;
+    for (Index l = depth; l >= 1; --l) backward(l);
+  }
+
+  void forward(Index l) {
+    const auto i = static_cast<std::size_t>(l);
+    const Index n = units(l), k = units(l - 1);
+    z[i].resize(static_cast<std::size_t>(rows * n));
+    for (Index r = 0; r < rows; ++r) {
+      for (Index j = 0; j < n; ++j) {
+        T sum = network.layer(l - 1).b[j];
+        for (Index t = 0; t < k; ++t) sum = O::fma(at(a[i - 1], k, r, t), weight(l, t, j), sum);
+        at(z[i], n, r, j) = sum;
+      }
+    }
+    a[i] = z[i];
+    const Activation f = network.layer(l - 1).activation;
+    for (Index r = 0; r < rows; ++r) {
+      Values<T> lane(static_cast<std::size_t>(n * kLanes));
+      for (Index j = 0; j < n; ++j) lane[static_cast<std::size_t>(j * kLanes)] = at(z[i], n, r, j);
+      Oracle<O>::activate(n, 1, lane.data(), f);
+      for (Index j = 0; j < n; ++j) at(a[i], n, r, j) = lane[static_cast<std::size_t>(j * kLanes)];
+    }
+  }
+
+  void backward(Index l) {
+    const auto i = static_cast<std::size_t>(l);
+    const Index n = units(l), k = units(l - 1);
+    dw[i].resize(static_cast<std::size_t>(k * n));
+    db[i].resize(static_cast<std::size_t>(n));
+    delta[i - 1].resize(static_cast<std::size_t>(rows * k));
+    for (Index j = 0; j < n; ++j) {
+      T chain[4] = {};
+      for (Index r = 0; r < rows; ++r) chain[r % 4] += at(delta[i], n, r, j);
+      db[i][static_cast<std::size_t>(j)] = (chain[0] + chain[1]) + (chain[2] + chain[3]);
+    }
+    for (Index t = 0; t < k; ++t) {
+      for (Index j = 0; j < n; ++j) {
+        T sum = 0;
+        for (Index r = 0; r < rows; ++r) sum = O::fma(at(a[i - 1], k, r, t), at(delta[i], n, r, j), sum);
+        at(dw[i], n, t, j) = sum;
+      }
+      for (Index r = 0; r < rows; ++r) {
+        T sum = 0;
+        for (Index j = 0; j < n; ++j) sum = O::fma(weight(l, t, j), at(delta[i], n, r, j), sum);
+        at(delta[i - 1], k, r, t) =
+            l == 1 ? sum : Oracle<O>::derived(sum, at(a[i - 1], k, r, t), network.layer(l - 2).activation);
+      }
+    }
+  }
+};
+
+template <class O>
+void check_chains(const Spec& spec, Index rows, int team) {
+  using T = typename O::T;
+  const Network<T> network = make_network<T>(spec);
+  const Data<T> data(spec, rows);
+  Stages<T> stages(network);
+  double loss = 0;
+  REQUIRE(stages.forward(data.inputs_view(), 0, team, {}));
+  REQUIRE(stages.backward(data.targets(), loss, 0, team, {}));
+  const Workspace<T>& work = stages.work();
+  const Chains<O> chains(network, rows, data.x, unpacked_lanes(work.delta_t(network.depth()), rows, data.outputs));
+  for (Index l = 1; l <= network.depth(); ++l) {
+    CAPTURE(l);
+    const auto i = static_cast<std::size_t>(l);
+    const Index units = network.size_of(l);
+    CHECK(same(unpacked(work.z(l), rows, units), chains.z[i]));
+    CHECK(same(unpacked(work.a(l), rows, units), chains.a[i]));
+    CHECK(same(unpacked_lanes(work.delta_t(l), rows, units), chains.delta[i]));
+    const DwTarget<T> gradient = network.mirror(l - 1, work.gradients(), {}, nullptr);
+    CHECK(same(unpacked_lanes(gradient.g, network.size_of(l - 1), units), chains.dw[i]));
+    CHECK(same(std::vector<T>(gradient.g_bias, gradient.g_bias + units), chains.db[i]));
+  }
+  Panels<T> dx;
+  const Workspace<T> owner = stages.input_gradient(dx, team);
+  CHECK(same(unpacked(dx, rows, data.inputs), chains.delta[0]));
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("stages: z, a, delta, dw, db, dx are the chains of the contract, to the last bit", T, float, double) {
+  std::vector<Spec> all = specs();
+  all.push_back({{20, 33, 410, 4}, {kRelu, kTanh, kIdentity}, Loss::mse});  // three blocks of the reduction of a delta
+  int turn = 0;
+  for (const Spec& spec : all) {
+    for (const Index rows : {5, 33, 300, 530}) {
+      if (few_sizes() && rows == 530) continue;
+      CAPTURE(spec.describe());
+      CAPTURE(rows);
+      const int team = 1 + turn++ % 3;
+      if (active_table().fused) {
+        check_chains<Scalar<T>>(spec, rows, team);
+      } else {
+        check_chains<Unfused<T>>(spec, rows, team);
+      }
     }
   }
 }
@@ -649,12 +781,11 @@ TEST_CASE_TEMPLATE("predict: the bits of the stages' forward pass, whatever the 
     const Network<T> network = make_network<T>(spec);
     for (const Index rows : batches()) {
       const Data<T> data(spec, rows);
-      std::vector<T> out(static_cast<std::size_t>(rows * data.outputs)), seen = out;
+      std::vector<T> out(static_cast<std::size_t>(rows * data.outputs));
       REQUIRE(predict(network, data.inputs_view(), false, out.data(), 0, 0, {}));
       Stages<T> stages(network);
       REQUIRE(stages.forward(data.inputs_view(), 0, 2, {}));
-      unpack_batch(stages.work().a(network.depth()), 0, rows, data.outputs, seen.data());
-      CHECK(same(out, seen));
+      CHECK(same(out, unpacked(stages.work().a(network.depth()), rows, data.outputs)));
     }
   }
 }

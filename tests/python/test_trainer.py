@@ -349,7 +349,8 @@ def ctrl_c(when: Callable[[], bool] = lambda: True, delay: float = 0.1) -> Itera
 def test_ctrl_c_stops_training_after_a_finished_step(n_threads: int | None) -> None:
     net = rg.Network([256, 1024, 1024, 10], loss="cross_entropy")
     twin = copy.copy(net)
-    X, y = inputs(4096, 256).astype(np.float32), targets("cross_entropy", 4096, 10)
+    rows = 8192
+    X, y = inputs(rows, 256).astype(np.float32), targets("cross_entropy", rows, 10)
     trainer = rg.Trainer(net, rg.SGD(0.01, momentum=0.9), batch_size=256, shuffle=False, n_threads=n_threads)
     with ctrl_c(when=lambda: len(trainer.history) >= 1):
         trainer.fit(X, y, epochs=300)
@@ -361,11 +362,14 @@ def test_ctrl_c_stops_training_after_a_finished_step(n_threads: int | None) -> N
     # the weights are those after some finished step of the interrupted epoch
     replay = rg.Trainer(twin, rg.SGD(0.01, momentum=0.9), batch_size=256, shuffle=False)
     replay.fit(X, y, epochs=done)
-    for start in range(0, 4096, 256):
+    steps = 0
+    for start in range(0, rows, 256):
         if same_bits(parameters(net), parameters(twin)):
             break
         replay.step(X[start : start + 256], y[start : start + 256])
+        steps += 1
     assert same_bits(parameters(net), parameters(twin))
+    assert steps < rows // 256  # it came in the midst, not at the end of the epoch
     # and all goes on, velocity included
     again = trainer.fit(X[:512], y[:512], epochs=1)
     assert again.epoch == [done + 2]
@@ -486,6 +490,7 @@ def test_settings_are_checked_where_they_are_used(setting: str, value: Any) -> N
         with pytest.raises((ValueError, TypeError), match=f"{setting}: expected"):
             call()
     assert same_bits(parameters(net), before)
+    assert trainer.epochs_done == 0
 
 
 def test_weights_that_are_not_finite_are_refused() -> None:
