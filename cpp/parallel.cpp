@@ -99,7 +99,7 @@ int max_threads() {
 }
 
 int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced) {
-  if (forced > 0) return forced;
+  if (forced > 0) return team_is_lost.load() ? 1 : forced;
   if (n_threads == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;
   double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(max_threads())});
   if (n_threads > 0) n = std::min(n, static_cast<double>(n_threads));

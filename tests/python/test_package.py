@@ -158,23 +158,19 @@ def test_the_extension_knows_itself() -> None:
 # ---------------------------------------------------------------- types
 
 
-@pytest.fixture
-def checker(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """Runs a module of mypy outside of the source tree; its cache is kept between runs."""
+@pytest.fixture(scope="module")
+def checker(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Runs a module of mypy outside of the source tree, with one cache for the tests here."""
     pytest.importorskip("mypy")
-    cache = request.config.cache
-    assert cache is not None
-    environment = os.environ | {
-        "MYPY_CACHE_DIR": str(cache.mkdir("mypy")),
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
+    folder = tmp_path_factory.mktemp("mypy")
+    environment = os.environ | {"MYPY_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     parent = str(Path(str(FILES)).parent)
     if parent not in (*site.getsitepackages(), site.getusersitepackages()):
         environment["MYPYPATH"] = parent
 
     def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", module, *arguments]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
 
     return run
 
@@ -248,12 +244,12 @@ worst: float = rg.gradcheck(net, np.zeros((1, 4)), [0]).worst
 
 def test_a_users_program_has_types(checker: Any, tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text(USER)
-    done = checker("mypy", "--strict", "good.py")
+    done = checker("mypy", "--strict", str(tmp_path / "good.py"))
     assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "bad.py").write_text(
         USER + "rg.Trainer(net, 0.1)\nhistory.losses\nx: str = net.loss(1, 2)\nrg.SGD(learning_rate=1)\n"
     )
-    done = checker("mypy", "--strict", "bad.py")
+    done = checker("mypy", "--strict", str(tmp_path / "bad.py"))
     assert done.stdout.count("error:") == 4, done.stdout
 
 
