@@ -439,7 +439,14 @@ py::tuple trainer_epoch(PyTrainer<T>& self, SgdState<T>& state, const py::array&
 template <class T>
 void bind(py::module_& m, const std::string& suffix) {
   using Net = PyNetwork<T>;
-  py::class_<Net>(m, ("Network" + suffix).c_str())
+  using State = SgdState<T>;
+  // both are named before any signature shows them
+  py::class_<Net> network(m, ("Network" + suffix).c_str());
+  py::class_<State> state(m, ("SgdState" + suffix).c_str());
+
+  state.def(py::init([](const Net& net) { return State(net.network); }), py::arg("network")).def("clear", &State::clear);
+
+  network
       .def(py::init<const std::vector<Index>&, const std::vector<std::string>&, const std::string&>(), py::arg("sizes"),
            py::arg("activations"), py::arg("loss"))
       .def("set_layer", &set_layer<T>, py::arg("layer"), py::arg("w").noconvert(), py::arg("b").noconvert())
@@ -550,19 +557,16 @@ void bind(py::module_& m, const std::string& suffix) {
           [](const py::array& x, int n_threads) -> std::optional<std::pair<Index, Index>> {
             const Rows rows = rows_of(x, x.ndim() == 2 ? x.shape(1) : 0, "X");
             Place place;
+            PythonPoll poll;
             {
               const py::gil_scoped_release release;
-              place = find_nonfinite(active_kernels<T>(), rows, n_threads);
+              place = find_nonfinite(active_kernels<T>(), rows, n_threads, poll.poll());
             }
+            poll.raise_if_interrupted();
             if (place.row < 0) return std::nullopt;
             return std::pair{place.row, place.col};
           },
           py::arg("x"), py::arg("n_threads") = 0);
-
-  using State = SgdState<T>;
-  py::class_<State>(m, ("SgdState" + suffix).c_str())
-      .def(py::init([](const Net& network) { return State(network.network); }), py::arg("network"))
-      .def("clear", &State::clear);
 
   py::class_<PyTrainer<T>>(m, ("Trainer" + suffix).c_str())
       .def(py::init<Net&>(), py::arg("network"), py::keep_alive<1, 2>())

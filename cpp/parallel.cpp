@@ -100,7 +100,7 @@ int max_threads() {
 
 int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced) {
   if (forced > 0) return team_is_lost.load() ? 1 : forced;
-  if (n_threads == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;
+  if (n_threads == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;  // without a look at the system
   double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(max_threads())});
   if (n_threads > 0) n = std::min(n, static_cast<double>(n_threads));
   return static_cast<int>(n);
@@ -125,10 +125,10 @@ void Barrier::wait(int size) {
     return;
   }
   for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-    relax();
-    if (spins > 4000) {
-      sched_yield();
-      spins = 0;
+    if (spins < 1000) {
+      relax();
+    } else {
+      sched_yield();  // some 20 us are over: perhaps a member waits for this very core
     }
   }
 }

@@ -23,8 +23,8 @@ int cgroup_cpus(const std::string& root);
 // `n_threads` (0: no wish) and max_threads(). `forced` > 0 is taken as it is: for tests alone.
 int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced);
 
-// 10 us of one core: below about twice that, waiting for a second one costs more than it brings.
-constexpr double kFlopsPerThread = 7.5e5;
+// About 20 us of one core: below twice that, a second one brings little, and takes much where something else disturbs it.
+constexpr double kFlopsPerThread = 1.5e6;
 
 std::string openmp_description();
 

@@ -48,7 +48,7 @@ void point_at_rows(const Kernels<T>& kernels, const Rows& x, Selection selection
 }
 
 template <class T>
-Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads) {
+Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads, Poll poll) {
   if (x.source == Source::uint8 || x.rows == 0 || x.cols == 0) return {};
   const auto finite = kernels.finite[static_cast<int>(x.source)];
   const bool dense = x.stride == x.cols * source_size(x.source);
@@ -57,9 +57,12 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads) {
   const Index slices = (x.rows + rows_at_once - 1) / rows_at_once;
   std::atomic<Index> first_row{std::numeric_limits<Index>::max()};
   const double reading = 4.0 * static_cast<double>(x.rows) * static_cast<double>(x.cols);
+  Interrupt interrupt(poll);
   run_team(team_size(reading, slices, n_threads, 0), [&](const Member& me) {
+    Watch watch(interrupt, me);
     for (Index s = me.begin(slices), end = me.end(slices); s < end; ++s) {
       const Index r0 = s * rows_at_once, r1 = std::min(x.rows, r0 + rows_at_once);
+      if (watch.spent(static_cast<double>(4 * (r1 - r0) * x.cols))) return;
       if (finite((dense ? r1 - r0 : 1) * x.cols, x.row(r0))) continue;
       Index r = r0;
       while (r + 1 < r1 && first_nonfinite(kernels, x, x.row(r)) < 0) ++r;
@@ -76,7 +79,7 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads) {
 #define RG_INSTANTIATE(T)                                                                                 \
   template void gather_panels(const Kernels<T>&, const Rows&, Selection, Index, Index, Index, Panels<T>); \
   template void point_at_rows(const Kernels<T>&, const Rows&, Selection, Index, Index, T*, const T**);    \
-  template Place find_nonfinite(const Kernels<T>&, const Rows&, int);
+  template Place find_nonfinite(const Kernels<T>&, const Rows&, int, Poll);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

@@ -35,8 +35,9 @@ struct Place {
   Index col = -1;
 };
 
-// The first value that is not finite once it is converted to T, in row order; row -1 where there is none.
+// The first value that is not finite once it is converted to T, in row order; row -1 where there is none, or where the poll
+// stopped the search.
 template <class T>
-Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads);
+Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads, Poll poll = {});
 
 }  // namespace retrograd

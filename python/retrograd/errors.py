@@ -16,14 +16,14 @@ class DivergenceError(ArithmeticError):
     lr : float
         The learning rate.
     loss : float
-        The loss of that batch: inf or nan.
+        The loss of that batch: inf or nan; nan where it was a weight.
     """
 
     def __init__(self, epoch: int | None, step: int, lr: float, loss: float) -> None:
         where = f"step {step}" if epoch is None else f"epoch {epoch}, step {step}"
         kept = "the weights are unchanged" if epoch is None else "the weights are those at the start of that epoch"
         super().__init__(
-            f"training diverged in {where}: the loss became {loss} with lr={lr:g}; {kept}. "
+            f"training diverged in {where}: the loss or a weight became {loss} with lr={lr:g}; {kept}. "
             "A smaller lr, or inputs and targets scaled to about 1, may help"
         )
         self.epoch = epoch

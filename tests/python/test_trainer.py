@@ -403,6 +403,13 @@ def test_ctrl_c_stops_prediction() -> None:
         assert same_bits(net.predict(X[:16]), expected), name  # and the network is free for the next one
 
 
+def test_ctrl_c_stops_the_search_for_nan() -> None:
+    X = np.broadcast_to(np.zeros(3, np.float32), (2**40, 3))  # an hour of reading, and no memory
+    for n_threads in (1, 0):
+        with ctrl_c():
+            network([3, 2])._core.find_nonfinite(X, n_threads)
+
+
 def test_ctrl_c_stops_the_stages() -> None:
     net = rg.Network([256, 1024, 1024, 10])
     before = parameters(net)
