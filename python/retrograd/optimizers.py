@@ -12,8 +12,8 @@ _STATE = {"float32": _core.SgdStateF32, "float64": _core.SgdStateF64}
 class SGD:
     """Stochastic gradient descent, with PyTorch's arithmetic: g = dw + weight_decay w; v = momentum v + g; w = w - lr v.
 
-    With `nesterov` the step is lr (g + momentum v); without momentum it is lr g and v is left alone. Biases are decayed too. The velocity v belongs to the optimiser, starts
-    at zero, and binds it to the first network that it steps.
+    With `nesterov` the step is lr (g + momentum v); without momentum it is lr g and v is left alone. Biases are decayed
+    too. The velocity v belongs to the optimiser, starts at zero, and binds it to the first network that it steps.
 
     Parameters
     ----------

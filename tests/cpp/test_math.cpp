@@ -75,7 +75,7 @@ T of_rank(std::int64_t rank) {
 template <class T, class F>
 void sweep(T low, T high, F f) {
   const std::int64_t first = rank_of(low), last = rank_of(high);
-  const std::int64_t count = sizeof(T) == 4 ? (few_sizes() ? 100000 : 4000000) : (few_sizes() ? 50000 : 1000000);
+  const std::int64_t count = sizeof(T) == 4 ? (few_sizes() ? 100000 : 2500000) : (few_sizes() ? 50000 : 600000);
   Dice dice(1);
   const auto width = static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first);
   const auto stride = width / static_cast<std::uint64_t>(count) + 1;
