@@ -58,6 +58,7 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
   Index total = 0;
   for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
     if (sizes[l] < 1 || sizes[l + 1] < 1) throw std::invalid_argument("layer sizes must be at least 1");
+    for (const Index size : {sizes[l], sizes[l + 1]}) add(size, kLanes);  // room for rounding up
     total = add(total, add(weight_values(sizes[l], sizes[l + 1]), checked_multiply(panels(sizes[l + 1]), kLanes)));
   }
   parameters_ = Arena<T>(total);
