@@ -23,6 +23,12 @@ Index add(Index a, Index b) {
   return a + b;
 }
 
+// panels(lanes), or an error where rounding up would overflow.
+Index checked_panels(Index lanes) {
+  add(lanes, kLanes);
+  return panels(lanes);
+}
+
 // Hands out consecutive parts of an arena that is made once all are known.
 template <class T>
 class Plan {
@@ -58,7 +64,7 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
   Index total = 0;
   for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
     if (sizes[l] < 1 || sizes[l + 1] < 1) throw std::invalid_argument("layer sizes must be at least 1");
-    for (const Index size : {sizes[l], sizes[l + 1]}) add(size, kLanes);  // room for rounding up
+    for (const Index size : {sizes[l], sizes[l + 1]}) checked_panels(size);
     total = add(total, add(weight_values(sizes[l], sizes[l + 1]), checked_multiply(panels(sizes[l + 1]), kLanes)));
   }
   parameters_ = Arena<T>(total);
@@ -135,7 +141,7 @@ Index find_nonfinite_layer(const Network<T>& network) {
 
 template <class T>
 Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : batch_(batch) {
-  const Index count = panels(batch), depth = network.depth();
+  const Index count = checked_panels(batch), depth = network.depth();
   const bool by_rows = keep == Keep::training && batch < kLanes;
   const auto size = static_cast<std::size_t>(depth + 1);
   a_.resize(size);
