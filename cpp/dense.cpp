@@ -24,7 +24,8 @@ class Ahead {
   Index share_;
 };
 
-inline int lanes_of(Index batch, Index p) { return static_cast<int>(std::min(kLanes, batch - p * kLanes)); }
+// Rows of the batch in panels p0..p1.
+inline int lanes_of(Index batch, Index p0, Index p1) { return static_cast<int>(std::min(batch, p1 * kLanes) - p0 * kLanes); }
 
 // Rows of w in tiles of nearly equal height: where tile t begins.
 struct Tiles {
@@ -46,18 +47,19 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
     for (Index j = 0; j < layer.fan_out; j += kLanes) {
       const Index units = std::min(kLanes, layer.fan_out - j);
       const T* w = layer.w.row(j / kLanes, k0);
-      Ahead<T> ahead(w + layer.w.rows * kLanes, layer.fan_in >= 128 && j + kLanes < layer.fan_out ? k * kLanes : 0, p1 - p0);
-      for (Index p = p0; p < p1; ++p) {
+      Ahead<T> ahead(w + layer.w.rows * kLanes, layer.fan_in >= 128 && j + kLanes < layer.fan_out ? k * kLanes : 0,
+                     (p1 - p0 + kernels.group - 1) / kernels.group);
+      for (Index p = p0; p < p1; p += kernels.group) {
         ahead.fetch();
-        kernels.forward(k, units, lanes_of(batch, p), w, x.row(p, k0), q == 0 ? layer.b + j : nullptr, a.row(p, j),
-                        z.data ? z.row(p, j) : nullptr, q == blocks - 1, activation);
+        kernels.forward(k, units, lanes_of(batch, p, std::min(p1, p + kernels.group)), w, x.at(p, k0),
+                        q == 0 ? layer.b + j : nullptr, a.at(p, j), z.at(p, j), q == blocks - 1, activation);
       }
       if (watch.spent(static_cast<double>(2 * k * units * kLanes * (p1 - p0)))) return false;
     }
   }
   if (softmax) {
     for (Index p = p0; p < p1; ++p) {
-      kernels.activate(layer.fan_out, lanes_of(batch, p), a.panel(p), Activation::softmax);
+      kernels.activate(layer.fan_out, lanes_of(batch, p, p + 1), a.panel(p), Activation::softmax);
     }
   }
   return true;
@@ -66,19 +68,24 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
 template <class T>
 bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, Index p0,
                         Index p1, Index batch, Watch& watch) {
-  alignas(64) T z[kLanes * kLanes];
+  constexpr Index max_group = 2;
+  alignas(64) T z[max_group * kLanes * kLanes];
+  const Index group = kernels.group * kLanes;
   for (Index p = p0; p < p1; ++p) {
-    const int rows = lanes_of(batch, p);
-    for (Index j = 0; j < layer.fan_out; j += kLanes) {
-      const Index units = std::min(kLanes, layer.fan_out - j);
-      kernels.forward_rows(layer.fan_in, rows, static_cast<int>(units), x + p * kLanes, 0, layer.w.panel(j / kLanes),
-                           layer.b + j, z);
-      // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
-      alignas(64) T block[kLanes * kLanes];
-      kernels.transpose(rows, units, z, block);
-      std::copy(block, block + units * kLanes, a.row(p, j));
-      if (layer.activation != Activation::softmax) kernels.activate(units, rows, a.row(p, j), layer.activation);
-      if (watch.spent(static_cast<double>(2 * layer.fan_in * units * kLanes))) return false;
+    const int rows = lanes_of(batch, p, p + 1);
+    for (Index j0 = 0; j0 < layer.fan_out; j0 += group) {
+      const Index end = std::min(layer.fan_out, j0 + group);
+      kernels.forward_rows(layer.fan_in, rows, static_cast<int>(end - j0), x + p * kLanes, 0, layer.w.at(j0 / kLanes, 0),
+                           layer.b + j0, {z, kLanes});
+      for (Index j = j0; j < end; j += kLanes) {
+        // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
+        const Index units = std::min(kLanes, end - j);
+        alignas(64) T block[kLanes * kLanes];
+        kernels.transpose(rows, units, z + (j - j0) * kLanes, block);
+        std::copy(block, block + units * kLanes, a.row(p, j));
+        if (layer.activation != Activation::softmax) kernels.activate(units, rows, a.row(p, j), layer.activation);
+      }
+      if (watch.spent(static_cast<double>(2 * layer.fan_in * (end - j0) * kLanes))) return false;
     }
     if (layer.activation == Activation::softmax) {
       kernels.activate(layer.fan_out, rows, a.panel(p), Activation::softmax);
@@ -91,7 +98,6 @@ template <class T>
 bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
                  Panels<const T> a, Activation activation_below, Index p0, Index p1, Index batch, Watch& watch) {
   constexpr Index tiles_at_once = 3;
-  const Index jump = layer.w.rows * kLanes;
   const Index all = panels(layer.fan_out), blocks = (layer.fan_out + kKc<T> - 1) / kKc<T>;
   const Tiles tiles(layer.fan_in, kernels.mr);
   for (Index q = 0; q < blocks; ++q) {
@@ -100,16 +106,15 @@ bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T
     for (Index t = 0; t < tiles.count; t += tiles_at_once) {
       const Index r = tiles.begin(t), end = tiles.begin(std::min(tiles.count, t + tiles_at_once));
       const Index next_end = tiles.begin(std::min(tiles.count, t + 2 * tiles_at_once));
-      const T* w = layer.w.row(j0, r);
       Index fetched = j0;
-      const Index fetch_share = layer.fan_out >= 128 ? (j1 - j0) / (p1 - p0) + 1 : 0;
-      for (Index p = p0; p < p1; ++p) {
+      const Index calls = (p1 - p0 + kernels.group - 1) / kernels.group;
+      const Index fetch_share = layer.fan_out >= 128 ? (j1 - j0) / calls + 1 : 0;
+      for (Index p = p0; p < p1; p += kernels.group) {
         for (Index stop = std::min(j1, fetched + fetch_share); fetched < stop; ++fetched) {
           for (Index i = end; i < next_end; ++i) __builtin_prefetch(layer.w.row(fetched, i), 0, 2);
         }
-        kernels.delta(end - r, n, lanes_of(batch, p), w, jump, delta.row(p, j0 * kLanes), below.row(p, r),
-                      activation_below == Activation::identity ? nullptr : a.row(p, r), q == 0, q == blocks - 1,
-                      activation_below);
+        kernels.delta(end - r, n, lanes_of(batch, p, std::min(p1, p + kernels.group)), layer.w.at(j0, r),
+                      delta.at(p, j0 * kLanes), below.at(p, r), a.at(p, r), q == 0, q == blocks - 1, activation_below);
       }
       if (watch.spent(static_cast<double>(2 * n * (end - r) * kLanes * (p1 - p0)))) return false;
     }
@@ -122,7 +127,8 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
                      Index batch) {
   for (Index p = p0; p < p1; ++p) {
     for (Index j = 0; j < units; j += kLanes) {
-      kernels.transpose(std::min(kLanes, units - j), lanes_of(batch, p), delta.row(p, j), delta_t.row(j / kLanes, p * kLanes));
+      kernels.transpose(std::min(kLanes, units - j), lanes_of(batch, p, p + 1), delta.row(p, j),
+                        delta_t.row(j / kLanes, p * kLanes));
     }
   }
 }
@@ -132,37 +138,37 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
               const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member) {
   // A group of tiles of w's rows shares one panel of deltas. Where the batch is cut into blocks of kMc rows, their sums wait
   // in the scratch, and the group is small enough for L1; else it is larger, for longer stretches of w and v.
-  constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T)), small = 16, large = 64, max_mr = 16;
-  alignas(64) T scratch[small * max_mr * kLanes];
+  constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T)), small = 16, large = 64, max_mr = 16, max_group = 2;
+  alignas(64) T scratch[max_group * small * max_mr * kLanes];
   const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc - 1) / kMc;
-  const Index group = blocks == 1 ? large : small;
+  const Index group = blocks == 1 ? large : small, columns = kernels.group * kLanes;
   const Tiles tiles(layer.fan_in, kernels.mr);
   const Index first_tile = member.begin(tiles.count), last_tile = member.end(tiles.count);
-  const Index jump = x.rows * kLanes;
   for (Index t = first_tile; t < last_tile; t += group) {
     const Index t1 = std::min(last_tile, t + group), r = tiles.begin(t), count = tiles.begin(t1) - r;
-    for (Index j = 0; j < layer.fan_out; j += kLanes) {
-      const int lanes = static_cast<int>(std::min(kLanes, layer.fan_out - j));
-      T* w = layer.w.row(j / kLanes, r);
-      T* v = target.v.data ? target.v.row(j / kLanes, r) : nullptr;
-      T* g = target.g.data ? target.g.row(j / kLanes, r) : blocks > 1 ? scratch : nullptr;
+    for (Index j = 0; j < layer.fan_out; j += columns) {
+      const int lanes = static_cast<int>(std::min(columns, layer.fan_out - j));
+      const Panels<T> w = layer.w.at(j / kLanes, r), v = target.v.at(j / kLanes, r);
+      const Panels<T> g = target.g.data ? target.g.at(j / kLanes, r)
+                          : blocks > 1  ? Panels<T>{scratch, small * max_mr}
+                                        : Panels<T>{};
       if (rows) {
-        kernels.dw_rows(count, batch, lanes, rows, r, delta_t.panel(j / kLanes), g, w, v, target.update);
+        kernels.dw_rows(count, batch, lanes, rows, r, delta_t.at(j / kLanes, 0), g, w, v, target.update);
         continue;
       }
       // a few tiles a call where there is something to fetch in between
-      const bool fetch = batch >= 128 && j + kLanes < layer.fan_out;
+      const bool fetch = batch >= 128 && j + columns < layer.fan_out;
       const Index at_once = fetch ? 2 : t1 - t;
-      Ahead<T> ahead(delta_t.panel(j / kLanes + 1), fetch ? batch * kLanes : 0, blocks * (t1 - t + at_once - 1) / at_once);
+      Ahead<T> ahead(delta_t.panel((j + columns) / kLanes), fetch ? batch * kLanes : 0,
+                     blocks * (t1 - t + at_once - 1) / at_once);
       for (Index q = 0; q < blocks; ++q) {
         const Index p0 = cut(batch_panels, blocks, q), p1 = cut(batch_panels, blocks, q + 1);
         const Index m = std::min(batch, p1 * kLanes) - p0 * kLanes;
         for (Index i = t; i < t1; i += at_once) {
           ahead.fetch();
-          const Index row = tiles.begin(i), o = (row - r) * kLanes;
-          kernels.dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.row(p0, row), jump,
-                     delta_t.row(j / kLanes, p0 * kLanes), g ? g + o : nullptr, q == 0, q == blocks - 1, w + o,
-                     v ? v + o : nullptr, target.update);
+          const Index row = tiles.begin(i), o = row - r;
+          kernels.dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.at(p0, row), delta_t.at(j / kLanes, p0 * kLanes),
+                     g.at(0, o), q == 0, q == blocks - 1, w.at(0, o), v.at(0, o), target.update);
         }
       }
     }

@@ -7,7 +7,7 @@
 namespace retrograd {
 
 #if defined(__x86_64__)
-extern const KernelTable kernels_avx2, kernels_baseline;
+extern const KernelTable kernels_avx512, kernels_avx2, kernels_baseline;
 #elif defined(__aarch64__)
 extern const KernelTable kernels_neon;
 #else
@@ -24,7 +24,11 @@ struct Candidate {
 std::vector<Candidate> candidates() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  return {{&kernels_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")}, {&kernels_baseline, true}};
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
+  return {{&kernels_avx512, avx512},
+          {&kernels_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+          {&kernels_baseline, true}};
 #elif defined(__aarch64__)
   return {{&kernels_neon, true}};
 #else

@@ -3,6 +3,7 @@
 //
 // Register tiles: MR rows x NV vectors of accumulators; each step broadcasts MR values of one operand against NV vectors
 // of the other. Rows are cut into tiles of nearly equal height (16 = 6 + 5 + 5), as a short tile waits for its own adds.
+// AVX2 6x2, AVX-512 12x2 (float32: two panels, one vector each; 73 % of peak with one, 95 % with two), NEON 6x4 and 12x2.
 #include "kernels.h"
 
 #include "math.h"
@@ -25,20 +26,36 @@ using V = typename Ops<T>::V;
 
 // ---------------------------------------------------------------------------------------------- tiles
 
+// Where a row of a panel is one vector, a tile takes two panels: else every multiply-add would wait for its own broadcast.
 template <class T>
-constexpr int kNv = Ops<T>::per_panel < 2 ? 1 : (kRegisters == 32 && Ops<T>::per_panel >= 4 ? 4 : 2);
+constexpr int kGroup = Ops<T>::per_panel == 1 && kRegisters == 32 ? 2 : 1;
+
 template <class T>
-constexpr int kMr = kRegisters == 32 ? (kNv<T> == 1   ? 16
-                                        : kNv<T> == 2 ? 12
-                                                      : 6)
+constexpr int kNv = kGroup<T>* Ops<T>::per_panel < 2 ? 1 : (kRegisters == 32 && Ops<T>::per_panel >= 4 ? 4 : 2);
+
+template <class T, int NV = kNv<T>>
+constexpr int kMr = kRegisters == 32 ? (NV == 1   ? 16
+                                        : NV == 2 ? 12
+                                                  : 6)
                                      : (kFused ? 6 : 4);
+
+// Where vector j of a tile lies, from its first one: within the panel, or in the one that lies `jump` values further.
+template <class T>
+RG_INLINE Index place(int j, Index jump) {
+  return j / Ops<T>::per_panel * jump + j % Ops<T>::per_panel * Ops<T>::width;
+}
+
+template <class T>
+RG_INLINE Index jump_of(const Panels<T>& p) {
+  return p.rows * kLanes;
+}
 
 // c[r][j] += a[r * RowStride] * b[j]
 template <class T, int MR, int NV, Index RowStride>
-RG_INLINE void step(V<T> (&c)[MR][NV], const T* a, const T* b) {
+RG_INLINE void step(V<T> (&c)[MR][NV], const T* a, const T* b, Index b_jump) {
   V<T> x[NV];
   RG_UNROLL for (int j = 0; j < NV; ++j) {
-    x[j] = Ops<T>::load(b + j * Ops<T>::width);
+    x[j] = Ops<T>::load(b + place<T>(j, b_jump));
     Ops<T>::pin(x[j]);
   }
   RG_UNROLL for (int r = 0; r < MR; ++r) {
@@ -50,41 +67,41 @@ RG_INLINE void step(V<T> (&c)[MR][NV], const T* a, const T* b) {
 
 // k steps; a moves by StepStride, b by a panel's row.
 template <class T, int MR, int NV, Index RowStride, Index StepStride>
-RG_INLINE void accumulate(V<T> (&c)[MR][NV], Index k, const T* a, const T* b) {
+RG_INLINE void accumulate(V<T> (&c)[MR][NV], Index k, const T* a, const T* b, Index b_jump) {
   for (; k >= 4; k -= 4) {
-    RG_UNROLL for (int u = 0; u < 4; ++u) step<T, MR, NV, RowStride>(c, a + u * StepStride, b + u * kLanes);
+    RG_UNROLL for (int u = 0; u < 4; ++u) step<T, MR, NV, RowStride>(c, a + u * StepStride, b + u * kLanes, b_jump);
     a += 4 * StepStride;
     b += 4 * kLanes;
   }
   for (; k > 0; --k) {
-    step<T, MR, NV, RowStride>(c, a, b);
+    step<T, MR, NV, RowStride>(c, a, b, b_jump);
     a += StepStride;
     b += kLanes;
   }
 }
 
-// The reduction runs along the lanes of a: 16 within a panel, then `jump` to the next.
+// The reduction runs along the lanes of a: 16 within a panel, then on to the next.
 template <class T, int MR, int NV>
-RG_INLINE void accumulate_lanes(V<T> (&c)[MR][NV], Index n, const T* a, Index jump, const T* b) {
+RG_INLINE void accumulate_lanes(V<T> (&c)[MR][NV], Index n, const T* a, Index a_jump, const T* b, Index b_jump) {
   for (; n >= kLanes; n -= kLanes) {
-    accumulate<T, MR, NV, kLanes, 1>(c, kLanes, a, b);
-    a += jump;
+    accumulate<T, MR, NV, kLanes, 1>(c, kLanes, a, b, b_jump);
+    a += a_jump;
     b += kLanes * kLanes;
   }
-  if (n > 0) accumulate<T, MR, NV, kLanes, 1>(c, n, a, b);
+  if (n > 0) accumulate<T, MR, NV, kLanes, 1>(c, n, a, b, b_jump);
 }
 
 template <class T, int MR, int NV>
-RG_INLINE void load_tile(V<T> (&c)[MR][NV], const T* p) {
+RG_INLINE void load_tile(V<T> (&c)[MR][NV], const T* p, Index jump) {
   RG_UNROLL for (int r = 0; r < MR; ++r) {
-    RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::load(p + r * kLanes + j * Ops<T>::width);
+    RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::load(p + r * kLanes + place<T>(j, jump));
   }
 }
 
 template <class T, int MR, int NV>
-RG_INLINE void store_tile(const V<T> (&c)[MR][NV], T* p) {
+RG_INLINE void store_tile(const V<T> (&c)[MR][NV], T* p, Index jump) {
   RG_UNROLL for (int r = 0; r < MR; ++r) {
-    RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::store(p + r * kLanes + j * Ops<T>::width, c[r][j]);
+    RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::store(p + r * kLanes + place<T>(j, jump), c[r][j]);
   }
 }
 
@@ -94,33 +111,32 @@ RG_INLINE void clear_tile(V<T> (&c)[MR][NV]) {
 }
 
 // F::run<MR, NV>(args, row, lane) for every tile of rows x nv vectors.
-template <class F, int MR>
+template <class F, int MR, int NV>
 RG_INLINE void run_columns(const typename F::Args& args, Index row, int nv) {
   using T = typename F::T;
   int v = 0;
-  for (; v + kNv<T> <= nv; v += kNv<T>) F::template run<MR, kNv<T>>(args, row, v * Ops<T>::width);
-  if constexpr (kNv < T >> 1) {
+  for (; v + NV <= nv; v += NV) F::template run<MR, NV>(args, row, v * Ops<T>::width);
+  if constexpr (NV > 1) {
     for (; v < nv; ++v) F::template run<MR, 1>(args, row, v * Ops<T>::width);
   }
 }
 
-template <class F, int MR>
+template <class F, int MR, int NV>
 RG_INLINE void run_height(const typename F::Args& args, int mr, Index row, int nv) {
   if (mr == MR) {
-    run_columns<F, MR>(args, row, nv);
+    run_columns<F, MR, NV>(args, row, nv);
   } else if constexpr (MR > 1) {
-    run_height<F, MR - 1>(args, mr, row, nv);
+    run_height<F, MR - 1, NV>(args, mr, row, nv);
   }
 }
 
-template <class F>
-RG_INLINE void run_tiles(const typename F::Args& args, Index rows, int lanes) {
-  constexpr unsigned mr = kMr<typename F::T>, full = static_cast<unsigned>(kLanes);
-  const int nv = vectors<typename F::T>(lanes);
+template <class F, int NV>
+RG_INLINE void run_tiles_of(const typename F::Args& args, Index rows, int nv) {
+  constexpr unsigned mr = kMr<typename F::T, NV>, full = static_cast<unsigned>(kLanes);
   if (rows == kLanes) {  // most panels: no division
     constexpr unsigned count = (full + mr - 1) / mr, height = full / count, taller = full % count;
-    for (unsigned t = 0; t < taller; ++t) run_columns<F, height + (taller > 0)>(args, t * (height + 1), nv);
-    for (unsigned t = taller; t < count; ++t) run_columns<F, height>(args, t * height + taller, nv);
+    for (unsigned t = 0; t < taller; ++t) run_columns<F, height + (taller > 0), NV>(args, t * (height + 1), nv);
+    for (unsigned t = taller; t < count; ++t) run_columns<F, height, NV>(args, t * height + taller, nv);
     return;
   }
   const unsigned n = static_cast<unsigned>(rows), count = (n + mr - 1) / mr;
@@ -129,9 +145,31 @@ RG_INLINE void run_tiles(const typename F::Args& args, Index rows, int lanes) {
   unsigned row = 0;
   for (unsigned t = 0; t < count; ++t) {
     const unsigned h = height + (t < taller ? 1 : 0);
-    run_height<F, static_cast<int>(mr)>(args, static_cast<int>(h), static_cast<Index>(row), nv);
+    run_height<F, static_cast<int>(mr), NV>(args, static_cast<int>(h), static_cast<Index>(row), nv);
     row += h;
   }
+}
+
+template <class F>
+RG_INLINE void run_tiles(const typename F::Args& args, Index rows, int lanes) {
+  using T = typename F::T;
+  const int nv = vectors<T>(lanes);
+  if constexpr (kGroup < T >> 1) {
+    if (nv == 1) return run_tiles_of<F, 1>(args, rows, 1);
+  }
+  run_tiles_of<F, kNv<T>>(args, rows, nv);
+}
+
+// f(panel, its lanes) for each panel of a call.
+template <class T, class F>
+RG_INLINE void each_panel(int lanes, F f) {
+  if constexpr (kGroup < T >> 1) {
+    if (lanes > kLanes) {
+      f(0, static_cast<int>(kLanes));
+      return f(1, lanes - static_cast<int>(kLanes));
+    }
+  }
+  f(0, lanes);
 }
 
 // ---------------------------------------------------------------------------------------------- activations
@@ -251,40 +289,43 @@ struct ForwardTile {
   struct Args {
     Index k;
     const T* w;
-    const T* x;
+    Panels<const T> x;
     const T* bias;
-    T* a;
+    Panels<T> a;
     bool relu;
   };
 
   template <int MR, int NV>
   static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
     V<T> c[MR][NV];
-    T* a = p.a + row * kLanes + lane;
+    T* a = p.a.data + row * kLanes + lane;
     if (p.bias) {
       RG_UNROLL for (int r = 0; r < MR; ++r) {
         const V<T> b = Ops<T>::broadcast(p.bias + row + r);
         RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = b;
       }
     } else {
-      load_tile<T>(c, a);
+      load_tile<T>(c, a, jump_of(p.a));
     }
-    accumulate<T, MR, NV, 1, kLanes>(c, p.k, p.w + row, p.x + lane);
+    accumulate<T, MR, NV, 1, kLanes>(c, p.k, p.w + row, p.x.data + lane, jump_of(p.x));
     if (p.relu) {
       RG_UNROLL for (int r = 0; r < MR; ++r) { RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = relu<T>(c[r][j]); }
     }
-    store_tile<T>(c, a);
+    store_tile<T>(c, a, jump_of(p.a));
   }
 };
 
 template <class T>
-void forward(Index k, Index units, int lanes, const T* w, const T* x, const T* bias, T* a, T* z, bool last,
+void forward(Index k, Index units, int lanes, const T* w, Panels<const T> x, const T* bias, Panels<T> a, Panels<T> z, bool last,
              Activation activation) {
-  const bool in_tile = last && !z && activation == Activation::relu;  // cheap enough for the registers
+  const bool in_tile = last && !z.data && activation == Activation::relu;  // cheap enough for the registers
   run_tiles<ForwardTile<T>>({k, w, x, bias, a, in_tile}, units, lanes);
   if (!last || in_tile) return;
-  if (z) map_rows(units, lanes, z, [a](V<T>, Index i) RG_LAMBDA { return Ops<T>::load(a + i); });
-  activate(units, lanes, a, activation);
+  each_panel<T>(lanes, [&](Index p, int n) RG_LAMBDA {
+    T* y = a.panel(p);
+    if (z.data) map_rows(units, n, z.panel(p), [y](V<T>, Index i) RG_LAMBDA { return Ops<T>::load(y + i); });
+    activate(units, n, y, activation);
+  });
 }
 
 template <class T_>
@@ -294,15 +335,15 @@ struct ForwardRowsTile {
     Index k;
     const T* const* x;
     Index offset;
-    const T* w;
+    Panels<const T> w;
     const T* bias;
-    T* z;
+    Panels<T> z;
   };
 
   template <int MR, int NV>
   static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
     V<T> c[MR][NV];
-    T* z = p.z + row * kLanes + lane;
+    T* z = p.z.data + row * kLanes + lane;
     const T* x[MR];
     RG_UNROLL for (int r = 0; r < MR; ++r) x[r] = p.x[row + r] + p.offset;
     if (p.bias) {
@@ -311,23 +352,24 @@ struct ForwardRowsTile {
         RG_UNROLL for (int r = 0; r < MR; ++r) c[r][j] = b;
       }
     } else {
-      load_tile<T>(c, z);
+      load_tile<T>(c, z, jump_of(p.z));
     }
-    const T* w = p.w + lane;
+    const T* w = p.w.data + lane;
+    const Index jump = jump_of(p.w);
     Index k = 0;
     for (; k + 2 <= p.k; k += 2) {
-      RG_UNROLL for (int u = 0; u < 2; ++u) one<MR, NV>(c, x, k + u, w + u * kLanes);
+      RG_UNROLL for (int u = 0; u < 2; ++u) one<MR, NV>(c, x, k + u, w + u * kLanes, jump);
       w += 2 * kLanes;
     }
-    if (k < p.k) one<MR, NV>(c, x, k, w);
-    store_tile<T>(c, z);
+    if (k < p.k) one<MR, NV>(c, x, k, w, jump);
+    store_tile<T>(c, z, jump_of(p.z));
   }
 
   template <int MR, int NV>
-  static RG_INLINE void one(V<T> (&c)[MR][NV], const T* const (&x)[MR], Index k, const T* w) {
+  static RG_INLINE void one(V<T> (&c)[MR][NV], const T* const (&x)[MR], Index k, const T* w, Index jump) {
     V<T> b[NV];
     RG_UNROLL for (int j = 0; j < NV; ++j) {
-      b[j] = Ops<T>::load(w + j * Ops<T>::width);
+      b[j] = Ops<T>::load(w + place<T>(j, jump));
       Ops<T>::pin(b[j]);
     }
     RG_UNROLL for (int r = 0; r < MR; ++r) {
@@ -339,7 +381,8 @@ struct ForwardRowsTile {
 };
 
 template <class T>
-void forward_rows(Index k, Index rows, int lanes, const T* const* x, Index offset, const T* w, const T* bias, T* z) {
+void forward_rows(Index k, Index rows, int lanes, const T* const* x, Index offset, Panels<const T> w, const T* bias,
+                  Panels<T> z) {
   run_tiles<ForwardRowsTile<T>>({k, x, offset, w, bias, z}, rows, lanes);
 }
 
@@ -350,11 +393,10 @@ struct DeltaTile {
   using T = T_;
   struct Args {
     Index n;
-    const T* w;
-    Index jump;
-    const T* d;
-    T* out;
-    const T* a;
+    Panels<const T> w;
+    Panels<const T> d;
+    Panels<T> out;
+    Panels<const T> a;
     bool first;
     bool relu;
   };
@@ -366,26 +408,27 @@ struct DeltaTile {
     if (p.first) {
       clear_tile<T>(c);
     } else {
-      load_tile<T>(c, p.out + o);
+      load_tile<T>(c, p.out.data + o, jump_of(p.out));
     }
-    accumulate_lanes<T, MR, NV>(c, p.n, p.w + row * kLanes, p.jump, p.d + lane);
+    accumulate_lanes<T, MR, NV>(c, p.n, p.w.data + row * kLanes, jump_of(p.w), p.d.data + lane, jump_of(p.d));
     if (p.relu) {
       RG_UNROLL for (int r = 0; r < MR; ++r) {
         RG_UNROLL for (int j = 0; j < NV; ++j) {
-          c[r][j] = relu_derivative<T>(c[r][j], Ops<T>::load(p.a + o + r * kLanes + j * Ops<T>::width));
+          c[r][j] = relu_derivative<T>(c[r][j], Ops<T>::load(p.a.data + o + r * kLanes + place<T>(j, jump_of(p.a))));
         }
       }
     }
-    store_tile<T>(c, p.out + o);
+    store_tile<T>(c, p.out.data + o, jump_of(p.out));
   }
 };
 
 template <class T>
-void delta(Index rows, Index n, int lanes, const T* w, Index jump, const T* d, T* out, const T* a, bool first, bool last,
-           Activation activation) {
+void delta(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d, Panels<T> out, Panels<const T> a, bool first,
+           bool last, Activation activation) {
   const bool in_tile = last && activation == Activation::relu;  // any more would cost the inner loop its registers
-  run_tiles<DeltaTile<T>>({n, w, jump, d, out, a, first, in_tile}, rows, lanes);
-  if (last && !in_tile) derive(rows, lanes, out, a, activation);
+  run_tiles<DeltaTile<T>>({n, w, d, out, a, first, in_tile}, rows, lanes);
+  if (!last || in_tile || activation == Activation::identity) return;
+  each_panel<T>(lanes, [&](Index p, int n_lanes) RG_LAMBDA { derive(rows, n_lanes, out.panel(p), a.panel(p), activation); });
 }
 
 // ---------------------------------------------------------------------------------------------- update
@@ -448,18 +491,19 @@ RG_INLINE void update_vector(V<T> gradient, T* w, T* v, const Rates<T>& rates) {
 
 // What to do with the tile whose first element lies at offset o: store it as the gradient, or take the step.
 template <class T, Mode M, int MR, int NV>
-RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, T* g, T* w, T* v, const Update<T>* update) {
+RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, Panels<T> g, Panels<T> w_, Panels<T> v_, const Update<T>* update) {
   if constexpr (M == kStore) {
-    store_tile<T>(c, g + o);
+    store_tile<T>(c, g.data + o, jump_of(g));
   } else {
-    w += o;
+    T* w = w_.data + o;
+    T* v = v_.data;
     if (M == kGeneral && update->momentum == 0) v = nullptr;
     if (M != kPlain && v) v += o;
     asm("" : "+r"(w), "+r"(v));  // else the addresses of the prefetches stay in registers, and spill
     const Rates<T> rates(*update);
     RG_UNROLL for (int r = 0; r < MR; ++r) {
       RG_UNROLL for (int j = 0; j < NV; ++j) {
-        const Index i = r * kLanes + j * Ops<T>::width;
+        const Index i = r * kLanes + place<T>(j, jump_of(w_));  // v is laid out as w
         update_vector<T, M>(c[r][j], w + i, M == kMomentum || (M == kGeneral && v) ? v + i : nullptr, rates);
       }
     }
@@ -467,12 +511,15 @@ RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, T* g, T* w, T* v, con
 }
 
 // The lines that the update will write are fetched, as this core's own, while the sum is taken.
-template <class T, Mode M, int MR>
-RG_INLINE void prefetch_update(Index o, const T* w, const T* v) {
+template <class T, Mode M, int MR, int NV>
+RG_INLINE void prefetch_update(Index o, Panels<T> w, Panels<T> v) {
   if constexpr (M != kStore) {
+    constexpr int step = Ops<T>::per_panel < NV ? Ops<T>::per_panel : NV;
     RG_UNROLL for (int r = 0; r < MR; ++r) {
-      __builtin_prefetch(w + o + r * kLanes, 1);
-      if constexpr (M == kMomentum) __builtin_prefetch(v + o + r * kLanes, 1);
+      RG_UNROLL for (int j = 0; j < NV; j += step) {
+        __builtin_prefetch(w.data + o + r * kLanes + place<T>(j, jump_of(w)), 1);
+        if constexpr (M == kMomentum) __builtin_prefetch(v.data + o + r * kLanes + place<T>(j, jump_of(v)), 1);
+      }
     }
   }
 }
@@ -482,12 +529,11 @@ struct DwTile {
   using T = T_;
   struct Args {
     Index m;
-    const T* a;
-    Index jump;
-    const T* d;
-    T* g;
-    T* w;
-    T* v;
+    Panels<const T> a;
+    Panels<const T> d;
+    Panels<T> g;
+    Panels<T> w;
+    Panels<T> v;
     const Update<T>* update;
     bool first;
   };
@@ -496,22 +542,22 @@ struct DwTile {
   static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
     V<T> c[MR][NV];
     const Index o = row * kLanes + lane;
-    prefetch_update<T, M, MR>(o, p.w, p.v);
+    prefetch_update<T, M, MR, NV>(o, p.w, p.v);
     if (p.first) {
       clear_tile<T>(c);
     } else {
-      load_tile<T>(c, p.g + o);
+      load_tile<T>(c, p.g.data + o, jump_of(p.g));
     }
-    accumulate_lanes<T, MR, NV>(c, p.m, p.a + row * kLanes, p.jump, p.d + lane);
+    accumulate_lanes<T, MR, NV>(c, p.m, p.a.data + row * kLanes, jump_of(p.a), p.d.data + lane, jump_of(p.d));
     finish_dw<T, M>(c, o, p.g, p.w, p.v, p.update);
   }
 };
 
 template <class T>
-void dw(Index rows, Index m, int lanes, const T* a, Index jump, const T* d, T* g, bool first, bool last, T* w, T* v,
-        const Update<T>* update) {
+void dw(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Panels<T> g, bool first, bool last, Panels<T> w,
+        Panels<T> v, const Update<T>* update) {
   with_mode(last ? update : nullptr, [=](auto mode) RG_LAMBDA {
-    run_tiles<DwTile<T, decltype(mode)::value>>({m, a, jump, d, g, w, v, update, first}, rows, lanes);
+    run_tiles<DwTile<T, decltype(mode)::value>>({m, a, d, g, w, v, update, first}, rows, lanes);
   });
 }
 
@@ -522,10 +568,10 @@ struct DwRowsTile {
     Index m;
     const T* const* x;
     Index offset;
-    const T* d;
-    T* g;
-    T* w;
-    T* v;
+    Panels<const T> d;
+    Panels<T> g;
+    Panels<T> w;
+    Panels<T> v;
     const Update<T>* update;
   };
 
@@ -533,23 +579,23 @@ struct DwRowsTile {
   static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
     V<T> c[MR][NV];
     const Index o = row * kLanes + lane;
-    prefetch_update<T, M, MR>(o, p.w, p.v);
+    prefetch_update<T, M, MR, NV>(o, p.w, p.v);
     clear_tile<T>(c);
-    const Index offset = p.offset + row;
-    const T* d = p.d + lane;
+    const Index offset = p.offset + row, jump = jump_of(p.d);
+    const T* d = p.d.data + lane;
     Index m = 0;
     for (; m + 2 <= p.m; m += 2) {
-      RG_UNROLL for (int u = 0; u < 2; ++u) step<T, MR, NV, 1>(c, p.x[m + u] + offset, d + u * kLanes);
+      RG_UNROLL for (int u = 0; u < 2; ++u) step<T, MR, NV, 1>(c, p.x[m + u] + offset, d + u * kLanes, jump);
       d += 2 * kLanes;
     }
-    if (m < p.m) step<T, MR, NV, 1>(c, p.x[m] + offset, d);
+    if (m < p.m) step<T, MR, NV, 1>(c, p.x[m] + offset, d, jump);
     finish_dw<T, M>(c, o, p.g, p.w, p.v, p.update);
   }
 };
 
 template <class T>
-void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, const T* d, T* g, T* w, T* v,
-             const Update<T>* update) {
+void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, Panels<const T> d, Panels<T> g, Panels<T> w,
+             Panels<T> v, const Update<T>* update) {
   with_mode(update, [=](auto mode) RG_LAMBDA {
     run_tiles<DwRowsTile<T, decltype(mode)::value>>({m, x, offset, d, g, w, v, update}, rows, lanes);
   });
@@ -568,7 +614,7 @@ void db(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update) {
       }
       for (int u = 0; i < m; ++i, ++u) s[u] += O::load(p + i * kLanes);
       const V<T> sum[1][1] = {{(s[0] + s[1]) + (s[2] + s[3])}};
-      finish_dw<T, decltype(mode)::value>(sum, j * O::width, g, w, v, update);
+      finish_dw<T, decltype(mode)::value>(sum, j * O::width, {g, 0}, {w, 0}, {v, 0}, update);
     }
   });
 }
@@ -799,6 +845,7 @@ void loss(const LossArgs<T>& args) {
 template <class T>
 constexpr Kernels<T> table() {
   return {kMr<T>,
+          kGroup<T>,
           forward<T>,
           forward_rows<T>,
           delta<T>,

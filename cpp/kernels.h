@@ -44,34 +44,36 @@ struct LossArgs {
 
 template <class T>
 struct Kernels {
-  int mr;  // rows of the widest register tile; a hint for how to split work
+  int mr;     // rows of the widest register tile; a hint for how to split work
+  int group;  // panels that one call of the products below may take: lanes <= 16 group, those past 16 in the next panel
 
   // z[r][lane] = bias[r] + sum_k w[k][r] x[k][lane] for r < units <= 16.
   // w: [k][16] of one weight panel; x: [k][16]; a: [units][16]. `bias` null: go on from what a holds.
   // `last`: z is complete; it is stored in `z` where that is not null, and activation(z) in a. Not for softmax.
-  void (*forward)(Index k, Index units, int lanes, const T* w, const T* x, const T* bias, T* a, T* z, bool last,
-                  Activation activation);
+  void (*forward)(Index k, Index units, int lanes, const T* w, Panels<const T> x, const T* bias, Panels<T> a, Panels<T> z,
+                  bool last, Activation activation);
 
   // The same sums with rows of x in any place (no alignment) and lanes = outputs:
   // z[r][j] = bias[j] + sum_k x[r][k] w[k][j] for r < rows <= 16. z: [rows][16]. `bias` null: go on from z.
-  void (*forward_rows)(Index k, Index rows, int lanes, const T* const* x, Index offset, const T* w, const T* bias, T* z);
+  void (*forward_rows)(Index k, Index rows, int lanes, const T* const* x, Index offset, Panels<const T> w, const T* bias,
+                       Panels<T> z);
 
   // out[r][lane] = sum_n w[r][n] d[n][lane] for r < rows, times f'(z) as computed from a[r][lane] when `last` (not for
   // softmax; a is not read for identity).
-  // w: row r of weight panel 0 of the block, the next panel `jump` values further; d: [n][16]. Not `first`: go on from out.
-  void (*delta)(Index rows, Index n, int lanes, const T* w, Index jump, const T* d, T* out, const T* a, bool first, bool last,
-                Activation activation);
+  // w: rows r of weight panel 0 of the block, its n in this panel and the next ones; d: [n][16]. Not `first`: go on from out.
+  void (*delta)(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d, Panels<T> out, Panels<const T> a,
+                bool first, bool last, Activation activation);
 
-  // dw[r][lane] = sum_m a[r][m] d[m][lane] for r < rows. a: row r of batch panel 0 of the block, the next panel `jump`
-  // values further; d: transposed deltas [m][16]; g: [rows][16]. Not `first`: go on from g. `update` null or not `last`:
+  // dw[r][lane] = sum_m a[r][m] d[m][lane] for r < rows. a: rows r of batch panel 0 of the block, its m in this panel and
+  // the next ones; d: transposed deltas [m][16]; g: [rows][16]. Not `first`: go on from g. `update` null or not `last`:
   // the sum is stored in g; else w and v ([rows][16]) are updated in place and g is only the scratch of earlier blocks.
   // v may be null where momentum is 0.
-  void (*dw)(Index rows, Index m, int lanes, const T* a, Index jump, const T* d, T* g, bool first, bool last, T* w, T* v,
-             const Update<T>* update);
+  void (*dw)(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Panels<T> g, bool first, bool last,
+             Panels<T> w, Panels<T> v, const Update<T>* update);
 
   // The same with a[m][r] = x[m][offset + r], rows of x in any place.
-  void (*dw_rows)(Index rows, Index m, int lanes, const T* const* x, Index offset, const T* d, T* g, T* w, T* v,
-                  const Update<T>* update);
+  void (*dw_rows)(Index rows, Index m, int lanes, const T* const* x, Index offset, Panels<const T> d, Panels<T> g, Panels<T> w,
+                  Panels<T> v, const Update<T>* update);
 
   // db[lane] = sum over m of d[m][lane], in four chains (m mod 4) added as (0 + 1) + (2 + 3). g, w, v: [16], as in dw.
   void (*db)(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update);

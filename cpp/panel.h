@@ -34,6 +34,9 @@ struct Panels {
 
   T* panel(Index p) const { return data + p * rows * kLanes; }
   T* row(Index p, Index r) const { return data + (p * rows + r) * kLanes; }
+  // The same panels seen from row r of panel p.
+  Panels at(Index p, Index r) const { return {data ? row(p, r) : nullptr, rows}; }
+  operator Panels<const T>() const { return {data, rows}; }
 };
 
 // What the user's array holds; every kind is converted while a batch is gathered.

@@ -20,7 +20,7 @@
 namespace retrograd {
 namespace {
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(RG_HALVES)  // RG_HALVES: the tiles of AVX-512 on AVX2, for tests alone
 constexpr int kVectorBytes = 64;
 constexpr bool kFused = true;
 constexpr int kRegisters = 32;
@@ -74,11 +74,27 @@ struct Ops {
   static RG_INLINE U bits(V v) { return reinterpret_cast<U>(v); }
   static RG_INLINE V from_bits(U u) { return reinterpret_cast<V>(u); }
 
+#if defined(RG_HALVES)
+  template <class H, class F>
+  static RG_INLINE V in_halves(V a, V b, V c, F f) {
+    H x[2], y[2], z[2];
+    __builtin_memcpy(x, &a, sizeof a);
+    __builtin_memcpy(y, &b, sizeof b);
+    __builtin_memcpy(z, &c, sizeof c);
+    const H sums[2] = {f(x[0], y[0], z[0]), f(x[1], y[1], z[1])};
+    V v;
+    __builtin_memcpy(&v, sums, sizeof v);
+    return v;
+  }
+#endif
+
   // a * b + c, rounded once where the instruction set can.
   static RG_INLINE V fma(V a, V b, V c) {
     if constexpr (sizeof(T) == 4) {
 #if defined(__AVX512F__)
       return _mm512_fmadd_ps(a, b, c);
+#elif defined(RG_HALVES)
+      return in_halves<__m256>(a, b, c, [](__m256 x, __m256 y, __m256 z) { return _mm256_fmadd_ps(x, y, z); });
 #elif defined(__AVX2__) && defined(__FMA__)
       return _mm256_fmadd_ps(a, b, c);
 #elif defined(__ARM_NEON) && defined(__aarch64__)
@@ -89,6 +105,8 @@ struct Ops {
     } else {
 #if defined(__AVX512F__)
       return _mm512_fmadd_pd(a, b, c);
+#elif defined(RG_HALVES)
+      return in_halves<__m256d>(a, b, c, [](__m256d x, __m256d y, __m256d z) { return _mm256_fmadd_pd(x, y, z); });
 #elif defined(__AVX2__) && defined(__FMA__)
       return _mm256_fmadd_pd(a, b, c);
 #elif defined(__ARM_NEON) && defined(__aarch64__)
@@ -101,7 +119,9 @@ struct Ops {
 
   // Keeps a value in a register: g++ otherwise folds loads into the multiply-adds and spills accumulators.
   static RG_INLINE void pin(V& v) {
-#if defined(__aarch64__)
+#if defined(RG_HALVES)
+    (void)v;
+#elif defined(__aarch64__)
     asm("" : "+w"(v));
 #elif defined(__AVX512F__)
     asm("" : "+v"(v));

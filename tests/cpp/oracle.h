@@ -1,8 +1,8 @@
 // Every kernel of kernels.h once more: one number at a time, as its contract says it, with no thought of speed. A table of
 // the same struct, so that a test makes the same call twice and compares. Not an implementation to run anything with.
 //
-// Only what a contract promises is written: the first `lanes` lanes of the named rows. Written from the comments of
-// kernels.h; the elementwise functions are those of math.h, whose errors test_math.cpp measures.
+// Only what a contract promises is written: the first `lanes` lanes of the named rows, of one panel at a time (group = 1).
+// Written from the comments of kernels.h; the elementwise functions are those of math.h, whose errors test_math.cpp measures.
 #pragma once
 
 #include "dispatch.h"
@@ -56,8 +56,10 @@ struct Oracle {
     }
   }
 
-  static void forward(Index k, Index units, int lanes, const T* w, const T* x, const T* bias, T* a, T* z, bool last,
-                      Activation activation) {
+  static void forward(Index k, Index units, int lanes, const T* w, Panels<const T> x_, const T* bias, Panels<T> a_,
+                      Panels<T> z_, bool last, Activation activation) {
+    const T* x = x_.data;
+    T *a = a_.data, *z = z_.data;
     for (Index r = 0; r < units; ++r) {
       for (Index lane = 0; lane < lanes; ++lane) {
         T sum = bias ? bias[r] : a[at(r, lane)];
@@ -68,7 +70,10 @@ struct Oracle {
     }
   }
 
-  static void forward_rows(Index k, Index rows, int lanes, const T* const* x, Index offset, const T* w, const T* bias, T* z) {
+  static void forward_rows(Index k, Index rows, int lanes, const T* const* x, Index offset, Panels<const T> w_, const T* bias,
+                           Panels<T> z_) {
+    const T* w = w_.data;
+    T* z = z_.data;
     for (Index r = 0; r < rows; ++r) {
       for (Index lane = 0; lane < lanes; ++lane) {
         T sum = bias ? bias[lane] : z[at(r, lane)];
@@ -78,12 +83,14 @@ struct Oracle {
     }
   }
 
-  static void delta(Index rows, Index n, int lanes, const T* w, Index jump, const T* d, T* out, const T* a, bool first,
-                    bool last, Activation activation) {
+  static void delta(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d_, Panels<T> out_, Panels<const T> a_,
+                    bool first, bool last, Activation activation) {
+    const T *d = d_.data, *a = a_.data;
+    T* out = out_.data;
     for (Index r = 0; r < rows; ++r) {
       for (Index lane = 0; lane < lanes; ++lane) {
         T sum = first ? T(0) : out[at(r, lane)];
-        for (Index i = 0; i < n; ++i) sum = O::fma(w[i / kLanes * jump + at(r, i % kLanes)], d[at(i, lane)], sum);
+        for (Index i = 0; i < n; ++i) sum = O::fma(w.row(i / kLanes, r)[i % kLanes], d[at(i, lane)], sum);
         const bool derive_it = last && activation != Activation::identity;
         out[at(r, lane)] = derive_it ? derived(sum, a[at(r, lane)], activation) : sum;
       }
@@ -103,24 +110,26 @@ struct Oracle {
     w[i] = O::fma(-u->lr, gradient, w[i]);
   }
 
-  static void dw(Index rows, Index m, int lanes, const T* a, Index jump, const T* d, T* g, bool first, bool last, T* w, T* v,
-                 const Update<T>* update) {
+  static void dw(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d_, Panels<T> g, bool first, bool last,
+                 Panels<T> w, Panels<T> v, const Update<T>* update) {
+    const T* d = d_.data;
     for (Index r = 0; r < rows; ++r) {
       for (Index lane = 0; lane < lanes; ++lane) {
-        T sum = first ? T(0) : g[at(r, lane)];
-        for (Index i = 0; i < m; ++i) sum = O::fma(a[i / kLanes * jump + at(r, i % kLanes)], d[at(i, lane)], sum);
-        take(sum, at(r, lane), g, w, v, last ? update : nullptr);
+        T sum = first ? T(0) : g.data[at(r, lane)];
+        for (Index i = 0; i < m; ++i) sum = O::fma(a.row(i / kLanes, r)[i % kLanes], d[at(i, lane)], sum);
+        take(sum, at(r, lane), g.data, w.data, v.data, last ? update : nullptr);
       }
     }
   }
 
-  static void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, const T* d, T* g, T* w, T* v,
-                      const Update<T>* update) {
+  static void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, Panels<const T> d_, Panels<T> g,
+                      Panels<T> w, Panels<T> v, const Update<T>* update) {
+    const T* d = d_.data;
     for (Index r = 0; r < rows; ++r) {
       for (Index lane = 0; lane < lanes; ++lane) {
         T sum = 0;
         for (Index i = 0; i < m; ++i) sum = O::fma(x[i][offset + r], d[at(i, lane)], sum);
-        take(sum, at(r, lane), g, w, v, update);
+        take(sum, at(r, lane), g.data, w.data, v.data, update);
       }
     }
   }
@@ -276,6 +285,7 @@ struct Oracle {
 
   static constexpr Kernels<T> table() {
     return {1,
+            1,
             forward,
             forward_rows,
             delta,

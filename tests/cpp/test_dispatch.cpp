@@ -58,7 +58,7 @@ TEST_CASE_TEMPLATE("every available table runs", T, float, double) {
     CAPTURE(std::string(table->isa));
     const Kernels<T>& kernels = kernels_of<T>(*table);
     alignas(64) T w[kLanes] = {T(3)}, x[kLanes] = {T(5)}, bias[kLanes] = {T(-1)}, a[kLanes] = {};
-    kernels.forward(1, 1, 1, w, x, bias, a, nullptr, true, Activation::relu);
+    kernels.forward(1, 1, 1, w, {x, 1}, bias, {a, 1}, {}, true, Activation::relu);
     CHECK(a[0] == T(14));
     CHECK(kernels.mr > 0);
   }

@@ -9,7 +9,27 @@
 using namespace retrograd;
 using namespace retrograd::testing;
 
+#ifdef RETROGRAD_HALVES
+namespace retrograd {
+extern const KernelTable kernels_halves;
+}
+#endif
+
 namespace {
+
+// Those that the CPU runs, and the tiles of AVX-512 made of AVX2.
+std::vector<const KernelTable*> tested_tables() {
+  std::vector<const KernelTable*> tables = available_tables();
+#ifdef RETROGRAD_HALVES
+  for (const KernelTable* table : tables) {
+    if (std::string(table->isa) == "avx2") {
+      tables.push_back(&kernels_halves);
+      break;
+    }
+  }
+#endif
+  return tables;
+}
 
 constexpr Activation kActivations[] = {Activation::identity, Activation::relu, Activation::leaky_relu, Activation::tanh,
                                        Activation::sigmoid};
@@ -31,15 +51,21 @@ struct Pair {
 template <class T>
 Pair<T> pair_of(const KernelTable& table, const Kernels<T>& oracle) {
   const std::string isa = table.isa;
-  const int bytes = isa == "avx2" ? 32 : isa == "baseline" || isa == "neon" ? 16 : 64;
+  const int bytes = isa == "avx2" ? 32 : isa == "baseline" || isa == "neon" ? 16 : 64;  // avx512, halves
   return {kernels_of<T>(table), oracle, isa + (sizeof(T) == 4 ? " float32" : " float64"), bytes / static_cast<int>(sizeof(T))};
 }
 
 template <class T>
 std::vector<Pair<T>> pairs() {
   std::vector<Pair<T>> list;
-  for (const KernelTable* table : available_tables()) list.push_back(pair_of<T>(*table, oracle_of<T>(*table)));
+  for (const KernelTable* table : tested_tables()) list.push_back(pair_of<T>(*table, oracle_of<T>(*table)));
   return list;
+}
+
+// One panel: where the next one would lie must not matter.
+template <class T>
+Panels<T> one(T* p) {
+  return {p, 1 << 20};
 }
 
 // Guarded memory for the operands of one call, used again by the next.
@@ -183,16 +209,16 @@ void check_forward(const Pair<T>& pair, const ForwardCase& c, Dice& dice, T spec
   if (special != 0) x[static_cast<std::size_t>(dice.below(c.k) * kLanes + dice.below(c.lanes))] = special;
   const Values<T> a0 = dice.numbers<T>(c.units * kLanes), z0 = dice.numbers<T>(c.units * kLanes);
   Values<T> a = a0, z = z0;
-  pair.oracle.forward(c.k, c.units, c.lanes, w.data(), x.data(), c.bias ? b.data() : nullptr, a.data(),
-                      c.keep_z ? z.data() : nullptr, c.last, c.activation);
+  pair.oracle.forward(c.k, c.units, c.lanes, w.data(), one(x.data()), c.bias ? b.data() : nullptr, one(a.data()),
+                      one(c.keep_z ? z.data() : nullptr), c.last, c.activation);
   for (const Guard guard : kGuards) {
     Operands<T>& memory = operands<T>(guard);
     const T* bias = memory.in(b);
     T* got_a = memory.out(a0);
     T* got_z = memory.out(z0);
     const T *pw = memory.in(w), *px = memory.in(x);
-    pair.kernels.forward(c.k, c.units, c.lanes, pw, px, c.bias ? bias : nullptr, got_a, c.keep_z ? got_z : nullptr, c.last,
-                         c.activation);
+    pair.kernels.forward(c.k, c.units, c.lanes, pw, one(px), c.bias ? bias : nullptr, one(got_a),
+                         one(c.keep_z ? got_z : nullptr), c.last, c.activation);
     const auto describe = [&] { return c.describe(); };
     expect_panel(pair, got_a, a, c.lanes, describe);
     expect_panel(pair, got_z, z, c.lanes, describe);
@@ -243,12 +269,12 @@ TEST_CASE_TEMPLATE("forward: a cut chain is the whole chain", T, float, double) 
           alignas(64) T whole[kLanes * kLanes] = {}, parts[kLanes * kLanes] = {};
           Operands<T>& memory = operands<T>(Guard::behind);
           const T *pw = memory.in(w), *px = memory.in(x), *pb = memory.in(b);
-          pair.kernels.forward(k, units, lanes, pw, px, pb, whole, nullptr, true, Activation::tanh);
+          pair.kernels.forward(k, units, lanes, pw, one(px), pb, one(&whole[0]), {}, true, Activation::tanh);
           for (Index cut = 1; cut < k; ++cut) {
             const Index second = cut + (k - cut) / 2;  // a third part where there is room
             const auto part = [&](Index k0, Index k1) {
-              pair.kernels.forward(k1 - k0, units, lanes, pw + k0 * kLanes, px + k0 * kLanes, k0 == 0 ? pb : nullptr, parts,
-                                   nullptr, k1 == k, Activation::tanh);
+              pair.kernels.forward(k1 - k0, units, lanes, pw + k0 * kLanes, one(px + k0 * kLanes), k0 == 0 ? pb : nullptr,
+                                   one(&parts[0]), {}, k1 == k, Activation::tanh);
             };
             part(0, cut);
             if (second > cut) part(cut, second);
@@ -303,12 +329,13 @@ void check_forward_rows(const Pair<T>& pair, Index k, Index rows, int lanes, Ind
   const Values<T> w = panel<T>(dice, k, lanes), b = panel<T>(dice, 1, lanes), z0 = dice.numbers<T>(rows * kLanes);
   Values<T> z = z0;
   const auto describe = [&] { return words("forward_rows k, rows, lanes, offset, bias", k, rows, lanes, offset, bias); };
-  pair.oracle.forward_rows(k, rows, lanes, x.place(Guard::behind), offset, w.data(), bias ? b.data() : nullptr, z.data());
+  pair.oracle.forward_rows(k, rows, lanes, x.place(Guard::behind), offset, one(w.data()), bias ? b.data() : nullptr,
+                           one(z.data()));
   for (const Guard guard : kGuards) {
     Operands<T>& memory = operands<T>(guard);
     const T *pw = memory.in(w), *pb = memory.in(b);
     T* got = memory.out(z0);
-    pair.kernels.forward_rows(k, rows, lanes, x.place(guard), offset, pw, bias ? pb : nullptr, got);
+    pair.kernels.forward_rows(k, rows, lanes, x.place(guard), offset, one(pw), bias ? pb : nullptr, one(got));
     expect_panel(pair, got, z, lanes, describe);
     expect_kept(pair, memory, describe);
     REQUIRE(x.kept());
@@ -317,7 +344,7 @@ void check_forward_rows(const Pair<T>& pair, Index k, Index rows, int lanes, Ind
   // the other operand order: the bits of `forward`
   const Values<T> panel_x = x.gathered();
   alignas(64) T a[kLanes * kLanes] = {};
-  pair.kernels.forward(k, lanes, static_cast<int>(rows), w.data(), panel_x.data(), b.data(), a, nullptr, true,
+  pair.kernels.forward(k, lanes, static_cast<int>(rows), w.data(), one(panel_x.data()), b.data(), one(&a[0]), {}, true,
                        Activation::identity);
   for (Index r = 0; r < rows; ++r) {
     for (Index j = 0; j < lanes; ++j) {
@@ -368,13 +395,15 @@ void check_delta(const Pair<T>& pair, const DeltaCase& c, Dice& dice) {
   Values<T> a = panel<T>(dice, c.rows, c.lanes), out = out0;
   a[0] = nan<T>();
   if (c.rows > 1) a[kLanes] = T(0);
-  pair.oracle.delta(c.rows, c.n, c.lanes, w.data(), jump, d.data(), out.data(), a.data(), c.first, c.last, c.activation);
+  pair.oracle.delta(c.rows, c.n, c.lanes, {w.data(), jump / kLanes}, one(d.data()), one(out.data()), one(a.data()), c.first,
+                    c.last, c.activation);
   for (const Guard guard : kGuards) {
     Operands<T>& memory = operands<T>(guard);
     const T *pa = memory.in(a), *pw = memory.in(w), *pd = memory.in(d);
     T* got = memory.out(out0);
     const bool reads_a = c.last && c.activation != Activation::identity;
-    pair.kernels.delta(c.rows, c.n, c.lanes, pw, jump, pd, got, reads_a ? pa : nullptr, c.first, c.last, c.activation);
+    pair.kernels.delta(c.rows, c.n, c.lanes, {pw, jump / kLanes}, one(pd), one(got), one(reads_a ? pa : nullptr), c.first,
+                       c.last, c.activation);
     const auto describe = [&] { return c.describe(); };
     expect_panel(pair, got, out, c.lanes, describe);
     expect_kept(pair, memory, describe);
@@ -471,7 +500,8 @@ void check_dw(const Pair<T>& pair, Index rows, Index m, int lanes, bool first, b
   const Index jump = (rows + m % 4) * kLanes;
   const Values<T> a = panels_apart<T>(dice, rows, m, jump), d = panel<T>(dice, m, lanes);
   Step<T> step(dice, rows);
-  pair.oracle.dw(rows, m, lanes, a.data(), jump, d.data(), step.g.data(), first, last, step.w.data(), step.v.data(), update);
+  pair.oracle.dw(rows, m, lanes, {a.data(), jump / kLanes}, one(d.data()), one(step.g.data()), first, last, one(step.w.data()),
+                 one(step.v.data()), update);
   const auto describe = [&] {
     return words("dw rows, m, lanes, first, last", rows, m, lanes, first, last) + " " + describe_update(update);
   };
@@ -479,7 +509,8 @@ void check_dw(const Pair<T>& pair, Index rows, Index m, int lanes, bool first, b
     Operands<T>& memory = operands<T>(guard);
     step.place(memory, update, !update || !first || !last);
     const T *pa = memory.in(a), *pd = memory.in(d);
-    pair.kernels.dw(rows, m, lanes, pa, jump, pd, step.got_g, first, last, step.got_w, step.got_v, update);
+    pair.kernels.dw(rows, m, lanes, {pa, jump / kLanes}, one(pd), one(step.got_g), first, last, one(step.got_w),
+                    one(step.got_v), update);
     // of g, an update that follows earlier blocks may leave anything
     if (update && last) step.got_g = nullptr;
     step.expect(pair, lanes, describe);
@@ -542,12 +573,12 @@ struct Product {
   std::string describe() const { return words("in blocks, n, rows, lanes", n, rows, lanes); }
 
   void delta(const Kernels<T>& kernels, Index n0, Index n1, Values<T>& out) const {
-    kernels.delta(rows, n1 - n0, lanes, a.data() + n0 / kLanes * jump, jump, d.data() + n0 * kLanes, out.data(), below.data(),
-                  n0 == 0, n1 == n, Activation::sigmoid);
+    kernels.delta(rows, n1 - n0, lanes, {a.data() + n0 / kLanes * jump, jump / kLanes}, one(d.data() + n0 * kLanes),
+                  one(out.data()), one(below.data()), n0 == 0, n1 == n, Activation::sigmoid);
   }
   void dw(const Kernels<T>& kernels, Index n0, Index n1, Step<T>& step, const Update<T>* update) const {
-    kernels.dw(rows, n1 - n0, lanes, a.data() + n0 / kLanes * jump, jump, d.data() + n0 * kLanes, step.g.data(), n0 == 0,
-               n1 == n, step.w.data(), step.v.data(), update);
+    kernels.dw(rows, n1 - n0, lanes, {a.data() + n0 / kLanes * jump, jump / kLanes}, one(d.data() + n0 * kLanes),
+               one(step.g.data()), n0 == 0, n1 == n, one(step.w.data()), one(step.v.data()), update);
   }
 };
 
@@ -617,8 +648,8 @@ void check_dw_rows(const Pair<T>& pair, Index rows, Index m, int lanes, Index of
   UserRows<T> x(dice, m, offset + rows);
   const Values<T> d = panel<T>(dice, m, lanes);
   Step<T> step(dice, rows), dw = step;
-  pair.oracle.dw_rows(rows, m, lanes, x.place(Guard::behind), offset, d.data(), step.g.data(), step.w.data(), step.v.data(),
-                      update);
+  pair.oracle.dw_rows(rows, m, lanes, x.place(Guard::behind), offset, one(d.data()), one(step.g.data()), one(step.w.data()),
+                      one(step.v.data()), update);
   const auto describe = [&] {
     return words("dw_rows rows, m, lanes, offset", rows, m, lanes, offset) + " " + describe_update(update);
   };
@@ -626,7 +657,8 @@ void check_dw_rows(const Pair<T>& pair, Index rows, Index m, int lanes, Index of
     Operands<T>& memory = operands<T>(guard);
     step.place(memory, update, !update);
     const T* pd = memory.in(d);
-    pair.kernels.dw_rows(rows, m, lanes, x.place(guard), offset, pd, step.got_g, step.got_w, step.got_v, update);
+    pair.kernels.dw_rows(rows, m, lanes, x.place(guard), offset, one(pd), one(step.got_g), one(step.got_w), one(step.got_v),
+                         update);
     step.expect(pair, lanes, describe);
     expect_kept(pair, memory, describe);
     REQUIRE(x.kept());
@@ -634,8 +666,8 @@ void check_dw_rows(const Pair<T>& pair, Index rows, Index m, int lanes, Index of
   if (m > kLanes) return;
   // the other operand: the bits of dw from the gathered panel
   const Values<T> a = x.gathered();
-  pair.kernels.dw(rows, m, lanes, a.data() + offset * kLanes, 0, d.data(), dw.g.data(), true, true, dw.w.data(), dw.v.data(),
-                  update);
+  pair.kernels.dw(rows, m, lanes, one(static_cast<const T*>(a.data() + offset * kLanes)), one(d.data()), one(dw.g.data()), true,
+                  true, one(dw.w.data()), one(dw.v.data()), update);
   step.got_g = update ? nullptr : dw.g.data();
   step.got_w = dw.w.data();
   step.got_v = dw.v.data();
@@ -657,6 +689,162 @@ TEST_CASE_TEMPLATE("dw_rows: every shape, from rows in any place, with the bits 
       }
     }
   }
+}
+
+// ---------------------------------------------------------------------------------------------- two panels in one call
+
+namespace {
+
+// Two panels of `rows` rows with a gap between them, and what the oracle makes of each alone.
+template <class T>
+struct Two {
+  Index rows, jump;  // jump: rows from panel to panel
+  Values<T> before, want;
+
+  Two(Dice& dice, Index rows_, int lanes, bool output) : rows(rows_), jump(rows_ + 1 + dice.below(3)) {
+    const auto half = [&](int n) { return output ? dice.numbers<T>(rows * kLanes) : panel<T>(dice, rows, n); };
+    before = half(static_cast<int>(kLanes));
+    before.resize(static_cast<std::size_t>(jump * kLanes), nan<T>());
+    const Values<T> second = half(lanes - static_cast<int>(kLanes));
+    before.insert(before.end(), second.begin(), second.end());
+    want = before;
+  }
+  Panels<T> oracle(Index p) { return {want.data() + p * jump * kLanes, jump}; }
+  Panels<T> in(Operands<T>& memory) const { return {const_cast<T*>(memory.in(before)), jump}; }
+  Panels<T> out(Operands<T>& memory) const { return {memory.out(before), jump}; }
+
+  template <class Describe>
+  void expect(const Pair<T>& pair, Panels<T> got, int lanes, Describe describe) const {
+    const auto part = [&](Index from, Index to, int n) {
+      const Values<T> wanted(want.begin() + from * kLanes, want.begin() + to * kLanes);
+      expect_panel(pair, got.data + from * kLanes, wanted, n, describe);
+    };
+    part(0, jump, static_cast<int>(kLanes));  // the gap too
+    part(jump, jump + rows, lanes - static_cast<int>(kLanes));
+  }
+};
+
+// check(lanes of both panels, oracle_of_panel) calls its kernel once for both panels and its oracle for each of them.
+template <class T, class Check>
+void for_two_panels(std::uint64_t seed, Check check) {
+  Dice dice(seed);
+  for (const Pair<T>& pair : pairs<T>()) {
+    if (pair.kernels.group < 2) continue;
+    for (const Index n : reductions()) {
+      for (const Index rows : sizes_to(kLanes)) {
+        for (const int lanes : {17, 18, 24, 31, 32}) {
+          for (const Guard guard : kGuards) check(pair, n, rows, lanes, operands<T>(guard), dice);
+        }
+      }
+    }
+  }
+}
+
+int lanes_of_panel(int lanes, Index p) { return p == 0 ? static_cast<int>(kLanes) : lanes - static_cast<int>(kLanes); }
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("forward: two panels in one call", T, float, double) {
+  for_two_panels<T>(21, [](const Pair<T>& pair, Index k, Index units, int lanes, Operands<T>& memory, Dice& dice) {
+    const Values<T> w = panel<T>(dice, k, units), b = panel<T>(dice, 1, units);
+    Two<T> x(dice, k, lanes, false), a(dice, units, lanes, true), z(dice, units, lanes, true);
+    z.jump = a.jump;
+    z.before.resize(a.before.size());
+    z.want = z.before;
+    const bool bias = dice.below(2), last = dice.below(2), keep_z = dice.below(2);
+    const Activation f = kActivations[dice.below(5)];
+    for (Index p = 0; p < 2; ++p) {
+      pair.oracle.forward(k, units, lanes_of_panel(lanes, p), w.data(), x.oracle(p), bias ? b.data() : nullptr, a.oracle(p),
+                          keep_z ? z.oracle(p) : Panels<T>{}, last, f);
+    }
+    const T *pb = memory.in(b), *pw = memory.in(w);
+    const Panels<T> got_a = a.out(memory), got_z = z.out(memory), px = x.in(memory);
+    pair.kernels.forward(k, units, lanes, pw, px, bias ? pb : nullptr, got_a, keep_z ? got_z : Panels<T>{}, last, f);
+    const auto describe = [&] { return words("forward of two panels, k, units, lanes", k, units, lanes); };
+    a.expect(pair, got_a, lanes, describe);
+    z.expect(pair, got_z, lanes, describe);
+    expect_kept(pair, memory, describe);
+  });
+}
+
+TEST_CASE_TEMPLATE("forward_rows: two panels in one call", T, float, double) {
+  for_two_panels<T>(22, [](const Pair<T>& pair, Index k, Index rows, int lanes, Operands<T>& memory, Dice& dice) {
+    UserRows<T> x(dice, rows, k + 3);
+    const Values<T> b = panel<T>(dice, 2, kLanes);
+    Two<T> w(dice, k, lanes, false), z(dice, rows, lanes, true);
+    const bool bias = dice.below(2);
+    const T* const* px = x.place(Guard::behind);
+    for (Index p = 0; p < 2; ++p) {
+      pair.oracle.forward_rows(k, rows, lanes_of_panel(lanes, p), px, 3, w.oracle(p), bias ? b.data() + p * kLanes : nullptr,
+                               z.oracle(p));
+    }
+    const T* pb = memory.in(b);
+    const Panels<T> got = z.out(memory), pw = w.in(memory);
+    pair.kernels.forward_rows(k, rows, lanes, px, 3, pw, bias ? pb : nullptr, got);
+    const auto describe = [&] { return words("forward_rows of two panels, k, rows, lanes", k, rows, lanes); };
+    z.expect(pair, got, lanes, describe);
+    expect_kept(pair, memory, describe);
+  });
+}
+
+TEST_CASE_TEMPLATE("delta: two panels in one call", T, float, double) {
+  for_two_panels<T>(23, [](const Pair<T>& pair, Index n, Index height, int lanes, Operands<T>& memory, Dice& dice) {
+    const Index rows = height == 5 ? 37 : height, jump = rows + 1;
+    const Values<T> w = panels_apart<T>(dice, rows, n, jump * kLanes);
+    Two<T> d(dice, n, lanes, false), a(dice, rows, lanes, false), out(dice, rows, lanes, true);
+    const bool first = dice.below(2), last = dice.below(2);
+    const Activation f = kActivations[dice.below(5)];
+    for (Index p = 0; p < 2; ++p) {
+      pair.oracle.delta(rows, n, lanes_of_panel(lanes, p), {w.data(), jump}, d.oracle(p), out.oracle(p), a.oracle(p), first,
+                        last, f);
+    }
+    const T* pw = memory.in(w);
+    const Panels<T> got = out.out(memory), pd = d.in(memory), pa = a.in(memory);
+    pair.kernels.delta(rows, n, lanes, {pw, jump}, pd, got, pa, first, last, f);
+    const auto describe = [&] { return words("delta of two panels, rows, n, lanes", rows, n, lanes); };
+    out.expect(pair, got, lanes, describe);
+    expect_kept(pair, memory, describe);
+  });
+}
+
+TEST_CASE_TEMPLATE("dw and dw_rows: two panels in one call, with each kind of update", T, float, double) {
+  const auto kinds = updates<T>();
+  std::size_t turn = 0;
+  for_two_panels<T>(24, [&](const Pair<T>& pair, Index m, Index height, int lanes, Operands<T>& memory, Dice& dice) {
+    const Index rows = height == 5 ? 37 : height, jump = rows + 1;
+    const Update<T>* update = kinds[turn++ % kinds.size()];
+    const bool by_rows = turn % 3 == 0;
+    const bool first = by_rows || dice.below(2), last = by_rows || dice.below(2);
+    UserRows<T> x(dice, m, rows + 2);
+    const Values<T> a = panels_apart<T>(dice, rows, m, jump * kLanes);
+    Two<T> d(dice, m, lanes, false), w(dice, rows, lanes, true), g(dice, rows, lanes, true);
+    Two<T> v = w;
+    const T* const* px = x.place(Guard::behind);
+    for (Index p = 0; p < 2; ++p) {
+      if (by_rows) {
+        pair.oracle.dw_rows(rows, m, lanes_of_panel(lanes, p), px, 2, d.oracle(p), g.oracle(p), w.oracle(p), v.oracle(p),
+                            update);
+      } else {
+        pair.oracle.dw(rows, m, lanes_of_panel(lanes, p), {a.data(), jump}, d.oracle(p), g.oracle(p), first, last, w.oracle(p),
+                       v.oracle(p), update);
+      }
+    }
+    const bool moves = update && update->momentum != 0;
+    const T* pa = memory.in(a);
+    const Panels<T> pd = d.in(memory), got_g = g.out(memory), got_w = w.out(memory), got_v = v.out(memory);
+    if (by_rows) {
+      pair.kernels.dw_rows(rows, m, lanes, px, 2, pd, got_g, got_w, moves ? got_v : Panels<T>{}, update);
+    } else {
+      pair.kernels.dw(rows, m, lanes, {pa, jump}, pd, got_g, first, last, got_w, moves ? got_v : Panels<T>{}, update);
+    }
+    const auto describe = [&] {
+      return words("dw of two panels, rows, m, lanes, by rows", rows, m, lanes, by_rows) + " " + describe_update(update);
+    };
+    w.expect(pair, got_w, lanes, describe);
+    v.expect(pair, got_v, lanes, describe);
+    if (!update || !last) g.expect(pair, got_g, lanes, describe);
+    expect_kept(pair, memory, describe);
+  });
 }
 
 TEST_CASE_TEMPLATE("db: four chains over the batch", T, float, double) {
@@ -1187,10 +1375,11 @@ TEST_CASE_TEMPLATE("loss: far logits stay finite, NaN and infinity do not pass f
 TEST_CASE_TEMPLATE("tables with fused multiply-add agree with each other", T, float, double) {
   Dice dice(18);
   const auto kinds = updates<T>();
-  for (const KernelTable* one : available_tables()) {
-    for (const KernelTable* other : available_tables()) {
+  for (const KernelTable* one : tested_tables()) {
+    for (const KernelTable* other : tested_tables()) {
       if (one == other || !one->fused || !other->fused) continue;
-      const Pair<T> pair = pair_of<T>(*one, kernels_of<T>(*other));
+      Pair<T> pair = pair_of<T>(*one, kernels_of<T>(*other));
+      pair.width = std::max(pair.width, pair_of<T>(*other, pair.kernels).width);  // either may write its own vectors
       for (int turn = 0; turn < (few_sizes() ? 50 : 500); ++turn) {
         const Index k = 1 + dice.below(200), rows = 1 + dice.below(16);
         const int lanes = static_cast<int>(1 + dice.below(16));
