@@ -6,8 +6,10 @@
 namespace retrograd {
 namespace {
 
-// `count` things cut into `parts`: where part i begins.
-inline Index cut(Index count, Index parts, Index i) { return count / parts * i + count % parts * i / parts; }
+// `count` things cut into `parts`: where part i begins. (A division costs as much as a small layer's whole product.)
+inline Index cut(Index count, Index parts, Index i) {
+  return parts == 1 ? count * i : count / parts * i + count % parts * i / parts;
+}
 
 // Asks for the lines of a block that is needed next, a share of them each time.
 template <class T>
@@ -29,9 +31,13 @@ inline int lanes_of(Index batch, Index p0, Index p1) { return static_cast<int>(s
 
 // Rows of w in tiles of nearly equal height: where tile t begins.
 struct Tiles {
-  Index rows, count;
-  Tiles(Index rows_, Index mr) : rows(rows_), count((rows_ + mr - 1) / mr) {}
-  Index begin(Index t) const { return rows / count * t + std::min(t, rows % count); }
+  Index count;
+  Tiles(Index rows, Index mr)
+      : count(rows <= mr ? 1 : (rows + mr - 1) / mr), height_(count == 1 ? rows : rows / count), taller_(rows - height_ * count) {}
+  Index begin(Index t) const { return height_ * t + std::min(t, taller_); }
+
+ private:
+  Index height_, taller_;
 };
 
 }  // namespace

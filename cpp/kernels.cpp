@@ -139,9 +139,9 @@ RG_INLINE void run_tiles_of(const typename F::Args& args, Index rows, int nv) {
     for (unsigned t = taller; t < count; ++t) run_columns<F, height, NV>(args, t * height + taller, nv);
     return;
   }
-  const unsigned n = static_cast<unsigned>(rows), count = (n + mr - 1) / mr;
-  if (count == 0) return;
-  const unsigned height = n / count, taller = n % count;
+  const unsigned n = static_cast<unsigned>(rows);
+  if (n <= mr) return run_height<F, static_cast<int>(mr), NV>(args, static_cast<int>(n), 0, nv);
+  const unsigned count = (n + mr - 1) / mr, height = n / count, taller = n % count;
   unsigned row = 0;
   for (unsigned t = 0; t < count; ++t) {
     const unsigned h = height + (t < taller ? 1 : 0);

@@ -48,8 +48,13 @@ struct Member {
     if (size > 1) barrier->wait(size);
   }
   // The first of `count` things that fall to this member; those of member i end where those of i + 1 begin.
-  std::ptrdiff_t begin(std::ptrdiff_t count) const { return count / size * id + count % size * id / size; }
-  std::ptrdiff_t end(std::ptrdiff_t count) const { return count / size * (id + 1) + count % size * (id + 1) / size; }
+  std::ptrdiff_t begin(std::ptrdiff_t count) const { return part(count, id); }
+  std::ptrdiff_t end(std::ptrdiff_t count) const { return part(count, id + 1); }
+
+ private:
+  std::ptrdiff_t part(std::ptrdiff_t count, int i) const {
+    return size == 1 ? count * i : count / size * i + count % size * i / size;  // alone: without a division
+  }
 };
 
 // Runs body(context, member) on a team of at most `size` threads (fewer where OpenMP gives fewer; Member::size says how
