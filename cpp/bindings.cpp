@@ -8,9 +8,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <optional>
 
 #include "dispatch.h"
+#include "inference.h"
 #include "random.h"
 #include "stages.h"
 #include "trainer.h"
@@ -77,6 +79,98 @@ Rows rows_of(const py::array& x, Index cols, const char* what) {
   rows.stride = x.strides(0);
   return rows;
 }
+
+// NumPy's numbers of the types that the core reads.
+constexpr int kNumpyUint8 = 2, kNumpyInt32 = 5, kNumpyLong = 7, kNumpyFloat32 = 11, kNumpyFloat64 = 12;
+
+// The array that `x` is, to be read at once where all else fits too, or null: not an ndarray proper, or of swapped bytes.
+const py::detail::PyArray_Proxy* plain_array(const py::handle& x) {
+  if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_) return nullptr;
+  const auto array = py::reinterpret_borrow<py::array>(x);
+  const char order = array.dtype().byteorder();
+  return order == '=' || order == '|' ? py::detail::array_proxy(x.ptr()) : nullptr;
+}
+
+// As rows_of, for what fits without a question; false: it does not, and the caller takes the long way.
+bool quick_rows(const py::handle& x, Index cols, Rows& rows) {
+  const auto* array = plain_array(x);
+  if (!array || array->nd != 2 || array->dimensions[1] != cols || array->dimensions[0] < 1) return false;
+  const int type = py::reinterpret_borrow<py::array>(x).dtype().num();
+  if (type == kNumpyFloat32) {
+    rows.source = Source::float32;
+  } else if (type == kNumpyFloat64) {
+    rows.source = Source::float64;
+  } else if (type == kNumpyUint8) {
+    rows.source = Source::uint8;
+  } else {
+    return false;
+  }
+  const py::ssize_t size = rows.source == Source::float32 ? 4 : rows.source == Source::float64 ? 8 : 1;
+  const bool contiguous = cols == 1 || array->strides[1] == size;
+  const auto address = reinterpret_cast<std::uintptr_t>(array->data);
+  if (!contiguous || address % static_cast<std::uintptr_t>(size) != 0) return false;
+  if (array->dimensions[0] > 1 && array->strides[0] % size != 0) return false;
+  rows.data = array->data;
+  rows.rows = array->dimensions[0];
+  rows.cols = cols;
+  rows.stride = array->strides[0];
+  return true;
+}
+
+template <class T>
+bool all_finite(const Kernels<T>& kernels, const Rows& x) {
+  const auto finite = kernels.finite[static_cast<int>(x.source)];
+  for (Index r = 0; r < x.rows; ++r) {
+    if (!finite(x.cols, x.row(r))) return false;
+  }
+  return true;
+}
+
+// As targets_of; labels are copied to `buffer`, for what is used as an index must not change.
+template <class T>
+bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, std::vector<std::int32_t>& buffer,
+                   Targets& targets) {
+  const auto* array = plain_array(y);
+  if (!array || array->nd < 1 || array->dimensions[0] != rows) return false;
+  const int type = py::reinterpret_borrow<py::array>(y).dtype().num();
+  const Index outputs = network.outputs();
+  if (type == kNumpyLong || type == kNumpyInt32) {
+    const Index size = type == kNumpyInt32 ? 4 : static_cast<Index>(sizeof(long));
+    if (network.loss() != Loss::cross_entropy || array->nd != 1 || (rows > 1 && array->strides[0] != size)) return false;
+    buffer.resize(static_cast<std::size_t>(rows));
+    for (Index i = 0; i < rows; ++i) {
+      long label;
+      if (size == 4) {
+        std::int32_t narrow;
+        std::memcpy(&narrow, array->data + i * size, sizeof narrow);
+        label = narrow;
+      } else {
+        std::memcpy(&label, array->data + i * size, sizeof label);
+      }
+      if (label < 0 || label >= outputs) return false;
+      buffer[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(label);
+    }
+    targets.labels = buffer.data();
+    return true;
+  }
+  const Index size = sizeof(T);
+  if (network.loss() == Loss::cross_entropy || type != (size == 4 ? kNumpyFloat32 : kNumpyFloat64)) return false;
+  const bool matrix = array->nd == 2 && array->dimensions[1] == outputs && (outputs == 1 || array->strides[1] == size);
+  const bool column = array->nd == 1 && outputs == 1;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(array->data) % static_cast<std::uintptr_t>(size) == 0;
+  if ((!matrix && !column) || !aligned || (rows > 1 && array->strides[0] % size != 0)) return false;
+  targets.rows = {array->data, rows, outputs, array->strides[0], source_of<T>};
+  if (!all_finite(network.kernels(), targets.rows)) return false;
+  if (network.loss() != Loss::binary_cross_entropy) return true;
+  for (Index r = 0; r < rows; ++r) {
+    const T* row = static_cast<const T*>(targets.rows.row(r));
+    if (std::any_of(row, row + outputs, [](T v) { return v < 0 || v > 1; })) return false;
+  }
+  return true;
+}
+
+// Work of so many flops is over before anybody could wait for it: no GIL is released, no signal looked for.
+constexpr double kQuickFlops = 2e6;
 
 // int32 labels, one a row, or rows of outputs.
 Targets targets_of(const py::array& y, Index rows, Index outputs) {
@@ -209,6 +303,7 @@ struct PyNetwork {
 
   Network<T> network;
   Stages<T> stages;
+  Spare<T> spare;
   Users users;
 };
 
@@ -276,18 +371,62 @@ void fill_layer(PyNetwork<T>& self, Index l, const std::string& distribution, do
   fill_weights(self.network, l, kind, scale, seed);
 }
 
+enum class Answer : int { outputs = 0, probabilities, decisions };
+
+Answer answer_of(int number) {
+  if (number < 0 || number > 2) throw std::invalid_argument("answer: expected 0, 1 or 2, got " + std::to_string(number));
+  return static_cast<Answer>(number);
+}
+
 template <class T>
-Array<T> network_predict(PyNetwork<T>& self, const py::array& x, bool probabilities, int n_threads, int forced) {
+bool run_predict(PyNetwork<T>& self, const Rows& rows, Answer answer, py::array& out, int n_threads, int forced, Poll poll) {
+  if (answer == Answer::decisions) {
+    return classify(self.network, rows, static_cast<std::int64_t*>(out.mutable_data()), n_threads, forced, poll, &self.spare);
+  }
+  return predict(self.network, rows, answer == Answer::probabilities, static_cast<T*>(out.mutable_data()), n_threads, forced,
+                 poll, &self.spare);
+}
+
+// (rows,) where there is one output, or one label; else (rows, outputs).
+template <class T>
+py::array empty_answer(const Network<T>& network, Index rows, Answer answer) {
+  const bool labels = answer == Answer::decisions && network.loss() == Loss::cross_entropy;
+  const py::ssize_t shape[2] = {rows, network.outputs()};
+  const py::ssize_t dims = labels || network.outputs() == 1 ? 1 : 2;
+  const int type = answer == Answer::decisions ? kNumpyLong : sizeof(T) == 4 ? kNumpyFloat32 : kNumpyFloat64;
+  auto& api = py::detail::npy_api::get();
+  PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(type), static_cast<int>(dims),
+                                              shape, nullptr, nullptr, 0, nullptr);
+  if (!array) throw py::error_already_set();
+  return py::reinterpret_steal<py::array>(array);
+}
+
+template <class T>
+py::array network_predict(PyNetwork<T>& self, const py::array& x, int answer_, int n_threads, int forced) {
+  const Answer answer = answer_of(answer_);
   const Rows rows = rows_of(x, self.network.inputs(), "X");
-  Array<T> out = empty<T>(rows.rows, self.network.outputs());
-  T* o = out.mutable_data();
+  py::array out = empty_answer(self.network, rows.rows, answer);
   const auto hold = self.users.shared();
   PythonPoll poll;
   {
     const py::gil_scoped_release release;
-    predict(self.network, rows, probabilities, o, n_threads, forced, poll.poll());
+    run_predict(self, rows, answer, out, n_threads, forced, poll.poll());
   }
   poll.raise_if_interrupted();
+  return out;
+}
+
+// None where X is not taken as it is, or the work is not small.
+template <class T>
+py::object network_predict_quick(PyNetwork<T>& self, const py::object& x, int answer_) {
+  const Answer answer = answer_of(answer_);
+  Rows rows;
+  if (!quick_rows(x, self.network.inputs(), rows)) return py::none();
+  if (self.network.flops_per_row() * static_cast<double>(rows.rows) > kQuickFlops) return py::none();
+  if (!all_finite(self.network.kernels(), rows)) return py::none();
+  py::array out = empty_answer(self.network, rows.rows, answer);
+  const auto hold = self.users.shared();
+  run_predict(self, rows, answer, out, 1, 0, {});
   return out;
 }
 
@@ -374,10 +513,10 @@ Array<T> network_dx(PyNetwork<T>& self, int n_threads) {
     throw std::runtime_error("the weights have changed since backward(): dx can no longer be computed");
   }
   Panels<T> dx;
-  std::optional<Workspace<T>> memory;
+  Arena<T> memory;
   {
     const py::gil_scoped_release release;
-    memory.emplace(self.stages.input_gradient(dx, n_threads));
+    memory = self.stages.input_gradient(dx, n_threads);
   }
   return unpack_rows(dx, self.stages.rows(), self.network.inputs());
 }
@@ -403,6 +542,7 @@ struct PyTrainer {
   explicit PyTrainer(PyNetwork<T>& network_) : network(network_), trainer(network_.network) {}
   PyNetwork<T>& network;
   Trainer<T> trainer;
+  std::vector<std::int32_t> labels;  // of a step
 };
 
 template <class T>
@@ -434,6 +574,37 @@ py::tuple trainer_epoch(PyTrainer<T>& self, SgdState<T>& state, const py::array&
   const auto rows = static_cast<double>(args.x.rows);
   return py::make_tuple(result.end == EpochEnd::diverged, result.score.loss / rows, result.score.metric / rows, result.bad_step,
                         result.bad_loss, result.team);
+}
+
+// One batch as it is; its mean loss, or None where the arrays are not taken as they are or the loss is not finite. Then
+// nothing has changed, and the caller takes the long way.
+template <class T>
+py::object trainer_step(PyTrainer<T>& self, SgdState<T>& state, const py::object& x, const py::object& y, double lr,
+                        double momentum, double weight_decay, bool nesterov, int n_threads, int forced) {
+  const Network<T>& network = self.network.network;
+  EpochArgs<T> args;
+  if (!quick_rows(x, network.inputs(), args.x) || !state.fits(network)) return py::none();
+  const auto hold = self.network.users.alone();
+  if (!all_finite(network.kernels(), args.x) || !quick_targets(y, network, args.x.rows, self.labels, args.y)) return py::none();
+  args.batch = args.x.rows;
+  args.snapshot = false;
+  args.update = update_of<T>(lr, momentum, weight_decay, nesterov);
+  args.n_threads = n_threads;
+  args.forced = forced;
+  EpochResult result;
+  if (network.flops_per_row() * static_cast<double>(args.x.rows) <= kQuickFlops && forced == 0) {
+    result = self.trainer.epoch(args, state);
+  } else {
+    PythonPoll poll;
+    args.poll = poll.poll();
+    {
+      const py::gil_scoped_release release;
+      result = self.trainer.epoch(args, state);
+    }
+    poll.raise_if_interrupted();
+  }
+  if (result.end != EpochEnd::finished) return py::none();
+  return py::float_(result.score.loss / static_cast<double>(args.x.rows));
 }
 
 template <class T>
@@ -542,8 +713,8 @@ void bind(py::module_& m, const std::string& suffix) {
           },
           py::arg("layer"))
       .def("dx", &network_dx<T>, py::arg("n_threads") = 0)
-      .def("predict", &network_predict<T>, py::arg("x"), py::arg("probabilities"), py::arg("n_threads") = 0,
-           py::arg("forced") = 0)
+      .def("predict", &network_predict<T>, py::arg("x"), py::arg("answer"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("predict_quick", &network_predict_quick<T>, py::arg("x"), py::arg("answer"))
       .def("evaluate", &network_evaluate<T>, py::arg("x"), py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0)
       .def("find_nonfinite_weight",
            [](Net& self) -> std::optional<Index> {
@@ -572,7 +743,9 @@ void bind(py::module_& m, const std::string& suffix) {
       .def(py::init<Net&>(), py::arg("network"), py::keep_alive<1, 2>())
       .def("epoch", &trainer_epoch<T>, py::arg("state"), py::arg("x"), py::arg("y"), py::arg("batch_size"), py::arg("shuffle"),
            py::arg("snapshot"), py::arg("seed"), py::arg("epoch"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
-           py::arg("nesterov"), py::arg("n_threads") = 0, py::arg("forced") = 0, py::arg("report") = py::none());
+           py::arg("nesterov"), py::arg("n_threads") = 0, py::arg("forced") = 0, py::arg("report") = py::none())
+      .def("step", &trainer_step<T>, py::arg("state"), py::arg("x"), py::arg("y"), py::arg("lr"), py::arg("momentum"),
+           py::arg("weight_decay"), py::arg("nesterov"), py::arg("n_threads") = 0, py::arg("forced") = 0);
 }
 
 }  // namespace

@@ -33,7 +33,9 @@ inline int lanes_of(Index batch, Index p0, Index p1) { return static_cast<int>(s
 struct Tiles {
   Index count;
   Tiles(Index rows, Index mr)
-      : count(rows <= mr ? 1 : (rows + mr - 1) / mr), height_(count == 1 ? rows : rows / count), taller_(rows - height_ * count) {}
+      : count(rows <= mr ? 1 : (rows + mr - 1) / mr),
+        height_(count == 1 ? rows : rows / count),
+        taller_(rows - height_ * count) {}
   Index begin(Index t) const { return height_ * t + std::min(t, taller_); }
 
  private:
@@ -71,33 +73,56 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
   return true;
 }
 
-template <class T>
-bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, Index p0,
-                        Index p1, Index batch, Watch& watch) {
-  constexpr Index max_group = 2;
-  alignas(64) T z[max_group * kLanes * kLanes];
-  const Index group = kernels.group * kLanes;
-  for (Index p = p0; p < p1; ++p) {
-    const int rows = lanes_of(batch, p, p + 1);
-    for (Index j0 = 0; j0 < layer.fan_out; j0 += group) {
-      const Index end = std::min(layer.fan_out, j0 + group);
-      kernels.forward_rows(layer.fan_in, rows, static_cast<int>(end - j0), x + p * kLanes, 0, layer.w.at(j0 / kLanes, 0),
-                           layer.b + j0, {z, kLanes});
-      for (Index j = j0; j < end; j += kLanes) {
-        // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
-        const Index units = std::min(kLanes, end - j);
-        alignas(64) T block[kLanes * kLanes];
-        kernels.transpose(rows, units, z + (j - j0) * kLanes, block);
-        std::copy(block, block + units * kLanes, a.row(p, j));
-        if (layer.activation != Activation::softmax) kernels.activate(units, rows, a.row(p, j), layer.activation);
+namespace {
+
+constexpr Index kMaxGroup = 2;  // of Kernels::group
+
+// put(j, units, block) for each 16 outputs: a of `rows` rows as [rows][16]; softmax is left to the caller.
+template <class T, class Put>
+bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const T* const* x, Index rows, Watch& watch,
+                    Put put) {
+  alignas(64) T blocks[kMaxGroup * kLanes * kLanes];
+  const Index columns = kernels.group * kLanes;
+  for (Index j0 = 0; j0 < layer.fan_out; j0 += columns) {
+    const Index end = std::min(layer.fan_out, j0 + columns);
+    kernels.forward_rows(layer.fan_in, rows, static_cast<int>(end - j0), x, 0, layer.w.at(j0 / kLanes, 0), layer.b + j0,
+                         {blocks, kLanes});
+    for (Index j = j0; j < end; j += kLanes) {
+      const Index units = std::min(kLanes, end - j);
+      T* block = blocks + (j - j0) * kLanes;
+      if (layer.activation != Activation::softmax) {
+        kernels.activate(rows, static_cast<int>(units), block, layer.activation);
       }
-      if (watch.spent(static_cast<double>(2 * layer.fan_in * (end - j0) * kLanes))) return false;
+      put(j, units, block);
     }
-    if (layer.activation == Activation::softmax) {
-      kernels.activate(layer.fan_out, rows, a.panel(p), Activation::softmax);
-    }
+    if (watch.spent(static_cast<double>(2 * layer.fan_in * (end - j0) * rows))) return false;
   }
   return true;
+}
+
+}  // namespace
+
+template <class T>
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, Index rows,
+                        Watch& watch) {
+  const bool finished = forward_blocks(kernels, layer, x, rows, watch, [&](Index j, Index units, const T* block) {
+    // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
+    alignas(64) T turned[kLanes * kLanes];
+    kernels.transpose(rows, units, block, turned);
+    std::copy(turned, turned + units * kLanes, a.row(0, j));
+  });
+  if (finished && layer.activation == Activation::softmax) {
+    kernels.activate(layer.fan_out, static_cast<int>(rows), a.panel(0), Activation::softmax);
+  }
+  return finished;
+}
+
+template <class T>
+bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, Index rows,
+                       Watch& watch) {
+  return forward_blocks(kernels, layer, x, rows, watch, [&](Index j, Index units, const T* block) {
+    for (Index r = 0; r < rows; ++r) std::copy_n(block + r * kLanes, units, a.data + r * a.stride + j);
+  });
 }
 
 template <class T>
@@ -129,6 +154,43 @@ bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T
 }
 
 template <class T>
+bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
+                     const T* const* delta, const T* const* a, Activation activation_below, Index rows, Watch& watch) {
+  constexpr Index block = 8 * kLanes;
+  alignas(64) T turned[block * kLanes];
+  for (Index k = 0; k < layer.fan_in; k += kLanes) {
+    const Index lanes = std::min(kLanes, layer.fan_in - k);
+    alignas(64) T d[kLanes * kLanes] = {}, a_block[kLanes * kLanes] = {};
+    for (Index n = 0; n < layer.fan_out; n += block) {
+      const Index end = std::min(layer.fan_out, n + block);
+      for (Index j = n; j < end; j += kLanes) {
+        kernels.transpose(lanes, std::min(kLanes, end - j), layer.w.row(j / kLanes, k), turned + (j - n) * kLanes);
+      }
+      kernels.forward_rows(end - n, rows, static_cast<int>(lanes), delta, n, {turned, block}, nullptr, {d, kLanes});
+    }
+    if (activation_below != Activation::identity) {
+      for (Index r = 0; r < rows; ++r) std::copy_n(a[r] + k, lanes, a_block + r * kLanes);
+      kernels.derive(rows, static_cast<int>(lanes), d, a_block, activation_below);
+    }
+    for (Index r = 0; r < rows; ++r) {
+      std::copy_n(d + r * kLanes, lanes, below.data + r * below.stride + k);
+      std::copy_n(d + r * kLanes, lanes, below_t.row(k / kLanes, r));
+    }
+    if (watch.spent(static_cast<double>(2 * layer.fan_out * lanes * rows))) return false;
+  }
+  return true;
+}
+
+template <class T>
+void untangle_delta(Index units, Index rows, FewRows<T> delta, Panels<const T> delta_t) {
+  for (Index j = 0; j < units; j += kLanes) {
+    for (Index r = 0; r < rows; ++r) {
+      std::copy_n(delta_t.row(j / kLanes, r), std::min(kLanes, units - j), delta.data + r * delta.stride + j);
+    }
+  }
+}
+
+template <class T>
 void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, Index p0, Index p1,
                      Index batch) {
   for (Index p = p0; p < p1; ++p) {
@@ -144,8 +206,8 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
               const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member) {
   // A group of tiles of w's rows shares one panel of deltas. Where the batch is cut into blocks of kMc rows, their sums wait
   // in the scratch, and the group is small enough for L1; else it is larger, for longer stretches of w and v.
-  constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T)), small = 16, large = 64, max_mr = 16, max_group = 2;
-  alignas(64) T scratch[max_group * small * max_mr * kLanes];
+  constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T)), small = 16, large = 64, max_mr = 16;
+  alignas(64) T scratch[kMaxGroup * small * max_mr * kLanes];
   const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc - 1) / kMc;
   const Index group = blocks == 1 ? large : small, columns = kernels.group * kLanes;
   const Tiles tiles(layer.fan_in, kernels.mr);
@@ -189,8 +251,11 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
 #define RG_INSTANTIATE(T)                                                                                                     \
   template bool dense_forward(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, Panels<const T>, Index, Index,   \
                               Index, Watch&);                                                                                 \
-  template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, const T* const*, Index, Index, Index,  \
-                                   Watch&);                                                                                   \
+  template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, const T* const*, Index, Watch&);       \
+  template bool dense_forward_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, const T* const*, Index, Watch&);       \
+  template bool dense_delta_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, Panels<T>, const T* const*,              \
+                                const T* const*, Activation, Index, Watch&);                                                  \
+  template void untangle_delta(Index, Index, FewRows<T>, Panels<const T>);                                                    \
   template bool dense_delta(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<const T>, Panels<const T>, Activation, \
                             Index, Index, Index, Watch&);                                                                     \
   template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, Index, Index, Index);                   \

@@ -28,15 +28,38 @@ template <class T>
 bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x, Index p0,
                    Index p1, Index batch, Watch& watch);
 
-// The same from rows of the user's own (row pointers of all the batch), where the batch is too small to fill panels.
+// The same from rows in any place (row pointers, at most 16), where the batch is too small to fill panels: lanes = outputs.
 template <class T>
-bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, Index p0,
-                        Index p1, Index batch, Watch& watch);
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, Index rows,
+                        Watch& watch);
+
+// A few rows, each with its values side by side: values of row i at data + i stride, and the list of these addresses.
+template <class T>
+struct FewRows {
+  T* data = nullptr;
+  Index stride = 0;
+  const T** rows = nullptr;
+};
+
+// a = f(x w + b) from a few rows to a few rows. Not for softmax.
+template <class T>
+bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, Index rows,
+                       Watch& watch);
 
 // below = (delta wT) * f'(z of the layer below), f' computed from its stored activation a (identity: a is not read).
 template <class T>
 bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
                  Panels<const T> a, Activation activation_below, Index p0, Index p1, Index batch, Watch& watch);
+
+// The same for a few rows: lanes = inputs of the layer, from blocks of w that are transposed on the way. Writes the deltas
+// below as rows, and as delta_t.
+template <class T>
+bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
+                     const T* const* delta, const T* const* a, Activation activation_below, Index rows, Watch& watch);
+
+// The rows of delta_t side by side.
+template <class T>
+void untangle_delta(Index units, Index rows, FewRows<T> delta, Panels<const T> delta_t);
 
 // delta_t = the deltas of batch panels p0..p1 with lanes = units.
 template <class T>

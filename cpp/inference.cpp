@@ -10,18 +10,24 @@ constexpr Index kSlice = 8;  // panels that go through the network together: 128
 
 // use(work, first row of the slice, rows) on every slice, with the outputs of its rows in the workspace.
 template <class T, class F>
-bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int forced, Poll poll, F use) {
+bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int forced, Poll poll, Spare<T>* spare, F use) {
   const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
   const Index all = panels(x.rows);
   const int size = team_size(flops, all, n_threads, forced);
   const Index slice = std::max<Index>(1, std::min(kSlice, (all + size - 1) / size));
+  const Index rows_at_once = std::min(x.rows, slice * kLanes);
+  std::unique_ptr<Workspace<T>> waited;
   std::vector<Workspace<T>> work;
-  work.reserve(static_cast<std::size_t>(size));
-  for (int i = 0; i < size; ++i) work.emplace_back(network, std::min(x.rows, slice * kLanes), Keep::forward);
+  if (spare && size == 1) {
+    waited = spare->take(network, rows_at_once);
+  } else {
+    work.reserve(static_cast<std::size_t>(size));
+    for (int i = 0; i < size; ++i) work.emplace_back(network, rows_at_once, Keep::forward);
+  }
   Interrupt interrupt(poll);
   run_team(size, [&](const Member& me) {
     Watch watch(interrupt, me);
-    const Workspace<T>& mine = work[static_cast<std::size_t>(me.id)];
+    const Workspace<T>& mine = waited ? *waited : work[static_cast<std::size_t>(me.id)];
     for (Index p = me.begin(all), end = me.end(all); p < end; p += slice) {
       const Index count = std::min(slice, end - p), row = p * kLanes, rows = std::min(count * kLanes, x.rows - row);
       load_inputs(network, mine, x, Selection{nullptr, row}, 0, count, rows);
@@ -30,10 +36,37 @@ bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int for
       if (watch.spent(static_cast<double>(rows * network.outputs()))) return;
     }
   });
+  if (waited) spare->give(std::move(waited));
   return !interrupt.stopped();
 }
 
+// The largest, as NumPy's argmax finds it: the first of equals, the first NaN before all.
+template <class T>
+std::int64_t largest(const T* first, Index units, Index step) {
+  Index best = 0;
+  for (Index j = 1; j < units; ++j) {
+    const T a = first[j * step], high = first[best * step];
+    if (a > high || (a != a && high == high)) best = j;
+  }
+  return best;
+}
+
 }  // namespace
+
+template <class T>
+std::unique_ptr<Workspace<T>> Spare<T>::take(const Network<T>& network, Index rows) {
+  std::unique_ptr<Workspace<T>> work(slot_for(rows).exchange(nullptr));
+  if (!work || work->batch() < rows) {
+    work.reset();
+    work = std::make_unique<Workspace<T>>(network, rows < kFewRows ? kFewRows - 1 : rows, Keep::forward);
+  }
+  return work;
+}
+
+template <class T>
+void Spare<T>::give(std::unique_ptr<Workspace<T>> work) {
+  work.reset(slot_for(work->batch()).exchange(work.release()));
+}
 
 template <class T>
 void activate_panels(const Kernels<T>& kernels, Panels<T> a, Index rows, Index units, Activation activation) {
@@ -51,9 +84,10 @@ void unpack_batch(Panels<T> from, Index r0, Index r1, Index units, T* out) {
 }
 
 template <class T>
-bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, int n_threads, int forced, Poll poll) {
+bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, int n_threads, int forced, Poll poll,
+             Spare<T>* spare) {
   const Index units = network.outputs();
-  return for_slices(network, x, n_threads, forced, poll, [&](const Workspace<T>& work, Index row, Index rows) {
+  return for_slices(network, x, n_threads, forced, poll, spare, [&](const Workspace<T>& work, Index row, Index rows) {
     const Panels<T> a = work.a(network.depth());
     if (probabilities) activate_panels(network.kernels(), a, rows, units, network.loss_activation());
     unpack_batch(a, 0, rows, units, out + row * units);
@@ -61,13 +95,32 @@ bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* ou
 }
 
 template <class T>
+bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, int n_threads, int forced, Poll poll,
+              Spare<T>* spare) {
+  const Index units = network.outputs();
+  const bool one_of_all = network.loss() == Loss::cross_entropy;
+  return for_slices(network, x, n_threads, forced, poll, spare, [&](const Workspace<T>& work, Index row, Index rows) {
+    const Panels<T> a = work.a(network.depth());
+    for (Index r = 0; r < rows; ++r) {
+      const T* lane = a.panel(r / kLanes) + r % kLanes;
+      if (one_of_all) {
+        out[row + r] = largest(lane, units, kLanes);
+      } else {
+        for (Index j = 0; j < units; ++j) out[(row + r) * units + j] = lane[j * kLanes] > 0 ? 1 : 0;
+      }
+    }
+  });
+}
+
+template <class T>
 bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, int n_threads, int forced, Poll poll) {
   std::vector<Score> scores(static_cast<std::size_t>(panels(x.rows)));
-  const bool finished = for_slices(network, x, n_threads, forced, poll, [&](const Workspace<T>& work, Index row, Index rows) {
-    load_targets(network, work, y, Selection{nullptr, row}, 0, panels(rows), rows);
-    loss_pass(network, work, y.labels != nullptr, 0, panels(rows), rows, false);
-    std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
-  });
+  const bool finished =
+      for_slices<T>(network, x, n_threads, forced, poll, nullptr, [&](const Workspace<T>& work, Index row, Index rows) {
+        load_targets(network, work, y, Selection{nullptr, row}, 0, panels(rows), rows);
+        loss_pass(network, work, y.labels != nullptr, 0, panels(rows), rows, false);
+        std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
+      });
   for (const Score& s : scores) {
     score.loss += s.loss;
     score.metric += s.metric;
@@ -75,10 +128,12 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
   return finished;
 }
 
-#define RG_INSTANTIATE(T)                                                                \
-  template void activate_panels(const Kernels<T>&, Panels<T>, Index, Index, Activation); \
-  template void unpack_batch(Panels<T>, Index, Index, Index, T*);                        \
-  template bool predict(const Network<T>&, const Rows&, bool, T*, int, int, Poll);       \
+#define RG_INSTANTIATE(T)                                                                           \
+  template void activate_panels(const Kernels<T>&, Panels<T>, Index, Index, Activation);            \
+  template void unpack_batch(Panels<T>, Index, Index, Index, T*);                                   \
+  template class Spare<T>;                                                                          \
+  template bool predict(const Network<T>&, const Rows&, bool, T*, int, int, Poll, Spare<T>*);       \
+  template bool classify(const Network<T>&, const Rows&, std::int64_t*, int, int, Poll, Spare<T>*); \
   template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, int, int, Poll);
 
 RG_INSTANTIATE(float)

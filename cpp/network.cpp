@@ -142,7 +142,9 @@ Index find_nonfinite_layer(const Network<T>& network) {
 template <class T>
 Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : batch_(batch) {
   const Index count = checked_panels(batch), depth = network.depth();
-  const bool by_rows = keep == Keep::training && batch < kLanes;
+  const bool by_rows = keep != Keep::everything && batch < kLanes;
+  for (Index l = 1; l < depth; ++l) few_ = few_ || network.size_of(l) > kLanes;
+  few_ = few_ && keep != Keep::everything && batch < kFewRows;
   const auto size = static_cast<std::size_t>(depth + 1);
   a_.resize(size);
   z_.resize(size);
@@ -152,9 +154,9 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : bat
   for (Index l = 0; l <= depth; ++l) {
     const Index rows = padded_rows(network.size_of(l));
     const auto i = static_cast<std::size_t>(l);
-    if (l > 0 || !by_rows) plan.panels_of(a_[i], count, rows);
+    if (l == depth || (l > 0 ? !few_ : !by_rows)) plan.panels_of(a_[i], count, rows);
     if (l == 0) continue;
-    widest = std::max(widest, rows);
+    if (l == depth || !few_) widest = std::max(widest, rows);
     if (keep == Keep::everything) plan.panels_of(z_[i], count, rows);
     if (keep != Keep::forward) plan.panels_of(delta_t_[i], panels(network.size_of(l)), count * kLanes);
   }
@@ -168,6 +170,34 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : bat
   if (by_rows) {
     rows_ = Arena<const T*>(batch);
     row_buffer_ = Arena<T>(checked_multiply(batch, network.inputs()));
+  }
+  if (few_) {
+    few_a_.resize(size);
+    Index widest_row = 0;
+    for (Index l = 1; l <= depth; ++l) widest_row = std::max(widest_row, panels(network.size_of(l)) * kLanes);
+    Index total = 0;
+    const auto place = [&](FewRows<T>& few, Index stride) {
+      few.stride = stride;
+      total = add(total, checked_multiply(batch, stride));
+    };
+    for (Index l = 1; l < depth; ++l) place(few_a_[static_cast<std::size_t>(l)], panels(network.size_of(l)) * kLanes);
+    if (keep == Keep::training) {
+      for (FewRows<T>& few : few_delta_) place(few, widest_row);
+    }
+    few_values_ = Arena<T>(total);
+    few_pointers_ = Arena<const T*>((depth + 1) * batch);
+    T* next = few_values_.data();
+    const T** pointer = few_pointers_.data();
+    const auto fill = [&](FewRows<T>& few) {
+      few.data = next;
+      few.rows = pointer;
+      for (Index r = 0; r < batch; ++r) *pointer++ = next + r * few.stride;
+      next += batch * few.stride;
+    };
+    for (Index l = 1; l < depth; ++l) fill(few_a_[static_cast<std::size_t>(l)]);
+    if (keep == Keep::training) {
+      for (FewRows<T>& few : few_delta_) fill(few);
+    }
   }
   if (keep == Keep::everything) gradients_ = Arena<T>(network.parameters().size());
 }
@@ -198,11 +228,11 @@ bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0,
   const Kernels<T>& kernels = network.kernels();
   for (Index l = 0; l < network.depth(); ++l) {
     const DenseLayer<T>& layer = network.layer(l);
-    const Panels<T> x = work.a(l);
-    const bool go_on =
-        l == 0 && work.rows()
-            ? dense_forward_rows<T>(kernels, layer, work.a(1), work.rows(), p0, p1, batch, watch)
-            : dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), {x.data, x.rows}, p0, p1, batch, watch);
+    const T* const* rows = work.inputs_as_rows(l);
+    const bool go_on = !rows ? dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), work.a(l), p0, p1, batch, watch)
+                       : work.few() && l + 1 < network.depth()
+                           ? dense_forward_few<T>(kernels, layer, work.few_a(l + 1), rows, batch, watch)
+                           : dense_forward_rows<T>(kernels, layer, work.a(l + 1), rows, batch, watch);
     if (!go_on) return false;
   }
   return true;
@@ -232,13 +262,21 @@ template <class T>
 bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch) {
   if (p0 >= p1) return true;
   const Kernels<T>& kernels = network.kernels();
-  for (Index l = network.depth(); l >= 1; --l) {
-    const Panels<const T> delta = {work.delta(l).data, work.delta(l).rows};
-    transpose_delta<T>(kernels, network.size_of(l), work.delta_t(l), delta, p0, p1, batch);
+  const Index depth = network.depth();
+  for (Index l = depth; l >= 1; --l) {
+    if (!work.few() || l == depth) {
+      transpose_delta<T>(kernels, network.size_of(l), work.delta_t(l), work.delta(l), p0, p1, batch);
+    }
     if (l == 1) break;
-    const Panels<const T> a = {work.a(l - 1).data, work.a(l - 1).rows};
-    if (!dense_delta<T>(kernels, network.layer(l - 1), work.delta(l - 1), delta, a, network.layer(l - 2).activation, p0, p1,
-                        batch, watch)) {
+    const DenseLayer<T>& layer = network.layer(l - 1);
+    const Activation below = network.layer(l - 2).activation;
+    if (work.few()) {
+      if (l == depth) untangle_delta<T>(network.size_of(l), batch, work.few_delta(l), work.delta_t(l));
+      if (!dense_delta_few<T>(kernels, layer, work.few_delta(l - 1), work.delta_t(l - 1), work.few_delta(l).rows,
+                              work.few_a(l - 1).rows, below, batch, watch)) {
+        return false;
+      }
+    } else if (!dense_delta<T>(kernels, layer, work.delta(l - 1), work.delta(l), work.a(l - 1), below, p0, p1, batch, watch)) {
       return false;
     }
   }
@@ -250,9 +288,8 @@ void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>
              Index batch, const Member& member) {
   for (Index l = network.depth(); l >= 1; --l) {
     const DwTarget<T> target = network.mirror(l - 1, work.gradients(), velocity, update);
-    const Panels<T> x = work.a(l - 1), d = work.delta_t(l);
-    dense_dw<T>(network.kernels(), network.layer(l - 1), target, {x.data, x.rows}, l == 1 ? work.rows() : nullptr,
-                {d.data, d.rows}, batch, member);
+    dense_dw<T>(network.kernels(), network.layer(l - 1), target, work.a(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l),
+                batch, member);
   }
 }
 

@@ -68,9 +68,10 @@ bool Stages<T>::backward(const Rows& dz, int n_threads, int forced, Poll poll) {
 }
 
 template <class T>
-Workspace<T> Stages<T>::input_gradient(Panels<T>& dx, int n_threads) const {
-  Workspace<T> result(network_, rows_, Keep::forward);
-  dx = result.a(0);
+Arena<T> Stages<T>::input_gradient(Panels<T>& dx, int n_threads) const {
+  const Index height = padded_rows(network_.inputs());
+  Arena<T> result(checked_multiply(checked_multiply(panels(rows_), height), kLanes));
+  dx = {result.data(), height};
   const Panels<T> delta = work_->delta(1);
   Interrupt interrupt{Poll{}};
   run_team(team(1.0 / 3, n_threads, 0), [&](const Member& me) {

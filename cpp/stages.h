@@ -20,7 +20,7 @@ class Stages {
   bool backward(const Rows& dz, int n_threads, int forced, Poll poll);
 
   // The gradient with respect to the inputs, in panels, from the last backward pass.
-  Workspace<T> input_gradient(Panels<T>& dx, int n_threads) const;
+  Arena<T> input_gradient(Panels<T>& dx, int n_threads) const;
 
   Index rows() const { return rows_; }
   bool has_forward() const { return has_forward_; }

@@ -21,6 +21,9 @@ _CORE: dict[str, type[_core.NetworkF32] | type[_core.NetworkF64]] = {
     "float64": _core.NetworkF64,
 }
 
+_OUTPUTS, _PROBABILITIES, _DECISIONS = range(3)  # what the core's predict answers
+_CLASSIFIERS = ("cross_entropy", "binary_cross_entropy")
+
 Init = str | Initializer | None
 
 
@@ -475,8 +478,12 @@ class Network:
 
     # ---------------------------------------------------------------- use
 
-    def _outputs(self, X: npt.ArrayLike, probabilities: bool, n_threads: int | None) -> Array:
-        return self._core.predict(self._rows(X), probabilities, as_threads(n_threads), self._forced_team)
+    def _answer(self, X: npt.ArrayLike, answer: int, n_threads: int | None) -> Array:
+        if n_threads is None and self._forced_team == 0:
+            quick = self._core.predict_quick(X, answer)  # a few plain rows; None for the rest
+            if quick is not None:
+                return quick
+        return self._core.predict(self._rows(X), answer, as_threads(n_threads), self._forced_team)
 
     def predict(self, X: npt.ArrayLike, *, n_threads: int | None = None) -> Array:
         """What the network says of each row.
@@ -493,13 +500,7 @@ class Network:
             cross_entropy: the most probable label (rows,), int64. binary_cross_entropy: 0 or 1, int64, (rows, outputs).
             Else the outputs (rows, outputs). (rows,) where there is one output.
         """
-        out = self._outputs(X, False, n_threads)
-        if self._loss == "cross_entropy":
-            labels: Array = np.argmax(out, axis=1)
-            return labels
-        if self._loss == "binary_cross_entropy":
-            out = (out > 0).astype(np.int64)
-        return out[:, 0] if self._sizes[-1] == 1 else out
+        return self._answer(X, _DECISIONS if self._loss in _CLASSIFIERS else _OUTPUTS, n_threads)
 
     def predict_proba(self, X: npt.ArrayLike, *, n_threads: int | None = None) -> Array:
         """Probabilities: of each label (rows, outputs) with cross_entropy, of a 1 with binary_cross_entropy.
@@ -512,13 +513,12 @@ class Network:
         ValueError
             The outputs are no probabilities.
         """
-        if self._loss not in ("cross_entropy", "binary_cross_entropy") and self._activations[-1] not in ("softmax", "sigmoid"):
+        if self._loss not in _CLASSIFIERS and self._activations[-1] not in ("softmax", "sigmoid"):
             raise ValueError(
                 f"predict_proba: expected a loss or output_activation that gives probabilities, got {self._loss!r} and "
                 f"{self._activations[-1]!r}"
             )
-        out = self._outputs(X, True, n_threads)
-        return out[:, 0] if self._sizes[-1] == 1 else out
+        return self._answer(X, _PROBABILITIES, n_threads)
 
     def loss(self, X: npt.ArrayLike, y: npt.ArrayLike, *, n_threads: int | None = None) -> float:
         """Mean loss over the rows of X with answers y."""

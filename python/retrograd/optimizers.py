@@ -37,18 +37,36 @@ class SGD:
         self.momentum = momentum
         self.nesterov = nesterov
         self.weight_decay = weight_decay
+        self._given: tuple[Any, Any, Any, Any] | None = None  # the settings that were last found to be good ...
+        self._checked = (0.0, 0.0, 0.0, False)  # ... as the core takes them
         self._settings()
         self._network: Network | None = None
         self._state: Any = None
 
     def _settings(self) -> tuple[float, float, float, bool]:
-        """lr, momentum, weight_decay and nesterov as the core takes them, checked."""
+        """lr, momentum, weight_decay and nesterov as the core takes them, checked where they have changed."""
+        seen = self._given
+        if (
+            seen is not None
+            and self.lr is seen[0]
+            and self.momentum is seen[1]
+            and self.weight_decay is seen[2]
+            and self.nesterov is seen[3]
+        ):
+            return self._checked
         if not isinstance(self.nesterov, bool):
             raise TypeError(f"nesterov: expected True or False, got {self.nesterov!r}")
         momentum = as_float(self.momentum, "momentum", 0.0, below=1.0)
         if self.nesterov and momentum == 0:
             raise ValueError("nesterov: expected momentum above 0, got 0")
-        return as_float(self.lr, "lr", 0.0), momentum, as_float(self.weight_decay, "weight_decay", 0.0), self.nesterov
+        self._checked = (
+            as_float(self.lr, "lr", 0.0),
+            momentum,
+            as_float(self.weight_decay, "weight_decay", 0.0),
+            self.nesterov,
+        )
+        self._given = (self.lr, self.momentum, self.weight_decay, self.nesterov)
+        return self._checked
 
     def _bind(self, network: Network) -> Any:
         """The state for this network; made at the first call, ValueError where the optimiser belongs to another one."""

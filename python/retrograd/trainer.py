@@ -195,6 +195,13 @@ class Trainer:
         DivergenceError
             The loss is not finite; the weights are unchanged.
         """
+        network, optimizer = self.network, self.optimizer
+        network._about_to_change()
+        settings = optimizer._settings()
+        state = optimizer._bind(network)
+        quick: float | None = self._core.step(state, X, y, *settings, as_threads(self.n_threads), network._forced_team)
+        if quick is not None:  # arrays as the core takes them, and a finite loss
+            return quick
         rows, targets = self._checked(X, y)
         diverged, loss, _, _, bad_loss, _ = self._epoch(rows, targets, len(rows), False, False, None)
         if diverged:

@@ -512,7 +512,7 @@ TEST_CASE_TEMPLATE("gradient: dw, db, dx and loss against differences in long do
           db.see(gradient.g_bias[j], slope(plain.b[i][static_cast<std::size_t>(j)], mean_loss));
       }
       Panels<T> dx_panels;
-      const Workspace<T> owner = stages.input_gradient(dx_panels, 0);
+      const Arena<T> owner = stages.input_gradient(dx_panels, 0);
       for (Index r = 0; r < rows; ++r) {
         std::vector<long double> x = Plain::row(data.x, r, data.inputs);
         const std::vector<long double> t = Plain::target(data, r);
@@ -546,7 +546,7 @@ TEST_CASE_TEMPLATE("stages: a gradient of one's own is the loss's, if it is the 
       const std::vector<T> gradient = copy_of(stages.work().gradients());
       const auto input_gradient = [&] {
         Panels<T> dx;
-        const Workspace<T> owner = stages.input_gradient(dx, team);
+        const Arena<T> owner = stages.input_gradient(dx, team);
         return unpacked(dx, rows, data.inputs);
       };
       const std::vector<T> dx = input_gradient();
@@ -662,7 +662,7 @@ void check_chains(const Spec& spec, Index rows, int team) {
     CHECK(same(std::vector<T>(gradient.g_bias, gradient.g_bias + units), chains.db[i]));
   }
   Panels<T> dx;
-  const Workspace<T> owner = stages.input_gradient(dx, team);
+  const Arena<T> owner = stages.input_gradient(dx, team);
   CHECK(same(unpacked(dx, rows, data.inputs), chains.delta[0]));
 }
 

@@ -1,0 +1,220 @@
+"""The short ways of predict and step for plain arrays: the answers of the long ways, and nothing taken that should not be."""
+
+import copy
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import retrograd as rg
+from helpers import LOSSES, inputs, parameters, same_bits, targets
+
+OUTPUTS = {loss: (2, 3, 17) if loss == "cross_entropy" else (1, 3, 17) for loss in LOSSES}
+LONG = {"n_threads": 1}  # a number of threads that was asked for is not for the short way
+
+
+def network(loss: str, k: int, dtype: str = "float32", hidden: int = 24) -> rg.Network:
+    return rg.Network([7, hidden, k], activation="tanh", loss=loss, dtype=dtype, seed=3)
+
+
+def misaligned(X: np.ndarray) -> np.ndarray:
+    memory = np.zeros(X.nbytes + 1, np.uint8)
+    view = memory[1:].view(X.dtype).reshape(X.shape)
+    view[...] = X
+    return view
+
+
+class Subclass(np.ndarray):
+    """An array that might read differently."""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("given", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_predict_answers_as_the_long_way(loss: str, given: str, dtype: str) -> None:
+    for k in OUTPUTS[loss]:
+        net = network(loss, k, dtype)
+        X = (inputs(40, 7) * 3 + 4).astype(given)
+        whole = net.predict(X, **LONG)
+        for rows in (1, 2, 5, 6, 7, 8, 15, 16, 17, 40):
+            assert net._core.predict_quick(X[:rows], 0) is not None
+            got = net.predict(X[:rows])
+            assert got.dtype == whole.dtype and got.shape == whole[:rows].shape
+            assert same_bits(got, whole[:rows]), (k, rows)
+            assert same_bits(net.predict(X[::-2][:rows]), whole[::-2][:rows])
+        if loss in ("cross_entropy", "binary_cross_entropy"):
+            assert same_bits(net.predict_proba(X[:9]), net.predict_proba(X, **LONG)[:9])
+
+
+def test_what_is_not_plain_takes_the_long_way() -> None:
+    net = network("mse", 2)
+    X = inputs(6, 7).astype(np.float32)
+    want = net.predict(X, **LONG)
+    others: dict[str, Any] = {
+        "list": X.tolist(),
+        "big-endian": X.astype(">f4"),
+        "Fortran": np.asfortranarray(X),
+        "misaligned": misaligned(X),
+        "subclass": X.view(Subclass),
+        "float16": X.astype(np.float16),
+        "no rows": X[:0],
+    }
+    for name, other in others.items():
+        assert net._core.predict_quick(other, 0) is None, name
+        if name not in ("float16", "no rows"):
+            assert same_bits(net.predict(other), want), name
+    assert net.predict(X[:0]).shape == (0, 2)
+    assert net._core.predict_quick(np.zeros((100_000, 7), np.float32), 0) is None  # work enough for two
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_predict_finds_what_is_not_finite(bad: float) -> None:
+    for dtype in (np.float32, np.float64):
+        X = inputs(6, 7).astype(dtype)
+        X[4, 5] = bad
+        with pytest.raises(ValueError, match=r"X: expected finite numbers.* at row 4, column 5"):
+            network("mse", 2).predict(X)
+    with pytest.raises(ValueError, match=r"X: expected shape \(rows, 7\), got \(3, 6\)"):
+        network("mse", 2).predict(np.zeros((3, 6), np.float32))
+
+
+def test_labels_are_those_of_numpys_argmax() -> None:
+    net = rg.Network([3, 3], loss="cross_entropy")
+    rows = np.array([[1, 1, 0], [0, 2, 2], [5, 1, 5], [-1, -2, -1], [0, 0, 0]], np.float32)
+    net.set_weights([np.eye(3)], [np.zeros(3)])
+    assert net.predict(rows).tolist() == np.argmax(rows, axis=1).tolist() == [0, 1, 0, 0, 0]
+    # two infinite hidden units make inf - inf at the outputs `nans`
+    for nans in ([0], [1], [2], [1, 2], [0, 1, 2]):
+        net = rg.Network([3, 2, 3], activation="identity", loss="cross_entropy")
+        w = np.array([[1.0, 1, 1], [1, 1, 1]])
+        w[1, nans] = -1
+        net.set_weights([np.full((3, 2), 3e38), w], [np.zeros(2), np.zeros(3)])
+        X = np.full((4, 3), 9, np.float32)
+        out = net.forward(X)
+        assert np.isnan(out).sum() == 4 * len(nans)
+        assert net.predict(X).tolist() == net.predict(X, **LONG).tolist() == np.argmax(out, axis=1).tolist() == [nans[0]] * 4
+
+
+def test_many_threads_predict_at_once() -> None:
+    net = network("mse", 5)
+    X = inputs(64, 7).astype(np.float32)
+    want = net.predict(X, **LONG)
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        random = np.random.default_rng(seed)
+        for rows in random.integers(1, 64, 300):
+            if not same_bits(net.predict(X[:rows]), want[:rows]):
+                wrong.append(int(rows))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+# ---------------------------------------------------------------- step
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_step_is_an_epoch_of_one_batch(loss: str, dtype: str) -> None:
+    for k in OUTPUTS[loss]:
+        for rows in (1, 2, 5, 6, 9, 16, 33):
+            net = network(loss, k, dtype)
+            X, y = inputs(rows, 7).astype(np.float32), targets(loss, rows, k)
+            kinds = [np.int64, np.int32, np.uint8] if y.dtype.kind == "i" else [dtype, np.float64]
+            for given in [y.astype(kind) for kind in kinds]:
+                twin = copy.copy(net)
+                trainer = rg.Trainer(twin, rg.SGD(0.1, momentum=0.9))
+                expected = copy.copy(net)
+                epoch = rg.Trainer(expected, rg.SGD(0.1, momentum=0.9), batch_size=rows, shuffle=False)
+                for _ in range(2):
+                    loss_of_step = trainer.step(X, given)
+                    assert loss_of_step == epoch.fit(X, y, epochs=1).loss[0]
+                    assert same_bits(parameters(twin), parameters(expected)), (k, rows)
+
+
+def quick_step(net: rg.Network, X: Any, y: Any) -> Any:
+    """What the short way says: None where it leaves the work to the long one."""
+    trainer = rg.Trainer(net, rg.SGD(0.1))
+    return trainer._core.step(trainer.optimizer._bind(net), X, y, 0.1, 0.0, 0.0, False)
+
+
+def test_step_takes_plain_arrays_the_short_way() -> None:
+    X = inputs(4, 7).astype(np.float32)
+    for loss, y in {
+        "cross_entropy": np.array([0, 2, 1, 0]),
+        "mse": np.zeros((4, 3), np.float32),
+        "binary_cross_entropy": np.full((4, 3), 0.5, np.float32),
+    }.items():
+        assert isinstance(quick_step(network(loss, 3), X, y), float)
+    assert isinstance(quick_step(network("mse", 1), X, np.zeros(4, np.float32)), float)
+    assert isinstance(quick_step(network("mse", 1), X, np.zeros((4, 2), np.float32)[:, :1]), float)
+
+
+REFUSED: dict[str, Callable[[np.ndarray, np.ndarray], tuple[Any, Any]]] = {
+    "nan in X": lambda X, y: (np.where(X == X[2, 1], np.float32(np.nan), X), y),
+    "label too large": lambda X, y: (X, np.array([0, 3, 0, 0])),
+    "label below 0": lambda X, y: (X, np.array([0, -1, 0, 0], np.int32)),
+    "label of 2^32": lambda X, y: (X, np.array([0, 2**32, 0, 0])),
+    "label nan": lambda X, y: (X, np.array([0, np.nan, 0, 0])),
+    "rows": lambda X, y: (X, y[:3]),
+    "features": lambda X, y: (X[:, :6], y),
+    "no rows": lambda X, y: (X[:0], y[:0]),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_step_refuses_and_changes_nothing(what: str) -> None:
+    net = network("cross_entropy", 3)
+    before = parameters(net)
+    X, y = REFUSED[what](inputs(4, 7).astype(np.float32), np.array([0, 2, 1, 0]))
+    assert quick_step(net, X, y) is None
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        rg.Trainer(net, rg.SGD(0.1)).step(X, y)
+    assert same_bits(parameters(net), before)
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy"])
+def test_step_refuses_targets_and_changes_nothing(loss: str) -> None:
+    net = network(loss, 3)
+    before = parameters(net)
+    X = inputs(4, 7).astype(np.float32)
+    for bad in (np.nan, np.inf) if loss == "mse" else (np.nan, 1.5, -0.1):
+        y = np.full((4, 3), 0.5, np.float32)
+        y[2, 1] = bad
+        assert quick_step(net, X, y) is None
+        with pytest.raises(ValueError, match=r"y: expected .* row 2, column 1"):
+            rg.Trainer(net, rg.SGD(0.1)).step(X, y)
+    assert same_bits(parameters(net), before)
+
+
+def test_a_step_that_diverges_changes_nothing() -> None:
+    net = rg.Network([2, 1])
+    net.set_weights([np.full((2, 1), 3e38)], [np.zeros(1)])
+    before = parameters(net)
+    with pytest.raises(rg.DivergenceError):
+        rg.Trainer(net, rg.SGD(0.1)).step(np.full((1, 2), 9, np.float32), np.zeros(1, np.float32))
+    assert same_bits(parameters(net), before)
+
+
+def test_settings_that_change_between_steps_are_checked_and_used() -> None:
+    net = network("mse", 1)
+    X, y = inputs(4, 7).astype(np.float32), np.ones(4, np.float32)
+    sgd = rg.SGD(0.1)
+    trainer = rg.Trainer(net, sgd)
+    trainer.step(X, y)
+    sgd.lr = 0.0
+    before = parameters(net)
+    trainer.step(X, y)
+    assert same_bits(parameters(net), before)
+    sgd.lr = -1.0
+    with pytest.raises(ValueError, match="lr: expected"):
+        trainer.step(X, y)
+    sgd.lr = True
+    with pytest.raises(TypeError, match="lr: expected"):
+        trainer.step(X, y)
