@@ -17,8 +17,24 @@ namespace {
 
 std::atomic<bool> team_used{false};     // a team of two or more ran in this process
 std::atomic<bool> team_is_lost{false};  // ... or in a parent before it forked
+std::atomic<int> busy{0};               // threads at work in all calls of this process
 
-void after_fork_in_child() { team_is_lost.store(team_is_lost.load() || team_used.load()); }
+void after_fork_in_child() {
+  team_is_lost.store(team_is_lost.load() || team_used.load());
+  busy.store(0);  // whoever was at work is not here
+}
+
+// Counts threads as busy while it lives.
+class Busy {
+ public:
+  explicit Busy(int threads) : threads_(threads) { busy.fetch_add(threads_, std::memory_order_relaxed); }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+  ~Busy() { busy.fetch_sub(threads_, std::memory_order_relaxed); }
+
+ private:
+  int threads_;
+};
 
 int affinity_cpus() {
   cpu_set_t set;
@@ -101,7 +117,8 @@ int max_threads() {
 int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced) {
   if (forced > 0) return team_is_lost.load() ? 1 : forced;
   if (n_threads == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;  // without a look at the system
-  double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(max_threads())});
+  const int free = std::max(1, max_threads() - busy.load(std::memory_order_relaxed));
+  double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(free)});
   if (n_threads > 0) n = std::min(n, static_cast<double>(n_threads));
   return static_cast<int>(n);
 }
@@ -134,12 +151,14 @@ void Barrier::wait(int size) {
 }
 
 int run_team(int size, void (*body)(void*, const Member&), void* context) {
+  static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
+  (void)registered;
   if (size <= 1 || team_is_lost.load(std::memory_order_relaxed)) {
+    const Busy me(1);
     body(context, Member{});
     return 1;
   }
-  static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
-  (void)registered;
+  const Busy team(size);
   team_used.store(true);
   Barrier barrier;
   int ran = 1;

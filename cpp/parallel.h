@@ -20,7 +20,8 @@ int max_threads();
 int cgroup_cpus(const std::string& root);
 
 // How many threads work of so many flops gets: one per kFlopsPerThread, at most `shares` (pieces the work falls into),
-// `n_threads` (0: no wish) and max_threads(). `forced` > 0 is taken as it is: for tests alone.
+// `n_threads` (0: no wish) and those of max_threads() that no other call of this process has at the moment, but always one:
+// fits at once share the CPUs instead of each spinning on all of them. `forced` > 0 is taken as it is: for tests alone.
 int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced);
 
 // About 20 us of one core: below twice that, a second one brings little, and takes much where something else disturbs it.

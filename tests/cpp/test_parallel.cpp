@@ -199,6 +199,28 @@ TEST_CASE("team_size: by work, shares, wish and limit") {
   CHECK(team_size(1e12, 1000, 8, 0) == 2);
 }
 
+TEST_CASE("team_size: calls at the same time share the threads, each has one") {
+  const int all = max_threads();
+  const auto offered = [] { return team_size(1e12, 1000, 0, 0); };
+  CHECK(offered() == all);
+  for (const int size : {1, 2, 3}) {
+    int seen = 0;
+    run_team(size, [&](const Member& me) {
+      if (me.id == 0) seen = offered();
+      me.wait();
+    });
+    CHECK(seen == std::max(1, all - size));
+    CHECK(offered() == all);  // given back
+  }
+  int inner = 0, wish = 0;
+  run_team(1, [&](const Member&) {
+    wish = team_size(1e12, 1000, 1, 0);
+    run_team(1, [&](const Member&) { inner = offered(); });
+  });
+  CHECK(inner == std::max(1, all - 2));
+  CHECK(wish == 1);
+}
+
 // ---------------------------------------------------------------------------------------------- cgroups
 
 namespace {
