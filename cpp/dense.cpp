@@ -45,17 +45,18 @@ struct Tiles {
 }  // namespace
 
 template <class T>
-bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x, Index p0,
-                   Index p1, Index batch, Watch& watch) {
+bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x,
+                   const Part& part, Index batch, Watch& watch) {
+  const Index p0 = part.p0, p1 = part.p1, end = part.end(layer.fan_out);
   const bool softmax = layer.activation == Activation::softmax;
   const Activation activation = softmax ? Activation::identity : layer.activation;
   const Index blocks = (layer.fan_in + kKc<T> - 1) / kKc<T>;
   for (Index q = 0; q < blocks; ++q) {
     const Index k0 = cut(layer.fan_in, blocks, q), k = cut(layer.fan_in, blocks, q + 1) - k0;
-    for (Index j = 0; j < layer.fan_out; j += kLanes) {
+    for (Index j = part.begin(); j < end; j += kLanes) {
       const Index units = std::min(kLanes, layer.fan_out - j);
       const T* w = layer.w.row(j / kLanes, k0);
-      Ahead<T> ahead(w + layer.w.rows * kLanes, layer.fan_in >= 128 && j + kLanes < layer.fan_out ? k * kLanes : 0,
+      Ahead<T> ahead(w + layer.w.rows * kLanes, layer.fan_in >= 128 && j + kLanes < end ? k * kLanes : 0,
                      (p1 - p0 + kernels.group - 1) / kernels.group);
       for (Index p = p0; p < p1; p += kernels.group) {
         ahead.fetch();
@@ -79,12 +80,12 @@ constexpr Index kMaxGroup = 2;  // of Kernels::group
 
 // put(j, units, block) for each 16 outputs: a of `rows` rows as [rows][16]; softmax is left to the caller.
 template <class T, class Put>
-bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const T* const* x, Index rows, Watch& watch,
-                    Put put) {
+bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const T* const* x, const Part& part, Index rows,
+                    Watch& watch, Put put) {
   alignas(64) T blocks[kMaxGroup * kLanes * kLanes];
   const Index columns = kernels.group * kLanes;
-  for (Index j0 = 0; j0 < layer.fan_out; j0 += columns) {
-    const Index end = std::min(layer.fan_out, j0 + columns);
+  for (Index j0 = part.begin(), stop = part.end(layer.fan_out); j0 < stop; j0 += columns) {
+    const Index end = std::min(stop, j0 + columns);
     kernels.forward_rows(layer.fan_in, rows, static_cast<int>(end - j0), x, 0, layer.w.at(j0 / kLanes, 0), layer.b + j0,
                          {blocks, kLanes});
     for (Index j = j0; j < end; j += kLanes) {
@@ -103,9 +104,9 @@ bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const
 }  // namespace
 
 template <class T>
-bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, Index rows,
-                        Watch& watch) {
-  const bool finished = forward_blocks(kernels, layer, x, rows, watch, [&](Index j, Index units, const T* block) {
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, const Part& part,
+                        Index rows, Watch& watch) {
+  const bool finished = forward_blocks(kernels, layer, x, part, rows, watch, [&](Index j, Index units, const T* block) {
     // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
     alignas(64) T turned[kLanes * kLanes];
     kernels.transpose(rows, units, block, turned);
@@ -118,25 +119,26 @@ bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, P
 }
 
 template <class T>
-bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, Index rows,
-                       Watch& watch) {
-  return forward_blocks(kernels, layer, x, rows, watch, [&](Index j, Index units, const T* block) {
+bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, const Part& part,
+                       Index rows, Watch& watch) {
+  return forward_blocks(kernels, layer, x, part, rows, watch, [&](Index j, Index units, const T* block) {
     for (Index r = 0; r < rows; ++r) std::copy_n(block + r * kLanes, units, a.data + r * a.stride + j);
   });
 }
 
 template <class T>
 bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
-                 Panels<const T> a, Activation activation_below, Index p0, Index p1, Index batch, Watch& watch) {
+                 Panels<const T> a, Activation activation_below, const Part& part, Index batch, Watch& watch) {
+  const Index p0 = part.p0, p1 = part.p1, row0 = part.begin();
   constexpr Index tiles_at_once = 3;
   const Index all = panels(layer.fan_out), blocks = (layer.fan_out + kKc<T> - 1) / kKc<T>;
-  const Tiles tiles(layer.fan_in, kernels.mr);
+  const Tiles tiles(part.end(layer.fan_in) - row0, kernels.mr);
   for (Index q = 0; q < blocks; ++q) {
     const Index j0 = cut(all, blocks, q), j1 = cut(all, blocks, q + 1);
     const Index n = std::min(layer.fan_out, j1 * kLanes) - j0 * kLanes;
     for (Index t = 0; t < tiles.count; t += tiles_at_once) {
-      const Index r = tiles.begin(t), end = tiles.begin(std::min(tiles.count, t + tiles_at_once));
-      const Index next_end = tiles.begin(std::min(tiles.count, t + 2 * tiles_at_once));
+      const Index r = row0 + tiles.begin(t), end = row0 + tiles.begin(std::min(tiles.count, t + tiles_at_once));
+      const Index next_end = row0 + tiles.begin(std::min(tiles.count, t + 2 * tiles_at_once));
       Index fetched = j0;
       const Index calls = (p1 - p0 + kernels.group - 1) / kernels.group;
       const Index fetch_share = layer.fan_out >= 128 ? (j1 - j0) / calls + 1 : 0;
@@ -155,11 +157,12 @@ bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T
 
 template <class T>
 bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
-                     const T* const* delta, const T* const* a, Activation activation_below, Index rows, Watch& watch) {
+                     const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
+                     Watch& watch) {
   constexpr Index block = 8 * kLanes;
   alignas(64) T turned[block * kLanes];
-  for (Index k = 0; k < layer.fan_in; k += kLanes) {
-    const Index lanes = std::min(kLanes, layer.fan_in - k);
+  for (Index k = part.begin(), stop = part.end(layer.fan_in); k < stop; k += kLanes) {
+    const Index lanes = std::min(kLanes, stop - k);
     alignas(64) T d[kLanes * kLanes] = {}, a_block[kLanes * kLanes] = {};
     for (Index n = 0; n < layer.fan_out; n += block) {
       const Index end = std::min(layer.fan_out, n + block);
@@ -191,10 +194,10 @@ void untangle_delta(Index units, Index rows, FewRows<T> delta, Panels<const T> d
 }
 
 template <class T>
-void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, Index p0, Index p1,
+void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, const Part& part,
                      Index batch) {
-  for (Index p = p0; p < p1; ++p) {
-    for (Index j = 0; j < units; j += kLanes) {
+  for (Index p = part.p0; p < part.p1; ++p) {
+    for (Index j = part.begin(), end = part.end(units); j < end; j += kLanes) {
       kernels.transpose(std::min(kLanes, units - j), lanes_of(batch, p, p + 1), delta.row(p, j),
                         delta_t.row(j / kLanes, p * kLanes));
     }
@@ -249,16 +252,18 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
 }
 
 #define RG_INSTANTIATE(T)                                                                                                     \
-  template bool dense_forward(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, Panels<const T>, Index, Index,   \
+  template bool dense_forward(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, Panels<const T>, const Part&,    \
                               Index, Watch&);                                                                                 \
-  template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, const T* const*, Index, Watch&);       \
-  template bool dense_forward_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, const T* const*, Index, Watch&);       \
-  template bool dense_delta_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, Panels<T>, const T* const*,              \
-                                const T* const*, Activation, Index, Watch&);                                                  \
-  template void untangle_delta(Index, Index, FewRows<T>, Panels<const T>);                                                    \
+  template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, const T* const*, const Part&, Index,   \
+                                   Watch&);                                                                                   \
+  template bool dense_forward_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, const T* const*, const Part&, Index,   \
+                                  Watch&);                                                                                    \
   template bool dense_delta(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<const T>, Panels<const T>, Activation, \
-                            Index, Index, Index, Watch&);                                                                     \
-  template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, Index, Index, Index);                   \
+                            const Part&, Index, Watch&);                                                                      \
+  template bool dense_delta_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, Panels<T>, const T* const*,              \
+                                const T* const*, Activation, const Part&, Index, Watch&);                                     \
+  template void untangle_delta(Index, Index, FewRows<T>, Panels<const T>);                                                    \
+  template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, const Part&, Index);                    \
   template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const DwTarget<T>&, Panels<const T>, const T* const*,       \
                          Panels<const T>, Index, const Member&);
 

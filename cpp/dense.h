@@ -23,15 +23,25 @@ struct DenseLayer {
 template <class T>
 constexpr Index kKc = 768 / static_cast<Index>(sizeof(T));
 
-// a = f(x w + b) for batch panels p0..p1 of `batch` rows; z too where z.data is not null. False: interrupted.
+// A part of what a pass over a layer computes: batch panels p0..p1, and of the layer's outputs (of its inputs, where deltas
+// go down) those of panels u0..u1; u1 < 0: all. Not with softmax, unless all.
+struct Part {
+  Index p0, p1;
+  Index u0 = 0, u1 = -1;
+
+  Index end(Index units) const { return u1 < 0 ? units : u1 * kLanes < units ? u1 * kLanes : units; }
+  Index begin() const { return u0 * kLanes; }
+};
+
+// a = f(x w + b) for a part of a batch of `batch` rows; z too where z.data is not null. False: interrupted.
 template <class T>
-bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x, Index p0,
-                   Index p1, Index batch, Watch& watch);
+bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x,
+                   const Part& part, Index batch, Watch& watch);
 
 // The same from rows in any place (row pointers, at most 16), where the batch is too small to fill panels: lanes = outputs.
 template <class T>
-bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, Index rows,
-                        Watch& watch);
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, const Part& part,
+                        Index rows, Watch& watch);
 
 // A few rows, each with its values side by side: values of row i at data + i stride, and the list of these addresses.
 template <class T>
@@ -43,27 +53,28 @@ struct FewRows {
 
 // a = f(x w + b) from a few rows to a few rows. Not for softmax.
 template <class T>
-bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, Index rows,
-                       Watch& watch);
+bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, const Part& part,
+                       Index rows, Watch& watch);
 
 // below = (delta wT) * f'(z of the layer below), f' computed from its stored activation a (identity: a is not read).
 template <class T>
 bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
-                 Panels<const T> a, Activation activation_below, Index p0, Index p1, Index batch, Watch& watch);
+                 Panels<const T> a, Activation activation_below, const Part& part, Index batch, Watch& watch);
 
 // The same for a few rows: lanes = inputs of the layer, from blocks of w that are transposed on the way. Writes the deltas
 // below as rows, and as delta_t.
 template <class T>
 bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
-                     const T* const* delta, const T* const* a, Activation activation_below, Index rows, Watch& watch);
+                     const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
+                     Watch& watch);
 
 // The rows of delta_t side by side.
 template <class T>
 void untangle_delta(Index units, Index rows, FewRows<T> delta, Panels<const T> delta_t);
 
-// delta_t = the deltas of batch panels p0..p1 with lanes = units.
+// delta_t = the deltas of a part of the batch and of the units, with lanes = units.
 template <class T>
-void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, Index p0, Index p1,
+void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, const Part& part,
                      Index batch);
 
 // Where dw and db go: into the gradient `g` (laid out as w), or, where `update` is given, at once into w with its velocity.

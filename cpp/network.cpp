@@ -222,20 +222,68 @@ void load_targets(const Network<T>& network, const Workspace<T>& work, const Tar
   }
 }
 
+namespace {
+
+template <class T>
+bool forward_layer(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
+  const Kernels<T>& kernels = network.kernels();
+  const DenseLayer<T>& layer = network.layer(l);
+  const T* const* rows = work.inputs_as_rows(l);
+  if (!rows) return dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), work.a(l), part, batch, watch);
+  return work.few() && l + 1 < network.depth()
+             ? dense_forward_few<T>(kernels, layer, work.few_a(l + 1), rows, part, batch, watch)
+             : dense_forward_rows<T>(kernels, layer, work.a(l + 1), rows, part, batch, watch);
+}
+
+// The deltas of layer l - 1 (counted from 1) from those of layer l.
+template <class T>
+bool delta_layer(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
+  const Kernels<T>& kernels = network.kernels();
+  const DenseLayer<T>& layer = network.layer(l - 1);
+  const Activation below = network.layer(l - 2).activation;
+  if (!work.few()) {
+    return dense_delta<T>(kernels, layer, work.delta(l - 1), work.delta(l), work.a(l - 1), below, part, batch, watch);
+  }
+  return dense_delta_few<T>(kernels, layer, work.few_delta(l - 1), work.delta_t(l - 1), work.few_delta(l).rows,
+                            work.few_a(l - 1).rows, below, part, batch, watch);
+}
+
+// delta_t(l) where the pass that gave the deltas has not written it.
+template <class T>
+void turn_delta(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch) {
+  if (work.few() && l < network.depth()) return;
+  transpose_delta<T>(network.kernels(), network.size_of(l), work.delta_t(l), work.delta(l), part, batch);
+}
+
+// This member's share of `units` units of all the batch.
+Part share_of(Index units, Index batch, const Member& member) {
+  return {0, panels(batch), member.begin(panels(units)), member.end(panels(units))};
+}
+
+}  // namespace
+
 template <class T>
 bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch) {
   if (p0 >= p1) return true;
-  const Kernels<T>& kernels = network.kernels();
   for (Index l = 0; l < network.depth(); ++l) {
-    const DenseLayer<T>& layer = network.layer(l);
-    const T* const* rows = work.inputs_as_rows(l);
-    const bool go_on = !rows ? dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), work.a(l), p0, p1, batch, watch)
-                       : work.few() && l + 1 < network.depth()
-                           ? dense_forward_few<T>(kernels, layer, work.few_a(l + 1), rows, batch, watch)
-                           : dense_forward_rows<T>(kernels, layer, work.a(l + 1), rows, batch, watch);
-    if (!go_on) return false;
+    if (!forward_layer<T>(network, work, l, {p0, p1}, batch, watch)) return false;
   }
   return true;
+}
+
+template <class T>
+bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch) {
+  bool go_on = true;
+  for (Index l = 0; l < network.depth(); ++l) {
+    Part part = share_of(network.size_of(l + 1), batch, member);
+    if (network.layer(l).activation == Activation::softmax) {  // over all units: one member's work
+      part = {0, panels(batch)};
+      if (member.id != 0) part.p1 = 0;
+    }
+    if (go_on && part.u0 != part.u1 && part.p1 > 0) go_on = forward_layer<T>(network, work, l, part, batch, watch);
+    member.wait();
+  }
+  return go_on;
 }
 
 template <class T>
@@ -261,26 +309,35 @@ void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels,
 template <class T>
 bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch) {
   if (p0 >= p1) return true;
-  const Kernels<T>& kernels = network.kernels();
-  const Index depth = network.depth();
-  for (Index l = depth; l >= 1; --l) {
-    if (!work.few() || l == depth) {
-      transpose_delta<T>(kernels, network.size_of(l), work.delta_t(l), work.delta(l), p0, p1, batch);
-    }
+  const Part part{p0, p1};
+  for (Index l = network.depth(); l >= 1; --l) {
+    turn_delta<T>(network, work, l, part, batch);
     if (l == 1) break;
-    const DenseLayer<T>& layer = network.layer(l - 1);
-    const Activation below = network.layer(l - 2).activation;
-    if (work.few()) {
-      if (l == depth) untangle_delta<T>(network.size_of(l), batch, work.few_delta(l), work.delta_t(l));
-      if (!dense_delta_few<T>(kernels, layer, work.few_delta(l - 1), work.delta_t(l - 1), work.few_delta(l).rows,
-                              work.few_a(l - 1).rows, below, batch, watch)) {
-        return false;
-      }
-    } else if (!dense_delta<T>(kernels, layer, work.delta(l - 1), work.delta(l), work.a(l - 1), below, p0, p1, batch, watch)) {
-      return false;
+    if (work.few() && l == network.depth()) {
+      untangle_delta<T>(network.size_of(l), batch, work.few_delta(l), work.delta_t(l));
     }
+    if (!delta_layer<T>(network, work, l, part, batch, watch)) return false;
   }
   return true;
+}
+
+template <class T>
+bool backward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch,
+                         bool go_on) {
+  const Index depth = network.depth();
+  for (Index l = depth; l >= 1; --l) {
+    if (go_on) turn_delta<T>(network, work, l, share_of(network.size_of(l), batch, member), batch);
+    if (l == 1) break;
+    if (work.few() && l == depth) {
+      member.wait();
+      if (go_on && member.id == 0) untangle_delta<T>(network.size_of(l), batch, work.few_delta(l), work.delta_t(l));
+      member.wait();
+    }
+    const Part part = share_of(network.size_of(l - 1), batch, member);
+    if (go_on && part.u0 != part.u1) go_on = delta_layer<T>(network, work, l, part, batch, watch);
+    member.wait();
+  }
+  return go_on;
 }
 
 template <class T>
@@ -311,6 +368,8 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template void load_inputs(const Network<T>&, const Workspace<T>&, const Rows&, Selection, Index, Index, Index);         \
   template void load_targets(const Network<T>&, const Workspace<T>&, const Targets&, Selection, Index, Index, Index);     \
   template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                        \
+  template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                 \
+  template bool backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);          \
   template void loss_pass(const Network<T>&, const Workspace<T>&, bool, Index, Index, Index, bool);                       \
   template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                       \
   template void dw_pass(const Network<T>&, const Workspace<T>&, const Arena<T>&, const Update<T>*, Index, const Member&); \

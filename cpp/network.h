@@ -139,6 +139,11 @@ void load_targets(const Network<T>& network, const Workspace<T>& work, const Tar
 template <class T>
 bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch);
 
+// The same for all the batch, with each layer's outputs split among the team: a barrier after each layer. For batches that
+// do not fall into as many equal parts as there are members. Interrupted or not, every member comes to every barrier.
+template <class T>
+bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch);
+
 // Scores of panels p0..p1 and, if wanted, the delta of the last layer for the mean over the batch. `labels`: the targets
 // that were loaded are labels.
 template <class T>
@@ -148,6 +153,11 @@ void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels,
 // Deltas of every layer from that of the last, each transposed for its dw; false: interrupted.
 template <class T>
 bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch);
+
+// The same for all the batch, with the units of each layer split among the team; `go_on` false: only to the barriers.
+template <class T>
+bool backward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch,
+                         bool go_on);
 
 // dw and db of every layer: into the workspace's gradients, or at once into the parameters where `update` is given.
 template <class T>

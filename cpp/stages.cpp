@@ -77,7 +77,7 @@ Arena<T> Stages<T>::input_gradient(Panels<T>& dx, int n_threads) const {
   run_team(team(1.0 / 3, n_threads, 0), [&](const Member& me) {
     Watch watch(interrupt, me);
     dense_delta<T>(network_.kernels(), network_.layer(0), dx, {delta.data, delta.rows}, {}, Activation::identity,
-                   me.begin(panels(rows_)), me.end(panels(rows_)), rows_, watch);
+                   {me.begin(panels(rows_)), me.end(panels(rows_))}, rows_, watch);
   });
   return result;
 }
