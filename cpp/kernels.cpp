@@ -3,7 +3,8 @@
 //
 // Register tiles: MR rows x NV vectors of accumulators; each step broadcasts MR values of one operand against NV vectors
 // of the other. Rows are cut into tiles of nearly equal height (16 = 6 + 5 + 5), as a short tile waits for its own adds.
-// AVX2 6x2, AVX-512 12x2 (float32: two panels, one vector each; 73 % of peak with one, 95 % with two), NEON 6x4 and 12x2.
+// AVX2 6x2, AVX-512 8x2 (g++ 12 spills 10x2 and 12x2; float32: two panels, one vector each; 73 % of peak with one, 95 % with
+// two), NEON 6x4.
 #include "kernels.h"
 
 #include "math.h"
@@ -35,7 +36,7 @@ constexpr int kNv = kGroup<T>* Ops<T>::per_panel < 2 ? 1 : (kRegisters == 32 && 
 
 template <class T, int NV = kNv<T>>
 constexpr int kMr = kRegisters == 32 ? (NV == 1   ? 16
-                                        : NV == 2 ? 12
+                                        : NV == 2 ? 8
                                                   : 6)
                                      : (kFused ? 6 : 4);
 
