@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import signal
 import statistics
 import sys
 import tempfile
@@ -35,6 +36,7 @@ Document = dict[str, Any]
 def main() -> int:
     """Run the command; returns the exit code."""
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what was measured is saved, the children are ended
     try:
         document = load(options.out)
         if options.draw:

@@ -7,6 +7,7 @@
 // 20 ns a phase; the last line tells what the same step takes without it.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

@@ -99,6 +99,7 @@ class Pool:
             searches = fastest > 0 and name in (OURS, "sketch")
             if what == "predict" and ENGINES[name].predict is None:
                 continue
+            self._doing(f"{title}: {name} gets ready")
             try:
                 self.ask(name, what, **arguments, **({"short": searches} if what == "train" else {}))
                 ready.append(name)
@@ -111,6 +112,7 @@ class Pool:
                 if name not in us:
                     continue
                 time.sleep(pause)
+                self._doing(f"{title}: round {number + 1}, {name}")
                 try:
                     us[name].append(1e6 * self.ask(name, "turn"))
                     if fastest > 0 and name in (OURS, "sketch") and us[name][-1] < LONG_US:
@@ -118,6 +120,7 @@ class Pool:
                 except WorkerError as error:
                     self._note(f"{name} gave up on {title}: {error}")
                     del us[name]
+        self._doing("")
         result: dict[str, Any] = {"us": {name: [round(t, 4) for t in times] for name, times in us.items()}}
         result["fastest"] = {name: round(t, 4) for name, t in best.items()}
         result["ratios"] = {}
@@ -144,6 +147,12 @@ class Pool:
         for worker in self._workers.values():
             worker.close()
         self._workers.clear()
+
+    @staticmethod
+    def _doing(text: str) -> None:
+        """Show what is under way, on a terminal; the next line overwrites it."""
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
