@@ -134,7 +134,8 @@ def slower_points(points: list[Point]) -> Iterator[tuple[Point, str, float]]:
 def jumps(points: list[Point]) -> Iterator[tuple[Point, Point, float]]:
     """Yield neighbours, both at multiples of 8, where a larger one takes over 30 % more time for each useful operation.
 
-    Neighbours differ in width or in batch, and are next to one another in the grid of multiples of 8.
+    Neighbours differ in width or in batch, at most by a factor of two, and are next to one another among the points that
+    were measured at multiples of 8.
     """
     known = {(p["threads"], p["width"], p["batch"]): p for p in points if "gflops" in p}
     eights = {key: p for key, p in known.items() if key[1] % 8 == 0 and key[2] % 8 == 0}
@@ -146,7 +147,7 @@ def jumps(points: list[Point]) -> Iterator[tuple[Point, Point, float]]:
             line.sort()
             for small, large in itertools.pairwise(line):
                 rise = eights[small]["gflops"] / eights[large]["gflops"]
-                if rise > JUMP:
+                if rise > JUMP and large[along] <= 2 * small[along]:
                     yield eights[small], eights[large], rise
 
 
