@@ -85,7 +85,8 @@ std::vector<double> member_flops(const Network<float>& network, Index batch, con
   return flops;
 }
 
-// One epoch as Trainer<T>::epoch runs it, without what is rare in it (divergence, interruption, the snapshot).
+// One epoch as Trainer<T>::epoch runs it, without what is rare in it (divergence, interruption, the snapshot, batches that
+// are split by units).
 void timed_epoch(const Network<float>& network, const Workspace<float>& work, const SgdState<float>& state, const Job& job,
                  const Rows& x, const Targets& y, const std::uint32_t* order, const Member& me, Interrupt& interrupt,
                  Stopwatch& watch) {
@@ -102,14 +103,18 @@ void timed_epoch(const Network<float>& network, const Workspace<float>& work, co
     load_targets(network, work, y, selection, p0, p1, m);
     loss_pass(network, work, y.labels != nullptr, p0, p1, m, true);
     watch.tick(kLoss);
-    // backward_pass, taken apart
-    for (Index l = network.depth(); p0 < p1 && l >= 1; --l) {
-      const Panels<const float> delta = work.delta(l);
-      transpose_delta<float>(kernels, network.size_of(l), work.delta_t(l), delta, p0, p1, m);
+    if (work.few()) {  // transposes on the way
+      backward_pass(network, work, p0, p1, m, interrupts);
+      watch.tick(kDelta);
+    }
+    // else backward_pass, taken apart
+    for (Index l = network.depth(); !work.few() && p0 < p1 && l >= 1; --l) {
+      const Part part{p0, p1};
+      transpose_delta<float>(kernels, network.size_of(l), work.delta_t(l), work.delta(l), part, m);
       watch.tick(kTranspose);
       if (l == 1) break;
-      dense_delta<float>(kernels, network.layer(l - 1), work.delta(l - 1), delta, work.a(l - 1),
-                         network.layer(l - 2).activation, p0, p1, m, interrupts);
+      dense_delta<float>(kernels, network.layer(l - 1), work.delta(l - 1), work.delta(l), work.a(l - 1),
+                         network.layer(l - 2).activation, part, m, interrupts);
       watch.tick(kDelta);
     }
     me.wait();
