@@ -76,21 +76,21 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
 
 namespace {
 
-constexpr Index kMaxGroup = 2;  // of Kernels::group
+constexpr Index kMaxGroup = 2, kMaxRowGroup = 8;  // of Kernels::group and row_group
 
 // put(j, units, block) for each 16 outputs: a of `rows` rows as [rows][16]; softmax is left to the caller.
 template <class T, class Put>
 bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const T* const* x, const Part& part, Index rows,
                     Watch& watch, Put put) {
-  alignas(64) T blocks[kMaxGroup * kLanes * kLanes];
-  const Index columns = kernels.group * kLanes;
+  alignas(64) T blocks[kMaxRowGroup * kLanes * kLanes];
+  const Index columns = (rows == 1 ? kernels.row_group : kernels.group) * kLanes, height = rows == 1 ? 1 : kLanes;
   for (Index j0 = part.begin(), stop = part.end(layer.fan_out); j0 < stop; j0 += columns) {
     const Index end = std::min(stop, j0 + columns);
     kernels.forward_rows(layer.fan_in, rows, static_cast<int>(end - j0), x, 0, layer.w.at(j0 / kLanes, 0), layer.b + j0,
-                         {blocks, kLanes});
+                         {blocks, height});
     for (Index j = j0; j < end; j += kLanes) {
       const Index units = std::min(kLanes, end - j);
-      T* block = blocks + (j - j0) * kLanes;
+      T* block = blocks + (j - j0) * height;
       if (layer.activation != Activation::softmax) {
         kernels.activate(rows, static_cast<int>(units), block, layer.activation);
       }

@@ -40,6 +40,11 @@ constexpr int kMr = kRegisters == 32 ? (NV == 1   ? 16
                                                   : 6)
                                      : (kFused ? 6 : 4);
 
+// Vectors of the tile of a single row.
+constexpr int kRowNv = 8;
+template <class T>
+constexpr int kRowGroup = kRowNv / Ops<T>::per_panel > kGroup<T> ? kRowNv / Ops<T>::per_panel : kGroup<T>;
+
 // Where vector j of a tile lies, from its first one: within the panel, or in the one that lies `jump` values further.
 template <class T>
 RG_INLINE Index place(int j, Index jump) {
@@ -381,10 +386,26 @@ struct ForwardRowsTile {
   }
 };
 
+// One row: as many vectors side by side as there are, in tiles of 8, 4, 2 and 1.
+template <class T, int NV>
+RG_INLINE void run_row(const typename ForwardRowsTile<T>::Args& args, int v, int nv) {
+  for (; v + NV <= nv; v += NV) {
+    typename ForwardRowsTile<T>::Args here = args;
+    const int panel = v / Ops<T>::per_panel;
+    here.w = args.w.at(panel, 0);
+    here.z = args.z.at(panel, 0);
+    if (here.bias) here.bias += panel * kLanes;
+    ForwardRowsTile<T>::template run<1, NV>(here, 0, v % Ops<T>::per_panel * Ops<T>::width);
+  }
+  if constexpr (NV > 1) run_row<T, NV / 2>(args, v, nv);
+}
+
 template <class T>
 void forward_rows(Index k, Index rows, int lanes, const T* const* x, Index offset, Panels<const T> w, const T* bias,
                   Panels<T> z) {
-  run_tiles<ForwardRowsTile<T>>({k, x, offset, w, bias, z}, rows, lanes);
+  const typename ForwardRowsTile<T>::Args args{k, x, offset, w, bias, z};
+  if (rows == 1) return run_row<T, kRowNv>(args, 0, vectors<T>(lanes));
+  run_tiles<ForwardRowsTile<T>>(args, rows, lanes);
 }
 
 // ---------------------------------------------------------------------------------------------- backward
@@ -847,6 +868,7 @@ template <class T>
 constexpr Kernels<T> table() {
   return {kMr<T>,
           kGroup<T>,
+          kRowGroup<T>,
           forward<T>,
           forward_rows<T>,
           delta<T>,

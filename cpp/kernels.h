@@ -44,8 +44,9 @@ struct LossArgs {
 
 template <class T>
 struct Kernels {
-  int mr;     // rows of the widest register tile; a hint for how to split work
-  int group;  // panels that one call of the products below may take: lanes <= 16 group, those past 16 in the next panel
+  int mr;         // rows of the widest register tile; a hint for how to split work
+  int group;      // panels that one call of the products below may take: lanes <= 16 group, those past 16 in the next panel
+  int row_group;  // the same for forward_rows of one row, which has no other sums to hide the latency of an add behind
 
   // z[r][lane] = bias[r] + sum_k w[k][r] x[k][lane] for r < units <= 16.
   // w: [k][16] of one weight panel; x: [k][16]; a: [units][16]. `bias` null: go on from what a holds.

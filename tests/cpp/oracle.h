@@ -286,6 +286,7 @@ struct Oracle {
   static constexpr Kernels<T> table() {
     return {1,
             1,
+            1,
             forward,
             forward_rows,
             delta,

@@ -98,7 +98,7 @@ class Operands {
   }
 
  private:
-  static constexpr Index kCapacity = 24 * 1024;
+  static constexpr Index kCapacity = 48 * 1024;
   Guard guard_ = Guard::behind;
   std::size_t used_ = 0;
   std::vector<Operand<T>> slots_;
@@ -785,6 +785,42 @@ TEST_CASE_TEMPLATE("forward_rows: two panels in one call", T, float, double) {
     z.expect(pair, got, lanes, describe);
     expect_kept(pair, memory, describe);
   });
+}
+
+TEST_CASE_TEMPLATE("forward_rows: one row over many panels", T, float, double) {
+  Dice dice(25);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index k : reductions()) {
+      for (int lanes = 1; lanes <= pair.kernels.row_group * static_cast<int>(kLanes);
+           lanes += 1 + static_cast<int>(dice.below(3))) {
+        UserRows<T> x(dice, 1, k + 2);
+        const T* const* px = x.place(Guard::behind);
+        const Index count = panels(lanes), jump = k + dice.below(3);
+        const Values<T> w = panels_apart<T>(dice, k, lanes, jump * kLanes), b = panel<T>(dice, count, kLanes);
+        const Values<T> z0 = dice.numbers<T>(count * kLanes);
+        const bool bias = dice.below(2);
+        Values<T> z = z0;
+        for (Index p = 0; p < count; ++p) {
+          pair.oracle.forward_rows(k, 1, std::min(static_cast<int>(kLanes), lanes - static_cast<int>(p * kLanes)), px, 2,
+                                   {w.data() + p * jump * kLanes, jump}, bias ? b.data() + p * kLanes : nullptr,
+                                   {z.data() + p * kLanes, 1});
+        }
+        for (const Guard guard : kGuards) {
+          Operands<T>& memory = operands<T>(guard);
+          const T *pw = memory.in(w), *pb = memory.in(b);
+          T* got = memory.out(z0);
+          pair.kernels.forward_rows(k, 1, lanes, px, 2, {pw, jump}, bias ? pb : nullptr, {got, 1});
+          const auto describe = [&] { return words("forward_rows of one row, k, lanes, bias", k, lanes, bias); };
+          for (Index p = 0; p < count; ++p) {
+            const auto row = static_cast<std::ptrdiff_t>(p * kLanes);
+            expect_panel(pair, got + row, Values<T>(z.begin() + row, z.begin() + row + kLanes),
+                         std::min(static_cast<int>(kLanes), lanes - static_cast<int>(row)), describe);
+          }
+          expect_kept(pair, memory, describe);
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE_TEMPLATE("delta: two panels in one call", T, float, double) {
