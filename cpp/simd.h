@@ -117,12 +117,11 @@ struct Ops {
     }
   }
 
-  // Keeps a value in a register: g++ otherwise folds loads into the multiply-adds and spills accumulators.
+  // Keeps a value in a register: g++ otherwise folds loads into the multiply-adds and spills accumulators. Not for NEON,
+  // whose multiply-add takes a lane of a register: it needs no broadcast.
   static RG_INLINE void pin(V& v) {
-#if defined(RG_HALVES)
+#if defined(RG_HALVES) || defined(__aarch64__)
     (void)v;
-#elif defined(__aarch64__)
-    asm("" : "+w"(v));
 #elif defined(__AVX512F__)
     asm("" : "+v"(v));
 #else
