@@ -117,12 +117,11 @@ struct Ops {
     }
   }
 
-  // Keeps a value in a register: g++ otherwise folds loads into the multiply-adds and spills accumulators.
+  // Keeps a value in a register: for x86, g++ otherwise folds loads into the multiply-adds and spills accumulators. clang
+  // does not, and NEON's multiply-add takes a lane of a register, without a broadcast.
   static RG_INLINE void pin(V& v) {
-#if defined(RG_HALVES)
+#if defined(RG_HALVES) || defined(__clang__) || !defined(__x86_64__)
     (void)v;
-#elif defined(__aarch64__)
-    asm("" : "+w"(v));
 #elif defined(__AVX512F__)
     asm("" : "+v"(v));
 #else

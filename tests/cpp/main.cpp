@@ -1,5 +1,5 @@
 // The main function of the C++ tests; doctest brings it. No test of its own.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(RETROGRAD_SANITIZED)
 #define DOCTEST_CONFIG_NO_POSIX_SIGNALS  // AddressSanitizer's report says more
 #endif
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN

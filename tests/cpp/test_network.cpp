@@ -1,9 +1,10 @@
 // Whole networks: the fused epoch against the stages by hand, threads, slices and sources that must not change a bit, the
-// gradient against differences of a plain loss in long double, interruption, divergence, sizes that overflow.
+// gradient against differences of a plain loss in long double, pinned bits, interruption, divergence, sizes that overflow.
 #include "helpers.h"
 #include "inference.h"
 #include "oracle.h"
 #include "random.h"
+#include "scalar.h"
 #include "stages.h"
 #include "trainer.h"
 
@@ -349,6 +350,59 @@ TEST_CASE_TEMPLATE("epoch: padding of weights and state stays zero", T, float, d
     for (const DenseLayer<T>& layer : network.layers()) real += (layer.fan_in + 1) * layer.fan_out;
     CHECK(zeros == static_cast<Index>(all.size()) - real);
   }
+}
+
+// ---------------------------------------------------------------------------------------------- pinned bits
+
+namespace {
+
+// FNV-1a over the bits of all weights and biases in row-major order, whatever their layout in memory.
+template <class T>
+std::uint64_t weights_hash(const Network<T>& network) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  const auto add = [&hash](T value) {
+    const std::uint64_t bits = Scalar<T>::bits(value);
+    for (std::size_t i = 0; i < sizeof(T); ++i) hash = (hash ^ (bits >> 8 * i & 0xff)) * 0x100000001b3u;
+  };
+  for (const DenseLayer<T>& layer : network.layers()) {
+    for (const T value : unpacked_lanes(layer.w, layer.fan_in, layer.fan_out)) add(value);
+    for (Index j = 0; j < layer.fan_out; ++j) add(layer.b[j]);
+  }
+  return hash;
+}
+
+template <class T>
+void check_bits(const Spec& spec, Index rows, Index batch, Update<double> u, std::uint64_t float32, std::uint64_t float64) {
+  const Data<T> data(spec, rows);
+  for (const int team : {1, 3}) {
+    CAPTURE(spec.describe());
+    CAPTURE(team);
+    Network<T> network = make_network<T>(spec);
+    Trainer<T> trainer(network);
+    SgdState<T> state(network);
+    EpochArgs<T> args = arguments(data, batch);
+    args.update = {static_cast<T>(u.lr), static_cast<T>(u.momentum), static_cast<T>(u.weight_decay), u.nesterov};
+    args.forced = team;
+    for (args.epoch = 0; args.epoch < 3; ++args.epoch) REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);
+    CHECK(weights_hash(network) == (sizeof(T) == 4 ? float32 : float64));
+  }
+}
+
+}  // namespace
+
+// Data, weights and steps are made of operations that every machine rounds alike; libm has no part in them.
+TEST_CASE_TEMPLATE("training: the bits that every table with fused multiply-add has given so far", T, float, double) {
+  if (!active_table().fused) return;
+  check_bits<T>({{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true}, 150, 32, {0.05, 0.9, 0, false},
+                0x22f53cbc7ef9cb05, 0xa61433a939b2e48d);
+  check_bits<T>({{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy}, 100, 7, {0.05, 0.9, 0.001, true},
+                0x2a6d55319d1693b1, 0xb07b984ca51bb76b);
+  check_bits<T>({{31, 50, 4}, {kLeaky, kTanh}, Loss::mse}, 90, 20, {0.05, 0.5, 0, false}, 0x7359e3e5392dd3bc,
+                0xc38e3c7f7f62647a);
+  check_bits<T>({{300, 130, 20}, {kSigmoid, kSigmoid}, Loss::binary_cross_entropy}, 210, 70, {0.05, 0, 0, false},
+                0x6e91d8436d1991d4, 0xdc2a4b8698db1831);
+  check_bits<T>({{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic}, 130, 64, {0.05, 0.9, 0.01, false},
+                0xab957b284ece9978, 0x384e0459d7f95c0c);
 }
 
 // ---------------------------------------------------------------------------------------------- the gradient
@@ -901,11 +955,7 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
 }
 
 TEST_CASE_TEMPLATE("predict, evaluate and the stages can be interrupted", T, float, double) {
-#if defined(__SANITIZE_ADDRESS__)
-  const Index rows = 1000;
-#else
-  const Index rows = 4000;  // 50 ms and more for two cores: the core asks after 20
-#endif
+  const Index rows = kSlow ? 1000 : 4000;  // 50 ms and more for two cores: the core asks after 20
   const Endless<T> endless({{256, 1024, 1024, 10}, {kRelu, kRelu, kIdentity}, Loss::cross_entropy, true}, rows);
   const Network<T> network = make_network<T>(endless.spec);
   std::vector<T> out(static_cast<std::size_t>(rows * 10));
