@@ -69,6 +69,9 @@ struct Ops {
   static RG_INLINE void store(T* p, V v) { __builtin_memcpy(p, &v, sizeof v); }
   template <class Mask>
   static RG_INLINE V select(Mask m, V a, V b) {
+#if defined(__clang__) && defined(__aarch64__)
+    asm("" : "+w"(m));  // LLVM takes z < 0 ? 0 : z for a maximum, which makes +0 of -0 (its issue 93414)
+#endif
     return m ? a : b;
   }
   static RG_INLINE U bits(V v) { return reinterpret_cast<U>(v); }

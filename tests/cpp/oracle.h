@@ -27,8 +27,10 @@ struct Oracle {
 
   static T activated(T z, Activation f) {
     switch (f) {
-      case Activation::relu:
-        return z < 0 ? T(0) : z;
+      case Activation::relu: {
+        const volatile bool negative = z < 0;  // else clang for ARM makes +0 of -0 (see select in simd.h)
+        return negative ? T(0) : z;
+      }
       case Activation::leaky_relu:
         return z < 0 ? z * static_cast<T>(kLeakySlope) : z;
       case Activation::tanh:
