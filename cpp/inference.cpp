@@ -40,15 +40,21 @@ bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int for
   return !interrupt.stopped();
 }
 
-// The largest, as NumPy's argmax finds it: the first of equals, the first NaN before all.
+// For each lane of [units][16] the largest, as NumPy's argmax finds it: the first of equals, the first NaN before all.
 template <class T>
-std::int64_t largest(const T* first, Index units, Index step) {
-  Index best = 0;
+void largest(const T* a, Index units, Index rows, std::int64_t* out) {
+  T high[kLanes];
+  std::int32_t best[kLanes] = {};
+  std::copy_n(a, kLanes, high);
   for (Index j = 1; j < units; ++j) {
-    const T a = first[j * step], high = first[best * step];
-    if (a > high || (a != a && high == high)) best = j;
+    const T* row = a + j * kLanes;
+    for (Index i = 0; i < kLanes; ++i) {
+      const bool higher = (row[i] > high[i]) | ((row[i] != row[i]) & (high[i] == high[i]));
+      high[i] = higher ? row[i] : high[i];
+      best[i] = higher ? static_cast<std::int32_t>(j) : best[i];
+    }
   }
-  return best;
+  std::copy_n(best, rows, out);
 }
 
 }  // namespace
@@ -83,6 +89,24 @@ void unpack_batch(Panels<T> from, Index r0, Index r1, Index units, T* out) {
   }
 }
 
+namespace {
+
+// unpack_batch from row 0, in blocks that the kernels transpose.
+template <class T>
+void unpack_panels(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units, T* out) {
+  alignas(64) T block[kLanes * kLanes];
+  for (Index r = 0; r < rows; r += kLanes) {
+    const Index lanes = std::min(kLanes, rows - r);
+    for (Index j = 0; j < units; j += kLanes) {
+      const Index width = std::min(kLanes, units - j);
+      kernels.transpose(width, lanes, from.row(r / kLanes, j), block);
+      for (Index i = 0; i < lanes; ++i) std::copy_n(block + i * kLanes, width, out + (r + i) * units + j);
+    }
+  }
+}
+
+}  // namespace
+
 template <class T>
 bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, int n_threads, int forced, Poll poll,
              Spare<T>* spare) {
@@ -90,7 +114,7 @@ bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* ou
   return for_slices(network, x, n_threads, forced, poll, spare, [&](const Workspace<T>& work, Index row, Index rows) {
     const Panels<T> a = work.a(network.depth());
     if (probabilities) activate_panels(network.kernels(), a, rows, units, network.loss_activation());
-    unpack_batch(a, 0, rows, units, out + row * units);
+    unpack_panels(network.kernels(), a, rows, units, out + row * units);
   });
 }
 
@@ -101,13 +125,13 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, int n
   const bool one_of_all = network.loss() == Loss::cross_entropy;
   return for_slices(network, x, n_threads, forced, poll, spare, [&](const Workspace<T>& work, Index row, Index rows) {
     const Panels<T> a = work.a(network.depth());
+    if (one_of_all) {
+      for (Index r = 0; r < rows; r += kLanes) largest(a.panel(r / kLanes), units, std::min(kLanes, rows - r), out + row + r);
+      return;
+    }
     for (Index r = 0; r < rows; ++r) {
       const T* lane = a.panel(r / kLanes) + r % kLanes;
-      if (one_of_all) {
-        out[row + r] = largest(lane, units, kLanes);
-      } else {
-        for (Index j = 0; j < units; ++j) out[(row + r) * units + j] = lane[j * kLanes] > 0 ? 1 : 0;
-      }
+      for (Index j = 0; j < units; ++j) out[(row + r) * units + j] = lane[j * kLanes] > 0 ? 1 : 0;
     }
   });
 }

@@ -479,11 +479,12 @@ class Network:
     # ---------------------------------------------------------------- use
 
     def _answer(self, X: npt.ArrayLike, answer: int, n_threads: int | None) -> Array:
-        if n_threads is None and self._forced_team == 0:
+        threads = as_threads(n_threads)
+        if self._forced_team == 0:
             quick = self._core.predict_quick(X, answer)  # a few plain rows; None for the rest
             if quick is not None:
                 return quick
-        return self._core.predict(self._rows(X), answer, as_threads(n_threads), self._forced_team)
+        return self._core.predict(self._rows(X), answer, threads, self._forced_team)
 
     def predict(self, X: npt.ArrayLike, *, n_threads: int | None = None) -> Array:
         """What the network says of each row.
