@@ -411,24 +411,24 @@ def test_ctrl_c_stops_the_search_for_nan() -> None:
 
 
 def test_ctrl_c_stops_the_stages() -> None:
-    net = rg.Network([256, 1024, 1024, 10])
+    net = rg.Network([16, 1024, 1024, 1024, 10])
     before = parameters(net)
-    X, dz = inputs(4000, 256).astype(np.float32), np.zeros((4000, 10), np.float32)
+    X, dz = inputs(3000, 16).astype(np.float32), np.zeros((3000, 10), np.float32)
 
-    def interrupted(call: Callable[[], Any], result: Callable[[], Any]) -> bool:
+    def interrupted(turn: int, call: Callable[[], Any], result: Callable[[], Any]) -> bool:
         """Whether an interrupted call left no result, as it must where it was stopped midway and not at its end."""
         net.forward(X)  # anew: a step that did find gradients has changed the weights
-        with ctrl_c(delay=0.05):
+        with ctrl_c(delay=0.02 + 0.01 * (turn % 20)):
             for _ in range(100):
                 call()
         try:
             result()
         except RuntimeError:
             return True
-        return False  # possible: it came between two calls
+        return False  # possible: it came between two calls, or into dw, which is finished
 
-    assert any(interrupted(lambda: net.forward(X, n_threads=1), lambda: net.z) for _ in range(5))
-    assert any(interrupted(lambda: net.backward(dz=dz, n_threads=1), lambda: rg.SGD(0.0).step(net)) for _ in range(5))
+    assert any(interrupted(i, lambda: net.forward(X, n_threads=1), lambda: net.z) for i in range(40))
+    assert any(interrupted(i, lambda: net.backward(dz=dz, n_threads=1), lambda: rg.SGD(0.0).step(net)) for i in range(40))
     assert same_bits(parameters(net), before)
     net.forward(X)
     assert same_bits(net.forward(X[:16]), net.predict(X[:16]))  # the network is free for the next one
