@@ -5,6 +5,8 @@
 // the sums that the one before stored: the chain of every element stays whole.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels.h"
 #include "parallel.h"
 
@@ -29,8 +31,8 @@ struct Part {
   Index p0, p1;
   Index u0 = 0, u1 = -1;
 
-  Index end(Index units) const { return u1 < 0 ? units : u1 * kLanes < units ? u1 * kLanes : units; }
   Index begin() const { return u0 * kLanes; }
+  Index end(Index units) const { return u1 < 0 ? units : std::min(units, u1 * kLanes); }
 };
 
 // a = f(x w + b) for a part of a batch of `batch` rows; z too where z.data is not null. False: interrupted.

@@ -1,4 +1,4 @@
-// The forward pass alone, over any number of rows in slices: outputs, or the score against targets.
+// The forward pass alone, over any number of rows in slices: outputs, what a classifier decides, or the score against targets.
 #pragma once
 
 #include "network.h"

@@ -322,7 +322,7 @@ bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0
 }
 
 template <class T>
-bool backward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch,
+void backward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch,
                          bool go_on) {
   const Index depth = network.depth();
   for (Index l = depth; l >= 1; --l) {
@@ -337,7 +337,6 @@ bool backward_pass_split(const Network<T>& network, const Workspace<T>& work, In
     if (go_on && part.u0 != part.u1) go_on = delta_layer<T>(network, work, l, part, batch, watch);
     member.wait();
   }
-  return go_on;
 }
 
 template <class T>
@@ -369,7 +368,7 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template void load_targets(const Network<T>&, const Workspace<T>&, const Targets&, Selection, Index, Index, Index);     \
   template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                        \
   template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                 \
-  template bool backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);          \
+  template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);          \
   template void loss_pass(const Network<T>&, const Workspace<T>&, bool, Index, Index, Index, bool);                       \
   template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                       \
   template void dw_pass(const Network<T>&, const Workspace<T>&, const Arena<T>&, const Update<T>*, Index, const Member&); \

@@ -156,7 +156,7 @@ bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0
 
 // The same for all the batch, with the units of each layer split among the team; `go_on` false: only to the barriers.
 template <class T>
-bool backward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch,
+void backward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch,
                          bool go_on);
 
 // dw and db of every layer: into the workspace's gradients, or at once into the parameters where `update` is given.

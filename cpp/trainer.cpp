@@ -15,8 +15,9 @@ namespace {
 // of them dear).
 template <class T>
 bool splits_units(const Network<T>& network, Index rows, int team, int forced) {
+  if (team == 1) return false;  // without a division: this is asked at every step
   const Index count = panels(rows), rounds = (count + team - 1) / team;
-  if (team == 1 || 4 * count > 3 * rounds * team) return false;
+  if (4 * count > 3 * rounds * team) return false;
   const double intervals = 2.0 * static_cast<double>(network.depth()) + 2;
   const double share = network.flops_per_row() * static_cast<double>(rows) / static_cast<double>(team) / intervals;
   return forced > 0 || share >= 2 * kFlopsPerThread;

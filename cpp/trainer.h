@@ -1,5 +1,5 @@
 // The epoch: shuffle, gather, forward, loss, backward, update, batch after batch in one team of threads, with two barriers
-// a batch. Looks after interruption and divergence. Knows nothing of Python.
+// a batch (more where the units of each layer are split). Looks after interruption and divergence. Knows nothing of Python.
 #pragma once
 
 #include "optimizer.h"

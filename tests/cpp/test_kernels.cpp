@@ -1430,9 +1430,13 @@ TEST_CASE_TEMPLATE("tables with fused multiply-add agree with each other", T, fl
   }
 }
 
-TEST_CASE_TEMPLATE("mr is the height of a tile", T, float, double) {
+TEST_CASE_TEMPLATE("mr, group and row_group fit the blocks on the stack of dense.cpp", T, float, double) {
   for (const Pair<T>& pair : pairs<T>()) {
     CHECK(pair.kernels.mr >= 1);
-    CHECK(pair.kernels.mr <= 16);  // dense.cpp's scratch for tiles
+    CHECK(pair.kernels.mr <= 16);
+    CHECK(pair.kernels.group >= 1);
+    CHECK(pair.kernels.group <= 2);
+    CHECK(pair.kernels.row_group >= pair.kernels.group);
+    CHECK(pair.kernels.row_group <= 8);
   }
 }
