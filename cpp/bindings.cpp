@@ -50,116 +50,95 @@ std::string shape_of(const py::array& x) {
   return text + ")";
 }
 
-// A view of a 2-D array whose rows are contiguous and aligned.
+using Numpy = py::detail::npy_api;
+
+// NumPy's number of the type that a plain array holds in native bytes; -1 for anything else, subclasses too.
+int plain_type(const py::handle& x) {
+  if (Py_TYPE(x.ptr()) != Numpy::get().PyArray_Type_) return -1;
+  const py::dtype type = py::reinterpret_borrow<py::array>(x).dtype();
+  return type.byteorder() == '=' || type.byteorder() == '|' ? type.num() : -1;
+}
+
+// A view of a 2-D array (rows, cols) whose rows are contiguous and aligned; false: it is none, or of another type.
+bool view_rows(const py::handle& x, Index cols, Rows& rows) {
+  switch (plain_type(x)) {
+    case Numpy::NPY_FLOAT_:
+      rows.source = Source::float32;
+      break;
+    case Numpy::NPY_DOUBLE_:
+      rows.source = Source::float64;
+      break;
+    case Numpy::NPY_UBYTE_:
+      rows.source = Source::uint8;
+      break;
+    default:
+      return false;
+  }
+  const auto* array = py::detail::array_proxy(x.ptr());
+  if (array->nd != 2 || array->dimensions[1] != cols) return false;
+  rows = {array->data, array->dimensions[0], cols, array->strides[0], rows.source};
+  if (rows.rows == 0 || cols == 0) return true;
+  const Index size = source_size(rows.source);
+  const bool contiguous = cols == 1 || array->strides[1] == size;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(rows.data) % static_cast<std::uintptr_t>(size) == 0;
+  return contiguous && aligned && (rows.rows == 1 || rows.stride % size == 0);
+}
+
+// As view_rows, or an error that says what is wrong.
 Rows rows_of(const py::array& x, Index cols, const char* what) {
   Rows rows;
-  if (py::isinstance<py::array_t<float>>(x)) {
-    rows.source = Source::float32;
-  } else if (py::isinstance<py::array_t<double>>(x)) {
-    rows.source = Source::float64;
-  } else if (py::isinstance<py::array_t<std::uint8_t>>(x)) {
-    rows.source = Source::uint8;
-  } else {
-    throw py::type_error(std::string(what) + ": expected float32, float64 or uint8, got " +
+  if (view_rows(x, cols, rows)) return rows;
+  const int type = plain_type(x);
+  if (type != Numpy::NPY_FLOAT_ && type != Numpy::NPY_DOUBLE_ && type != Numpy::NPY_UBYTE_) {
+    throw py::type_error(std::string(what) + ": expected a float32, float64 or uint8 array, got " +
                          py::cast<std::string>(py::str(static_cast<py::object>(x.dtype()))));
   }
   if (x.ndim() != 2 || x.shape(1) != cols) {
     throw std::invalid_argument(std::string(what) + ": expected shape (rows, " + std::to_string(cols) + "), got " +
                                 shape_of(x));
   }
-  const bool contiguous = x.shape(1) <= 1 || x.strides(1) == x.itemsize();
-  const auto address = reinterpret_cast<std::uintptr_t>(x.data());
-  const auto size = static_cast<std::uintptr_t>(x.itemsize());
-  const bool aligned = address % size == 0 && (x.shape(0) <= 1 || x.strides(0) % x.itemsize() == 0);
-  if (x.size() > 0 && (!contiguous || !aligned))
-    throw std::invalid_argument(std::string(what) + ": expected aligned, contiguous rows");
-  rows.data = x.data();
-  rows.rows = x.shape(0);
-  rows.cols = cols;
-  rows.stride = x.strides(0);
-  return rows;
+  throw std::invalid_argument(std::string(what) + ": expected aligned, contiguous rows");
 }
 
-// NumPy's numbers of the types that the core reads.
-constexpr int kNumpyUint8 = 2, kNumpyInt32 = 5, kNumpyLong = 7, kNumpyFloat32 = 11, kNumpyFloat64 = 12;
-
-// The array that `x` is, to be read at once where all else fits too, or null: not an ndarray proper, or of swapped bytes.
-const py::detail::PyArray_Proxy* plain_array(const py::handle& x) {
-  if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_) return nullptr;
-  const auto array = py::reinterpret_borrow<py::array>(x);
-  const char order = array.dtype().byteorder();
-  return order == '=' || order == '|' ? py::detail::array_proxy(x.ptr()) : nullptr;
-}
-
-// As rows_of, for what fits without a question; false: it does not, and the caller takes the long way.
-bool quick_rows(const py::handle& x, Index cols, Rows& rows) {
-  const auto* array = plain_array(x);
-  if (!array || array->nd != 2 || array->dimensions[1] != cols || array->dimensions[0] < 1) return false;
-  const int type = py::reinterpret_borrow<py::array>(x).dtype().num();
-  if (type == kNumpyFloat32) {
-    rows.source = Source::float32;
-  } else if (type == kNumpyFloat64) {
-    rows.source = Source::float64;
-  } else if (type == kNumpyUint8) {
-    rows.source = Source::uint8;
-  } else {
-    return false;
-  }
-  const py::ssize_t size = rows.source == Source::float32 ? 4 : rows.source == Source::float64 ? 8 : 1;
-  const bool contiguous = cols == 1 || array->strides[1] == size;
-  const auto address = reinterpret_cast<std::uintptr_t>(array->data);
-  if (!contiguous || address % static_cast<std::uintptr_t>(size) != 0) return false;
-  if (array->dimensions[0] > 1 && array->strides[0] % size != 0) return false;
-  rows.data = array->data;
-  rows.rows = array->dimensions[0];
-  rows.cols = cols;
-  rows.stride = array->strides[0];
-  return true;
-}
-
-template <class T>
-bool all_finite(const Kernels<T>& kernels, const Rows& x) {
-  const auto finite = kernels.finite[static_cast<int>(x.source)];
-  for (Index r = 0; r < x.rows; ++r) {
-    if (!finite(x.cols, x.row(r))) return false;
+// Labels of any integer type that NumPy makes by itself, copied to `buffer`: what is used as an index must not change.
+template <class Label>
+bool copy_labels(const char* from, Index rows, Index outputs, std::int32_t* buffer) {
+  for (Index i = 0; i < rows; ++i) {
+    Label label;
+    std::memcpy(&label, from + i * static_cast<Index>(sizeof label), sizeof label);
+    if (label < 0 || label >= outputs) return false;
+    buffer[i] = static_cast<std::int32_t>(label);
   }
   return true;
 }
 
-// As targets_of; labels are copied to `buffer`, for what is used as an index must not change.
+// As targets_of, for what fits without a question; false: it does not, and the caller takes the long way.
 template <class T>
 bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, std::vector<std::int32_t>& buffer,
                    Targets& targets) {
-  const auto* array = plain_array(y);
-  if (!array || array->nd < 1 || array->dimensions[0] != rows) return false;
-  const int type = py::reinterpret_borrow<py::array>(y).dtype().num();
+  const int type = plain_type(y);
+  if (type < 0) return false;
+  const auto* array = py::detail::array_proxy(y.ptr());
   const Index outputs = network.outputs();
-  if (type == kNumpyLong || type == kNumpyInt32) {
-    const Index size = type == kNumpyInt32 ? 4 : static_cast<Index>(sizeof(long));
-    if (network.loss() != Loss::cross_entropy || array->nd != 1 || (rows > 1 && array->strides[0] != size)) return false;
+  if (network.loss() == Loss::cross_entropy) {
+    const bool narrow = type == Numpy::NPY_INT_;
+    if ((!narrow && type != Numpy::NPY_LONG_) || array->nd != 1 || array->dimensions[0] != rows) return false;
+    const Index size = narrow ? static_cast<Index>(sizeof(int)) : static_cast<Index>(sizeof(long));
+    if (rows > 1 && array->strides[0] != size) return false;
     buffer.resize(static_cast<std::size_t>(rows));
-    for (Index i = 0; i < rows; ++i) {
-      long label;
-      if (size == 4) {
-        std::int32_t narrow;
-        std::memcpy(&narrow, array->data + i * size, sizeof narrow);
-        label = narrow;
-      } else {
-        std::memcpy(&label, array->data + i * size, sizeof label);
-      }
-      if (label < 0 || label >= outputs) return false;
-      buffer[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(label);
-    }
     targets.labels = buffer.data();
-    return true;
+    return narrow ? copy_labels<int>(array->data, rows, outputs, buffer.data())
+                  : copy_labels<long>(array->data, rows, outputs, buffer.data());
   }
-  const Index size = sizeof(T);
-  if (network.loss() == Loss::cross_entropy || type != (size == 4 ? kNumpyFloat32 : kNumpyFloat64)) return false;
-  const bool matrix = array->nd == 2 && array->dimensions[1] == outputs && (outputs == 1 || array->strides[1] == size);
-  const bool column = array->nd == 1 && outputs == 1;
-  const bool aligned = reinterpret_cast<std::uintptr_t>(array->data) % static_cast<std::uintptr_t>(size) == 0;
-  if ((!matrix && !column) || !aligned || (rows > 1 && array->strides[0] % size != 0)) return false;
-  targets.rows = {array->data, rows, outputs, array->strides[0], source_of<T>};
+  if (array->nd == 1 && outputs == 1) {
+    if (type != (sizeof(T) == 4 ? Numpy::NPY_FLOAT_ : Numpy::NPY_DOUBLE_) || array->dimensions[0] != rows) return false;
+    if (reinterpret_cast<std::uintptr_t>(array->data) % sizeof(T) != 0 ||
+        array->strides[0] % static_cast<Index>(sizeof(T)) != 0)
+      return false;
+    targets.rows = {array->data, rows, 1, array->strides[0], source_of<T>};
+  } else if (!view_rows(y, outputs, targets.rows) || targets.rows.source != source_of<T> || targets.rows.rows != rows) {
+    return false;
+  }
   if (!all_finite(network.kernels(), targets.rows)) return false;
   if (network.loss() != Loss::binary_cross_entropy) return true;
   for (Index r = 0; r < rows; ++r) {
@@ -336,11 +315,11 @@ Array<T> unpack_vector(const T* from, Index count) {
 }
 
 template <class T>
-Array<T> unpack_rows(Panels<T> from, Index rows, Index units) {
+Array<T> unpack_rows(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units) {
   Array<T> out = empty<T>(rows, units);
   T* o = out.mutable_data();
   const py::gil_scoped_release release;
-  unpack_batch(from, 0, rows, units, o);
+  unpack_batch(kernels, from, rows, units, o);
   return out;
 }
 
@@ -393,8 +372,8 @@ py::array empty_answer(const Network<T>& network, Index rows, Answer answer) {
   const bool labels = answer == Answer::decisions && network.loss() == Loss::cross_entropy;
   const py::ssize_t shape[2] = {rows, network.outputs()};
   const py::ssize_t dims = labels || network.outputs() == 1 ? 1 : 2;
-  const int type = answer == Answer::decisions ? kNumpyLong : sizeof(T) == 4 ? kNumpyFloat32 : kNumpyFloat64;
-  auto& api = py::detail::npy_api::get();
+  const int type = answer == Answer::decisions ? Numpy::NPY_LONG_ : sizeof(T) == 4 ? Numpy::NPY_FLOAT_ : Numpy::NPY_DOUBLE_;
+  auto& api = Numpy::get();
   PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(type), static_cast<int>(dims),
                                               shape, nullptr, nullptr, 0, nullptr);
   if (!array) throw py::error_already_set();
@@ -421,7 +400,7 @@ template <class T>
 py::object network_predict_quick(PyNetwork<T>& self, const py::object& x, int answer_) {
   const Answer answer = answer_of(answer_);
   Rows rows;
-  if (!quick_rows(x, self.network.inputs(), rows)) return py::none();
+  if (!view_rows(x, self.network.inputs(), rows) || rows.rows < 1) return py::none();
   if (self.network.flops_per_row() * static_cast<double>(rows.rows) > kQuickFlops) return py::none();
   if (!all_finite(self.network.kernels(), rows)) return py::none();
   py::array out = empty_answer(self.network, rows.rows, answer);
@@ -497,12 +476,12 @@ Array<T> network_output(PyNetwork<T>& self) {
   const Network<T>& network = self.network;
   const Index rows = self.stages.rows(), units = network.outputs();
   const Panels<T> a = self.stages.work().a(network.depth());
-  if (network.layers().back().activation == network.output_activation()) return unpack_rows(a, rows, units);
+  if (network.layers().back().activation == network.output_activation()) return unpack_rows(network.kernels(), a, rows, units);
   Arena<T> copy(panels(rows) * a.rows * kLanes);
   std::copy_n(a.data, copy.size(), copy.data());
   const Panels<T> view{copy.data(), a.rows};
   activate_panels(network.kernels(), view, rows, units, network.output_activation());
-  return unpack_rows(view, rows, units);
+  return unpack_rows(network.kernels(), view, rows, units);
 }
 
 template <class T>
@@ -518,7 +497,7 @@ Array<T> network_dx(PyNetwork<T>& self, int n_threads) {
     const py::gil_scoped_release release;
     memory = self.stages.input_gradient(dx, n_threads);
   }
-  return unpack_rows(dx, self.stages.rows(), self.network.inputs());
+  return unpack_rows(self.network.kernels(), dx, self.stages.rows(), self.network.inputs());
 }
 
 template <class T>
@@ -583,7 +562,7 @@ py::object trainer_step(PyTrainer<T>& self, SgdState<T>& state, const py::object
                         double momentum, double weight_decay, bool nesterov, int n_threads, int forced) {
   const Network<T>& network = self.network.network;
   EpochArgs<T> args;
-  if (!quick_rows(x, network.inputs(), args.x) || !state.fits(network)) return py::none();
+  if (!view_rows(x, network.inputs(), args.x) || args.x.rows < 1 || !state.fits(network)) return py::none();
   const auto hold = self.network.users.alone();
   if (!all_finite(network.kernels(), args.x) || !quick_targets(y, network, args.x.rows, self.labels, args.y)) return py::none();
   args.batch = args.x.rows;
@@ -671,7 +650,8 @@ void bind(py::module_& m, const std::string& suffix) {
             self.check_layer(l);
             const auto hold = self.users.shared();
             self.need_forward();
-            return unpack_rows(self.stages.work().z(l + 1), self.stages.rows(), self.network.size_of(l + 1));
+            return unpack_rows(self.network.kernels(), self.stages.work().z(l + 1), self.stages.rows(),
+                               self.network.size_of(l + 1));
           },
           py::arg("layer"))
       .def(
@@ -680,7 +660,7 @@ void bind(py::module_& m, const std::string& suffix) {
             if (l != 0) self.check_layer(l - 1);
             const auto hold = self.users.shared();
             self.need_forward();
-            return unpack_rows(self.stages.work().a(l), self.stages.rows(), self.network.size_of(l));
+            return unpack_rows(self.network.kernels(), self.stages.work().a(l), self.stages.rows(), self.network.size_of(l));
           },
           py::arg("level"))
       .def(

@@ -82,18 +82,7 @@ void activate_panels(const Kernels<T>& kernels, Panels<T> a, Index rows, Index u
 }
 
 template <class T>
-void unpack_batch(Panels<T> from, Index r0, Index r1, Index units, T* out) {
-  for (Index r = r0; r < r1; ++r) {
-    const T* lane = from.panel(r / kLanes) + r % kLanes;
-    for (Index j = 0; j < units; ++j) out[(r - r0) * units + j] = lane[j * kLanes];
-  }
-}
-
-namespace {
-
-// unpack_batch from row 0, in blocks that the kernels transpose.
-template <class T>
-void unpack_panels(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units, T* out) {
+void unpack_batch(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units, T* out) {
   alignas(64) T block[kLanes * kLanes];
   for (Index r = 0; r < rows; r += kLanes) {
     const Index lanes = std::min(kLanes, rows - r);
@@ -105,8 +94,6 @@ void unpack_panels(const Kernels<T>& kernels, Panels<T> from, Index rows, Index 
   }
 }
 
-}  // namespace
-
 template <class T>
 bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, int n_threads, int forced, Poll poll,
              Spare<T>* spare) {
@@ -114,7 +101,7 @@ bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* ou
   return for_slices(network, x, n_threads, forced, poll, spare, [&](const Workspace<T>& work, Index row, Index rows) {
     const Panels<T> a = work.a(network.depth());
     if (probabilities) activate_panels(network.kernels(), a, rows, units, network.loss_activation());
-    unpack_panels(network.kernels(), a, rows, units, out + row * units);
+    unpack_batch(network.kernels(), a, rows, units, out + row * units);
   });
 }
 
@@ -154,7 +141,7 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
 
 #define RG_INSTANTIATE(T)                                                                           \
   template void activate_panels(const Kernels<T>&, Panels<T>, Index, Index, Activation);            \
-  template void unpack_batch(Panels<T>, Index, Index, Index, T*);                                   \
+  template void unpack_batch(const Kernels<T>&, Panels<T>, Index, Index, T*);                       \
   template class Spare<T>;                                                                          \
   template bool predict(const Network<T>&, const Rows&, bool, T*, int, int, Poll, Spare<T>*);       \
   template bool classify(const Network<T>&, const Rows&, std::int64_t*, int, int, Poll, Spare<T>*); \

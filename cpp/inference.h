@@ -47,8 +47,8 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
 template <class T>
 void activate_panels(const Kernels<T>& kernels, Panels<T> a, Index rows, Index units, Activation activation);
 
-// out[r][unit] = panels[lane r][unit]: rows r0..r1 of a batch out of panels whose lanes are its rows.
+// out[r][unit] = panels[lane r][unit]: the first rows of a batch out of panels whose lanes are its rows.
 template <class T>
-void unpack_batch(Panels<T> from, Index r0, Index r1, Index units, T* out);
+void unpack_batch(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units, T* out);
 
 }  // namespace retrograd

@@ -7,8 +7,6 @@
 namespace retrograd {
 namespace {
 
-constexpr Index source_size(Source s) { return s == Source::float32 ? 4 : s == Source::float64 ? 8 : 1; }
-
 // Values of one row that are not finite as T: the first, or -1.
 template <class T>
 Index first_nonfinite(const Kernels<T>& kernels, const Rows& x, const void* row) {
@@ -48,6 +46,15 @@ void point_at_rows(const Kernels<T>& kernels, const Rows& x, Selection selection
 }
 
 template <class T>
+bool all_finite(const Kernels<T>& kernels, const Rows& x) {
+  const auto finite = kernels.finite[static_cast<int>(x.source)];
+  for (Index r = 0; r < x.rows; ++r) {
+    if (!finite(x.cols, x.row(r))) return false;
+  }
+  return true;
+}
+
+template <class T>
 Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads, Poll poll) {
   if (x.source == Source::uint8 || x.rows == 0 || x.cols == 0) return {};
   const auto finite = kernels.finite[static_cast<int>(x.source)];
@@ -79,6 +86,7 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads, Po
 #define RG_INSTANTIATE(T)                                                                                 \
   template void gather_panels(const Kernels<T>&, const Rows&, Selection, Index, Index, Index, Panels<T>); \
   template void point_at_rows(const Kernels<T>&, const Rows&, Selection, Index, Index, T*, const T**);    \
+  template bool all_finite(const Kernels<T>&, const Rows&);                                               \
   template Place find_nonfinite(const Kernels<T>&, const Rows&, int, Poll);
 
 RG_INSTANTIATE(float)

@@ -30,6 +30,12 @@ bool holds(const Rows& x) {
   return x.source == source_of<T>;
 }
 
+constexpr Index source_size(Source s) { return s == Source::float32 ? 4 : s == Source::float64 ? 8 : 1; }
+
+// Whether every value stays finite when it is converted to T. For few rows; find_nonfinite takes a team and names the place.
+template <class T>
+bool all_finite(const Kernels<T>& kernels, const Rows& x);
+
 struct Place {
   Index row = -1;
   Index col = -1;

@@ -126,7 +126,7 @@ std::vector<T> copy_of(const Arena<T>& arena) {
 template <class T>
 std::vector<T> unpacked(Panels<T> panels_, Index rows, Index units) {
   std::vector<T> out(static_cast<std::size_t>(rows * units));
-  unpack_batch(panels_, 0, rows, units, out.data());
+  unpack_batch(active_kernels<T>(), panels_, rows, units, out.data());
   return out;
 }
 
