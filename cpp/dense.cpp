@@ -163,7 +163,8 @@ bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewR
   alignas(64) T turned[block * kLanes];
   for (Index k = part.begin(), stop = part.end(layer.fan_in); k < stop; k += kLanes) {
     const Index lanes = std::min(kLanes, stop - k);
-    alignas(64) T d[kLanes * kLanes] = {}, a_block[kLanes * kLanes] = {};
+    alignas(64) T d[kLanes * kLanes], a_block[kLanes * kLanes];
+    std::fill_n(d, rows * kLanes, T(0));
     for (Index n = 0; n < layer.fan_out; n += block) {
       const Index end = std::min(layer.fan_out, n + block);
       for (Index j = n; j < end; j += kLanes) {
@@ -172,6 +173,7 @@ bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewR
       kernels.forward_rows(end - n, rows, static_cast<int>(lanes), delta, n, {turned, block}, nullptr, {d, kLanes});
     }
     if (activation_below != Activation::identity) {
+      std::fill_n(a_block, rows * kLanes, T(0));
       for (Index r = 0; r < rows; ++r) std::copy_n(a[r] + k, lanes, a_block + r * kLanes);
       kernels.derive(rows, static_cast<int>(lanes), d, a_block, activation_below);
     }

@@ -36,6 +36,8 @@ std::vector<Candidate> candidates() {
 #endif
 }
 
+const char* asked_for() { return std::getenv("RETROGRAD_ISA"); }
+
 }  // namespace
 
 const std::vector<const KernelTable*>& available_tables() {
@@ -63,8 +65,22 @@ const KernelTable& table_named(const char* name) {
 }
 
 const KernelTable& active_table() {
-  static const KernelTable& table = table_named(std::getenv("RETROGRAD_ISA"));
+  static const KernelTable& table = table_named(asked_for());
   return table;
 }
+
+template <class T>
+const Kernels<T>& kernels_for(Index lanes) {
+  static const bool free_choice = !asked_for() || !*asked_for();
+  const Kernels<T>* best = &active_kernels<T>();
+  for (const KernelTable* table : available_tables()) {
+    const Kernels<T>& other = kernels_of<T>(*table);
+    if (free_choice && table->fused == active_table().fused && other.width >= lanes && other.width < best->width) best = &other;
+  }
+  return *best;
+}
+
+template const Kernels<float>& kernels_for(Index);
+template const Kernels<double>& kernels_for(Index);
 
 }  // namespace retrograd

@@ -36,4 +36,9 @@ const Kernels<T>& active_kernels() {
   return kernels_of<T>(active_table());
 }
 
+// The same for passes over panels of which only the first `lanes` lanes are used: of the tables that give the same bits, the
+// one with the shortest vectors that hold them. Where RETROGRAD_ISA names a table, that one.
+template <class T>
+const Kernels<T>& kernels_for(Index lanes);
+
 }  // namespace retrograd

@@ -30,7 +30,7 @@ bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int for
     const Workspace<T>& mine = waited ? *waited : work[static_cast<std::size_t>(me.id)];
     for (Index p = me.begin(all), end = me.end(all); p < end; p += slice) {
       const Index count = std::min(slice, end - p), row = p * kLanes, rows = std::min(count * kLanes, x.rows - row);
-      load_inputs(network, mine, x, Selection{nullptr, row}, 0, count, rows);
+      load_inputs(mine, x, Selection{nullptr, row}, 0, count, rows);
       if (!forward_pass(network, mine, 0, count, rows, watch)) return;
       use(mine, row, rows);
       if (watch.spent(static_cast<double>(rows * network.outputs()))) return;
@@ -100,8 +100,8 @@ bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* ou
   const Index units = network.outputs();
   return for_slices(network, x, n_threads, forced, poll, spare, [&](const Workspace<T>& work, Index row, Index rows) {
     const Panels<T> a = work.a(network.depth());
-    if (probabilities) activate_panels(network.kernels(), a, rows, units, network.loss_activation());
-    unpack_batch(network.kernels(), a, rows, units, out + row * units);
+    if (probabilities) activate_panels(work.kernels(), a, rows, units, network.loss_activation());
+    unpack_batch(work.kernels(), a, rows, units, out + row * units);
   });
 }
 
@@ -128,7 +128,7 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
   std::vector<Score> scores(static_cast<std::size_t>(panels(x.rows)));
   const bool finished =
       for_slices<T>(network, x, n_threads, forced, poll, nullptr, [&](const Workspace<T>& work, Index row, Index rows) {
-        load_targets(network, work, y, Selection{nullptr, row}, 0, panels(rows), rows);
+        load_targets(work, y, Selection{nullptr, row}, 0, panels(rows), rows);
         loss_pass(network, work, y.labels != nullptr, 0, panels(rows), rows, false);
         std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
       });

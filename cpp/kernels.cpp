@@ -193,12 +193,8 @@ RG_INLINE V<T> relu_derivative(V<T> d, V<T> a) {
 
 template <class T, class F>
 RG_INLINE void map_rows(Index units, int lanes, T* p, F f) {
-  const int nv = vectors<T>(lanes);
-  for (Index r = 0; r < units; ++r) {
-    for (int v = 0; v < nv; ++v) {
-      T* q = p + r * kLanes + v * Ops<T>::width;
-      Ops<T>::store(q, f(Ops<T>::load(q), r * kLanes + v * Ops<T>::width));
-    }
+  for (Index v = 0, end = vectors<T>(lanes) * Ops<T>::width; v < end; v += Ops<T>::width) {
+    for (Index i = v; i < units * kLanes; i += kLanes) Ops<T>::store(p + i, f(Ops<T>::load(p + i), i));
   }
 }
 
@@ -303,6 +299,10 @@ struct ForwardTile {
 
   template <int MR, int NV>
   static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
+    tile<MR, NV>(p, row, lane);
+  }
+  template <int MR, int NV>
+  static RG_INLINE void tile(const Args& p, Index row, Index lane) {
     V<T> c[MR][NV];
     T* a = p.a.data + row * kLanes + lane;
     if (p.bias) {
@@ -425,6 +425,10 @@ struct DeltaTile {
 
   template <int MR, int NV>
   static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
+    tile<MR, NV>(p, row, lane);
+  }
+  template <int MR, int NV>
+  static RG_INLINE void tile(const Args& p, Index row, Index lane) {
     V<T> c[MR][NV];
     const Index o = row * kLanes + lane;
     if (p.first) {
@@ -562,9 +566,13 @@ struct DwTile {
 
   template <int MR, int NV>
   static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
+    prefetch_update<T, M, MR, NV>(row * kLanes + lane, p.w, p.v);
+    tile<MR, NV>(p, row, lane);
+  }
+  template <int MR, int NV>
+  static RG_INLINE void tile(const Args& p, Index row, Index lane) {
     V<T> c[MR][NV];
     const Index o = row * kLanes + lane;
-    prefetch_update<T, M, MR, NV>(o, p.w, p.v);
     if (p.first) {
       clear_tile<T>(c);
     } else {
@@ -623,22 +631,32 @@ void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, Pa
   });
 }
 
+// The first nv vectors of db.
+template <class T, Mode M>
+RG_NOINLINE void db_vectors(Index m, int nv, const T* d, T* g, T* w, T* v, const Update<T>* update) {
+  using O = Ops<T>;
+  for (int j = 0; j < nv; ++j) {
+    const T* p = d + j * O::width;
+    V<T> s0{}, s1{}, s2{}, s3{};
+    Index i = 0;
+    for (; i + 4 <= m; i += 4, p += 4 * kLanes) {
+      s0 += O::load(p);
+      s1 += O::load(p + kLanes);
+      s2 += O::load(p + 2 * kLanes);
+      s3 += O::load(p + 3 * kLanes);
+    }
+    if (i < m) s0 += O::load(p);
+    if (i + 1 < m) s1 += O::load(p + kLanes);
+    if (i + 2 < m) s2 += O::load(p + 2 * kLanes);
+    const V<T> sum[1][1] = {{(s0 + s1) + (s2 + s3)}};
+    finish_dw<T, M>(sum, j * O::width, {g, 0}, {w, 0}, {v, 0}, update);
+  }
+}
+
 template <class T>
 void db(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update) {
-  using O = Ops<T>;
-  with_mode(update, [=](auto mode) RG_LAMBDA {
-    for (int j = 0; j < O::per_panel; ++j) {
-      const T* p = d + j * O::width;
-      V<T> s[4] = {};
-      Index i = 0;
-      for (; i + 4 <= m; i += 4) {
-        RG_UNROLL for (int u = 0; u < 4; ++u) s[u] += O::load(p + (i + u) * kLanes);
-      }
-      for (int u = 0; i < m; ++i, ++u) s[u] += O::load(p + i * kLanes);
-      const V<T> sum[1][1] = {{(s[0] + s[1]) + (s[2] + s[3])}};
-      finish_dw<T, decltype(mode)::value>(sum, j * O::width, {g, 0}, {w, 0}, {v, 0}, update);
-    }
-  });
+  with_mode(update,
+            [=](auto mode) RG_LAMBDA { db_vectors<T, decltype(mode)::value>(m, Ops<T>::per_panel, d, g, w, v, update); });
 }
 
 template <class T>
@@ -656,15 +674,31 @@ void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
 
 // ---------------------------------------------------------------------------------------------- moving data
 
+// A square of vectors, of which the first ROWS are read and the first OUT are wanted: the compiler drops what these do not
+// need.
+template <class T, int ROWS, int OUT>
+RG_INLINE void transpose_block(Index rows, const T* src, T* dst) {
+  using O = Ops<T>;
+  V<T> r[O::width];
+  RG_UNROLL for (int i = 0; i < O::width; ++i) { r[i] = i < ROWS && i < rows ? O::load(src + i * kLanes) : V<T>{}; }
+  transpose_square<T>(r);
+  RG_UNROLL for (int i = 0; i < OUT; ++i) O::store(dst + i * kLanes, r[i]);
+}
+
 template <class T>
 void transpose(Index rows, Index lanes, const T* src, T* dst) {
-  using O = Ops<T>;
-  for (Index h = 0; h < lanes; h += O::width) {
-    for (Index g = 0; g < kLanes; g += O::width) {
-      V<T> r[O::width];
-      RG_UNROLL for (int i = 0; i < O::width; ++i) { r[i] = g + i < rows ? O::load(src + (g + i) * kLanes + h) : V<T>{}; }
-      transpose_square<T>(r);
-      RG_UNROLL for (int i = 0; i < O::width; ++i) O::store(dst + (h + i) * kLanes + g, r[i]);
+  constexpr int width = Ops<T>::width, few_rows = width < 8 ? width : 8, few_lanes = 4;
+  if (rows <= few_rows && lanes <= few_lanes) {
+    for (Index g = few_rows; g < kLanes; g += width) {
+      for (Index i = 0; i < lanes; ++i) Ops<T>::store(dst + i * kLanes + g, V<T>{});
+    }
+    for (Index h = 0; h < lanes; h += width)
+      transpose_block < T, few_rows, width<few_lanes ? width : few_lanes>(rows, src + h, dst + h * kLanes);
+    return;
+  }
+  for (Index h = 0; h < lanes; h += width) {
+    for (Index g = 0; g < kLanes; g += width) {
+      transpose_block<T, width, width>(rows - g, src + g * kLanes + h, dst + h * kLanes + g);
     }
   }
 }
@@ -697,7 +731,8 @@ RG_INLINE void gather_vector(Index cols, int valid, const void* const* x, T* out
     RG_UNROLL for (int i = 0; i < O::width; ++i) O::store(out + (k + i) * kLanes, r[i]);
   }
   for (; k < cols; ++k) {
-    for (int i = 0; i < O::width; ++i) out[k * kLanes + i] = i < valid ? static_cast<T>(load_one(p[i] + k)) : T(0);
+    O::store(out + k * kLanes, V<T>{});
+    for (int i = 0; i < valid; ++i) out[k * kLanes + i] = static_cast<T>(load_one(p[i] + k));
   }
 }
 
@@ -773,18 +808,13 @@ void squared_loss(const LossArgs<T>& p) {
 template <class T>
 void cross_entropy_loss(const LossArgs<T>& p) {
   using O = Ops<T>;
-  alignas(64) T picked[kLanes] = {}, label[kLanes] = {};
-  if (p.labels) {
-    for (int i = 0; i < p.lanes; ++i) {
-      picked[i] = p.a[p.labels[i] * kLanes + i];
-      label[i] = static_cast<T>(p.labels[i]);
-    }
-  }
+  const V<T> one = O::set(1);
   for (int v = 0; v < vectors<T>(p.lanes); ++v) {
     const Index o = v * O::width;
     const T* z = p.a + o;
     const T* t = p.target + o;
-    V<T> high = O::load(z), guess{}, sum{}, loss{}, mass = O::set(1);
+    const V<T> label = p.labels ? load_as<T, std::int32_t>(p.labels + o) : V<T>{};
+    V<T> high = O::load(z), guess{}, sum{}, loss{}, mass = one, picked{};
     for (Index j = 1; j < p.units; ++j) {
       const V<T> x = O::load(z + j * kLanes);
       const auto larger = x > high;
@@ -792,14 +822,15 @@ void cross_entropy_loss(const LossArgs<T>& p) {
       guess = O::select(larger, O::set(static_cast<double>(j)), guess);
     }
     for (Index j = 0; j < p.units; ++j) {
-      const V<T> e = math::exp<O>(O::load(z + j * kLanes) - high);
+      const V<T> x = O::load(z + j * kLanes) - high, e = math::exp<O>(x);
       sum += e;
+      picked = O::select(label == O::set(static_cast<double>(j)), x, picked);
       if (p.delta) O::store(p.delta + j * kLanes + o, e);
     }
     const V<T> log_sum = math::log<O>(sum);
     if (p.labels) {
-      loss = log_sum - (O::load(picked + o) - high);
-      O::store(p.metric_rows + o, O::select(guess == O::load(label + o), O::set(1), V<T>{}));
+      loss = log_sum - picked;
+      O::store(p.metric_rows + o, O::select(guess == label, one, V<T>{}));
     } else {
       V<T> best = O::load(t), answer{};
       mass = V<T>{};
@@ -811,20 +842,17 @@ void cross_entropy_loss(const LossArgs<T>& p) {
         best = O::select(larger, y, best);
         answer = O::select(larger, O::set(static_cast<double>(j)), answer);
       }
-      O::store(p.metric_rows + o, O::select(guess == answer, O::set(1), V<T>{}));
+      O::store(p.metric_rows + o, O::select(guess == answer, one, V<T>{}));
     }
     O::store(p.loss_rows + o, loss);
     if (!p.delta) continue;
     const V<T> scale = O::broadcast(&p.scale), part = scale * mass / sum;
     for (Index j = 0; j < p.units; ++j) {
       T* d = p.delta + j * kLanes + o;
-      V<T> g = O::load(d) * part;
-      if (!p.labels) g = O::fma(-scale, O::load(t + j * kLanes), g);
-      O::store(d, g);
+      const V<T> g = O::load(d) * part;
+      O::store(d, p.labels ? O::select(label == O::set(static_cast<double>(j)), g - scale, g)
+                           : O::fma(-scale, O::load(t + j * kLanes), g));
     }
-  }
-  if (p.delta && p.labels) {
-    for (int i = 0; i < p.lanes; ++i) p.delta[p.labels[i] * kLanes + i] -= p.scale;
   }
 }
 
@@ -864,9 +892,106 @@ void loss(const LossArgs<T>& args) {
   }
 }
 
+// ---------------------------------------------------------------------------------------------- small networks
+
+// A layer of few units is some ten instructions of arithmetic a row; here little else is left around them. The tiles are those
+// of the large products, N rows by one vector, as functions whose arguments all travel in registers.
+
+template <class T, int N>
+RG_NOINLINE void small_forward_tile(Index k, const T* w, const T* x, const T* bias, T* a, bool relu) {
+  ForwardTile<T>::template tile<N, 1>({k, w, {x, 0}, bias, {a, 0}, relu}, 0, 0);
+}
+
+// `a` null: without relu's derivative.
+template <class T, int N>
+RG_NOINLINE void small_delta_tile(Index n, const T* w, Index w_rows, const T* d, T* out, const T* a) {
+  DeltaTile<T>::template tile<N, 1>({n, {w, w_rows}, {d, 0}, {out, 0}, {a, 0}, true, a != nullptr}, 0, 0);
+}
+
+template <class T, Mode M, int N>
+RG_NOINLINE void small_dw_tile(Index m, const T* a, const T* d, T* w, T* v, const Update<T>* update) {
+  DwTile<T, M>::template tile<N, 1>({m, {a, 0}, {d, 0}, {}, {w, 0}, {v, 0}, update, true}, 0, 0);
+}
+
+template <int N>
+struct Height {
+  static constexpr int value = N;
+};
+
+// f(Height, first row) for tiles of 8 rows, then for what is left one of 4, of 2 and of 1.
+template <class F>
+RG_INLINE void each_tile(Index rows, F f) {
+  Index row = 0;
+  for (; row + 8 <= rows; row += 8) f(Height<8>{}, row);
+  if (rows & 4) f(Height<4>{}, row), row += 4;
+  if (rows & 2) f(Height<2>{}, row), row += 2;
+  if (rows & 1) f(Height<1>{}, row);
+}
+
+template <class T>
+void small_forward(Index depth, const SmallLayer<T>* layers, int lanes) {
+  for (const SmallLayer<T>* l = layers; l < layers + depth; ++l) {
+    const bool in_tile = l->activation == Activation::relu;
+    for (int v = 0; v < vectors<T>(lanes) * Ops<T>::width; v += Ops<T>::width) {
+      each_tile(l->fan_out, [=](auto height, Index r) RG_LAMBDA {
+        small_forward_tile<T, decltype(height)::value>(l->fan_in, l->w.panel(r / kLanes) + r % kLanes, l->x + v, l->b + r,
+                                                       l->a + r * kLanes + v, in_tile);
+      });
+    }
+    if (!in_tile) activate(l->fan_out, lanes, l->a, l->activation);
+  }
+}
+
+template <class T>
+void small_backward(Index depth, const SmallLayer<T>* layers, int lanes) {
+  for (const SmallLayer<T>* l = layers + depth - 1;; --l) {
+    for (Index p = 0; p < panels(l->fan_out); ++p) {
+      const Index units = l->fan_out - p * kLanes;
+      transpose(units < kLanes ? units : kLanes, lanes, l->delta + p * kLanes * kLanes, l->delta_t.panel(p));
+    }
+    if (l == layers) return;
+    T* below = l[-1].delta;
+    const bool in_tile = l[-1].activation == Activation::relu;
+    for (int v = 0; v < vectors<T>(lanes) * Ops<T>::width; v += Ops<T>::width) {
+      each_tile(l->fan_in, [=](auto height, Index r) RG_LAMBDA {
+        const Index o = r * kLanes + v;
+        small_delta_tile<T, decltype(height)::value>(l->fan_out, l->w.data + r * kLanes, l->w.rows, l->delta + v, below + o,
+                                                     in_tile ? l->x + o : nullptr);
+      });
+    }
+    if (!in_tile) derive(l->fan_in, lanes, below, l->x, l[-1].activation);
+  }
+}
+
+template <class T>
+void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* velocity,
+                  const Update<T>* update) {
+  with_mode(update, [=](auto mode) RG_LAMBDA {
+    constexpr Mode M = decltype(mode)::value;
+    for (const SmallLayer<T>* l = layers; l < layers + depth; ++l) {
+      for (Index p = 0; p < panels(l->fan_out); ++p) {
+        const Index units = l->fan_out - p * kLanes;
+        const int nv = vectors<T>(static_cast<int>(units < kLanes ? units : kLanes));
+        const T* d = l->delta_t.panel(p);
+        T* w = l->w.panel(p);
+        T* v = velocity ? velocity + (w - parameters) : nullptr;
+        for (Index n = 0; n < nv * Ops<T>::width; n += Ops<T>::width) {
+          each_tile(l->fan_in, [=](auto height, Index r) RG_LAMBDA {
+            const Index o = r * kLanes + n;
+            small_dw_tile<T, M, decltype(height)::value>(lanes, l->x + r * kLanes, d + n, w + o, v ? v + o : nullptr, update);
+          });
+        }
+        T* b = l->b + p * kLanes;
+        db_vectors<T, M>(lanes, nv, d, nullptr, b, velocity ? velocity + (b - parameters) : nullptr, update);
+      }
+    }
+  });
+}
+
 template <class T>
 constexpr Kernels<T> table() {
-  return {kMr<T>,
+  return {Ops<T>::width,
+          kMr<T>,
           kGroup<T>,
           kRowGroup<T>,
           forward<T>,
@@ -882,7 +1007,10 @@ constexpr Kernels<T> table() {
           {finite<T, float>, finite<T, double>, finite<T, std::uint8_t>},
           activate<T>,
           derive<T>,
-          loss<T>};
+          loss<T>,
+          small_forward<T>,
+          small_backward<T>,
+          small_update<T>};
 }
 
 }  // namespace

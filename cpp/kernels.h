@@ -35,15 +35,30 @@ struct LossArgs {
   int lanes;                   // rows of the batch in this panel, 1..16
   const T* a;                  // [units][16] outputs, after `activation`
   const T* target;             // [units][16], or null where labels are given
-  const std::int32_t* labels;  // [16], each 0 <= label < units (0 past the last row), or null
+  const std::int32_t* labels;  // [16], each 0 <= label < units (any number past the last row), or null
   T scale;                     // 1 / rows of the batch
   T* delta;                    // [units][16] gradient of the mean loss with respect to z, or null
   T* loss_rows;                // [16] loss of each row
   T* metric_rows;              // [16] of each row: right answers (classification) or sum of |a - target|
 };
 
+// One layer of a small network, for passes over all layers in one call: a batch of one panel.
+template <class T>
+struct SmallLayer {
+  Index fan_in;
+  Index fan_out;
+  Activation activation;
+  Panels<T> w;        // rows = fan_in, lanes = fan_out
+  T* b;               // padded to whole panels
+  const T* x;         // [fan_in][16] what the layer reads: a of the one below
+  T* a;               // [fan_out][16]
+  T* delta;           // [fan_out][16]; may be that of the layer two below
+  Panels<T> delta_t;  // rows = rows of the batch (room for 16), lanes = fan_out
+};
+
 template <class T>
 struct Kernels {
+  int width;      // lanes of a vector
   int mr;         // rows of the widest register tile; a hint for how to split work
   int group;      // panels that one call of the products below may take: lanes <= 16 group, those past 16 in the next panel
   int row_group;  // the same for forward_rows of one row, which has no other sums to hide the latency of an add behind
@@ -102,6 +117,16 @@ struct Kernels {
   void (*derive)(Index units, int lanes, T* d, const T* a, Activation activation);
 
   void (*loss)(const LossArgs<T>& args);
+
+  // The passes over a small network, first layer first in `layers`, for a batch of `lanes` <= 16 rows; bit by bit what the
+  // functions above give layer by layer. x and, for small_backward, delta of the last layer are the caller's.
+  void (*small_forward)(Index depth, const SmallLayer<T>* layers, int lanes);
+  // delta of every layer but the last, delta_t of every layer.
+  void (*small_backward)(Index depth, const SmallLayer<T>* layers, int lanes);
+  // dw and db of every layer, at once into w and b; `velocity` (null: no momentum) is laid out as `parameters`, in which
+  // they lie.
+  void (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* velocity,
+                       const Update<T>* update);
 };
 
 struct KernelTable {

@@ -140,11 +140,17 @@ Index find_nonfinite_layer(const Network<T>& network) {
 }
 
 template <class T>
-Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : batch_(batch) {
+Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : batch_(batch), kernels_(&network.kernels()) {
   const Index count = checked_panels(batch), depth = network.depth();
-  const bool by_rows = keep != Keep::everything && batch < kLanes;
-  for (Index l = 1; l < depth; ++l) few_ = few_ || network.size_of(l) > kLanes;
-  few_ = few_ && keep != Keep::everything && batch < kFewRows;
+  Index widest_hidden = 0, widest_of_all = 0;
+  for (Index l = 0; l <= depth; ++l) {
+    widest_of_all = std::max(widest_of_all, network.size_of(l));
+    if (l > 0 && l < depth) widest_hidden = std::max(widest_hidden, network.size_of(l));
+  }
+  few_ = keep != Keep::everything && batch < kFewRows && widest_hidden > kLanes;
+  const bool small = keep != Keep::everything && batch <= kLanes && widest_of_all <= kSmallUnits && !few_;
+  const bool by_rows = keep != Keep::everything && batch < kLanes && !small;
+  if (small) kernels_ = &kernels_for<T>(batch);
   const auto size = static_cast<std::size_t>(depth + 1);
   a_.resize(size);
   z_.resize(size);
@@ -199,26 +205,32 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : bat
       for (FewRows<T>& few : few_delta_) fill(few);
     }
   }
+  if (small) {
+    small_.reserve(size);
+    for (Index l = 0; l < depth; ++l) {
+      const DenseLayer<T>& layer = network.layer(l);
+      small_.push_back({layer.fan_in, layer.fan_out, layer.activation, layer.w, layer.b, a(l).data, a(l + 1).data,
+                        delta(l + 1).data, delta_t(l + 1)});
+    }
+  }
   if (keep == Keep::everything) gradients_ = Arena<T>(network.parameters().size());
 }
 
 template <class T>
-void load_inputs(const Network<T>& network, const Workspace<T>& work, const Rows& x, Selection selection, Index p0, Index p1,
-                 Index batch) {
+void load_inputs(const Workspace<T>& work, const Rows& x, Selection selection, Index p0, Index p1, Index batch) {
   if (work.rows()) {
-    point_at_rows(network.kernels(), x, selection, p0 * kLanes, std::min(batch, p1 * kLanes), work.row_buffer(), work.rows());
+    point_at_rows(work.kernels(), x, selection, p0 * kLanes, std::min(batch, p1 * kLanes), work.row_buffer(), work.rows());
   } else {
-    gather_panels(network.kernels(), x, selection, p0, p1, batch, work.a(0));
+    gather_panels(work.kernels(), x, selection, p0, p1, batch, work.a(0));
   }
 }
 
 template <class T>
-void load_targets(const Network<T>& network, const Workspace<T>& work, const Targets& y, Selection selection, Index p0,
-                  Index p1, Index batch) {
+void load_targets(const Workspace<T>& work, const Targets& y, Selection selection, Index p0, Index p1, Index batch) {
   if (y.labels) {
-    for (Index i = p0 * kLanes; i < p1 * kLanes; ++i) work.labels()[i] = i < batch ? y.labels[selection[i]] : 0;
+    for (Index i = p0 * kLanes, end = std::min(batch, p1 * kLanes); i < end; ++i) work.labels()[i] = y.labels[selection[i]];
   } else {
-    gather_panels(network.kernels(), y.rows, selection, p0, p1, batch, work.target());
+    gather_panels(work.kernels(), y.rows, selection, p0, p1, batch, work.target());
   }
 }
 
@@ -226,7 +238,7 @@ namespace {
 
 template <class T>
 bool forward_layer(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
-  const Kernels<T>& kernels = network.kernels();
+  const Kernels<T>& kernels = work.kernels();
   const DenseLayer<T>& layer = network.layer(l);
   const T* const* rows = work.inputs_as_rows(l);
   if (!rows) return dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), work.a(l), part, batch, watch);
@@ -238,7 +250,7 @@ bool forward_layer(const Network<T>& network, const Workspace<T>& work, Index l,
 // The deltas of layer l - 1 (counted from 1) from those of layer l.
 template <class T>
 bool delta_layer(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
-  const Kernels<T>& kernels = network.kernels();
+  const Kernels<T>& kernels = work.kernels();
   const DenseLayer<T>& layer = network.layer(l - 1);
   const Activation below = network.layer(l - 2).activation;
   if (!work.few()) {
@@ -252,7 +264,7 @@ bool delta_layer(const Network<T>& network, const Workspace<T>& work, Index l, c
 template <class T>
 void turn_delta(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch) {
   if (work.few() && l < network.depth()) return;
-  transpose_delta<T>(network.kernels(), network.size_of(l), work.delta_t(l), work.delta(l), part, batch);
+  transpose_delta<T>(work.kernels(), network.size_of(l), work.delta_t(l), work.delta(l), part, batch);
 }
 
 // This member's share of `units` units of all the batch.
@@ -265,6 +277,10 @@ Part share_of(Index units, Index batch, const Member& member) {
 template <class T>
 bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch) {
   if (p0 >= p1) return true;
+  if (work.small()) {
+    work.kernels().small_forward(network.depth(), work.small(), static_cast<int>(batch));
+    return !watch.spent(network.flops_per_row() * static_cast<double>(batch));
+  }
   for (Index l = 0; l < network.depth(); ++l) {
     if (!forward_layer<T>(network, work, l, {p0, p1}, batch, watch)) return false;
   }
@@ -293,10 +309,10 @@ void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels,
   alignas(64) T loss_rows[kLanes], metric_rows[kLanes];
   for (Index p = p0; p < p1; ++p) {
     const int lanes = static_cast<int>(std::min(kLanes, batch - p * kLanes));
-    network.kernels().loss({network.loss(), network.layers().back().activation, network.outputs(), lanes,
-                            work.a(depth).panel(p), work.target().panel(p), labels ? work.labels() + p * kLanes : nullptr,
-                            static_cast<T>(1.0 / static_cast<double>(batch)), want_delta ? work.delta(depth).panel(p) : nullptr,
-                            loss_rows, metric_rows});
+    work.kernels().loss({network.loss(), network.layers().back().activation, network.outputs(), lanes, work.a(depth).panel(p),
+                         work.target().panel(p), labels ? work.labels() + p * kLanes : nullptr,
+                         static_cast<T>(1.0 / static_cast<double>(batch)), want_delta ? work.delta(depth).panel(p) : nullptr,
+                         loss_rows, metric_rows});
     Score score;
     for (int i = 0; i < lanes; ++i) {
       score.loss += static_cast<double>(loss_rows[i]);
@@ -309,6 +325,10 @@ void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels,
 template <class T>
 bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch) {
   if (p0 >= p1) return true;
+  if (work.small()) {
+    work.kernels().small_backward(network.depth(), work.small(), static_cast<int>(batch));
+    return true;
+  }
   const Part part{p0, p1};
   for (Index l = network.depth(); l >= 1; --l) {
     turn_delta<T>(network, work, l, part, batch);
@@ -342,10 +362,15 @@ void backward_pass_split(const Network<T>& network, const Workspace<T>& work, In
 template <class T>
 void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>& velocity, const Update<T>* update,
              Index batch, const Member& member) {
+  if (work.small() && member.size == 1) {
+    work.kernels().small_update(network.depth(), work.small(), static_cast<int>(batch), network.parameters().data(),
+                                velocity.data(), update);
+    return;
+  }
   for (Index l = network.depth(); l >= 1; --l) {
     const DwTarget<T> target = network.mirror(l - 1, work.gradients(), velocity, update);
-    dense_dw<T>(network.kernels(), network.layer(l - 1), target, work.a(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l),
-                batch, member);
+    dense_dw<T>(work.kernels(), network.layer(l - 1), target, work.a(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l), batch,
+                member);
   }
 }
 
@@ -364,8 +389,8 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template void fill_weights(Network<T>&, Index, Distribution, double, std::uint64_t);                                    \
   template Index find_nonfinite_layer(const Network<T>&);                                                                 \
   template class Workspace<T>;                                                                                            \
-  template void load_inputs(const Network<T>&, const Workspace<T>&, const Rows&, Selection, Index, Index, Index);         \
-  template void load_targets(const Network<T>&, const Workspace<T>&, const Targets&, Selection, Index, Index, Index);     \
+  template void load_inputs(const Workspace<T>&, const Rows&, Selection, Index, Index, Index);                            \
+  template void load_targets(const Workspace<T>&, const Targets&, Selection, Index, Index, Index);                        \
   template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                        \
   template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                 \
   template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);          \

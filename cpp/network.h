@@ -84,6 +84,10 @@ enum class Keep { forward, training, everything };  // everything: z and gradien
 // run with lanes = units, over rows (8-64-64-4: 1.57 times as fast at 1 row, 1.2 at 4, 0.88 to 1.01 at 7).
 constexpr Index kFewRows = 6;
 
+// A network whose layers have at most so many units is small: for a batch of one panel, one call of a kernel does a pass over
+// all layers. With more than 16 units not for few rows.
+constexpr Index kSmallUnits = 64;
+
 // Activations, deltas and targets of one batch.
 template <class T>
 class Workspace {
@@ -91,6 +95,7 @@ class Workspace {
   Workspace(const Network<T>& network, Index batch, Keep keep);
 
   Index batch() const { return batch_; }
+  const Kernels<T>& kernels() const { return *kernels_; }                             // for passes over this batch
   Panels<T> a(Index l) const { return a_[static_cast<std::size_t>(l)]; }              // l = 0: the inputs
   Panels<T> z(Index l) const { return z_[static_cast<std::size_t>(l)]; }              // l >= 1; data null if not kept
   Panels<T> delta_t(Index l) const { return delta_t_[static_cast<std::size_t>(l)]; }  // l >= 1
@@ -110,11 +115,15 @@ class Workspace {
   FewRows<T> few_a(Index l) const { return few_a_[static_cast<std::size_t>(l)]; }              // 1 <= l < depth
   FewRows<T> few_delta(Index l) const { return few_delta_[static_cast<std::size_t>(l % 2)]; }  // two take turns
 
+  // The layers of a small network for a batch of one panel, or null. Not where z and the like are kept for the user.
+  const SmallLayer<T>* small() const { return small_.empty() ? nullptr : small_.data(); }
+
   // The inputs of layer l (counted from 0) as row pointers, or null where they lie in panels.
   const T* const* inputs_as_rows(Index l) const { return l == 0 ? rows_.data() : few_ ? few_a(l).rows : nullptr; }
 
  private:
   Index batch_;
+  const Kernels<T>* kernels_;
   std::vector<Panels<T>> a_, z_, delta_t_;
   Panels<T> delta_[2], target_;
   Arena<T> values_, gradients_, row_buffer_;
@@ -122,6 +131,7 @@ class Workspace {
   std::vector<FewRows<T>> few_a_;
   FewRows<T> few_delta_[2];
   bool few_ = false;
+  std::vector<SmallLayer<T>> small_;
   Arena<T> few_values_;
   Arena<std::int32_t> labels_;
   Arena<Score> scores_;
@@ -129,11 +139,9 @@ class Workspace {
 
 // The rows of a batch and their answers into the workspace, batch panels p0..p1.
 template <class T>
-void load_inputs(const Network<T>& network, const Workspace<T>& work, const Rows& x, Selection selection, Index p0, Index p1,
-                 Index batch);
+void load_inputs(const Workspace<T>& work, const Rows& x, Selection selection, Index p0, Index p1, Index batch);
 template <class T>
-void load_targets(const Network<T>& network, const Workspace<T>& work, const Targets& y, Selection selection, Index p0,
-                  Index p1, Index batch);
+void load_targets(const Workspace<T>& work, const Targets& y, Selection selection, Index p0, Index p1, Index batch);
 
 // a (and z) of every layer from a(0); false: interrupted.
 template <class T>

@@ -22,7 +22,7 @@ bool Stages<T>::forward(const Rows& x, int n_threads, int forced, Poll poll) {
   run_team(team(1.0 / 3, n_threads, forced), [&](const Member& me) {
     Watch watch(interrupt, me);
     const Index p0 = me.begin(panels(rows_)), p1 = me.end(panels(rows_));
-    load_inputs(network_, *work_, x, Selection{}, p0, p1, rows_);
+    load_inputs(*work_, x, Selection{}, p0, p1, rows_);
     forward_pass(network_, *work_, p0, p1, rows_, watch);
   });
   version_ = network_.version;
@@ -52,7 +52,7 @@ template <class T>
 bool Stages<T>::backward(const Targets& y, double& loss, int n_threads, int forced, Poll poll) {
   const bool finished = run_backward(
       [&](Index p0, Index p1) {
-        load_targets(network_, *work_, y, Selection{}, p0, p1, rows_);
+        load_targets(*work_, y, Selection{}, p0, p1, rows_);
         loss_pass(network_, *work_, y.labels != nullptr, p0, p1, rows_, true);
       },
       n_threads, forced, poll);

@@ -96,11 +96,11 @@ void timed_epoch(const Network<float>& network, const Workspace<float>& work, co
     const Index m = std::min(job.batch, job.rows - start), p0 = me.begin(panels(m)), p1 = me.end(panels(m));
     const Selection selection{order, start};
     watch.start();
-    load_inputs(network, work, x, selection, p0, p1, m);
+    load_inputs(work, x, selection, p0, p1, m);
     watch.tick(kGather);
     forward_pass(network, work, p0, p1, m, interrupts);
     watch.tick(kForward);
-    load_targets(network, work, y, selection, p0, p1, m);
+    load_targets(work, y, selection, p0, p1, m);
     loss_pass(network, work, y.labels != nullptr, p0, p1, m, true);
     watch.tick(kLoss);
     if (work.few()) {  // transposes on the way

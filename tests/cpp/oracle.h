@@ -285,8 +285,47 @@ struct Oracle {
     if (squared && p.delta) derive(p.units, p.lanes, p.delta, p.a, p.activation);
   }
 
+  // Layer by layer with the functions above.
+  static void small_forward(Index depth, const SmallLayer<T>* layers, int lanes) {
+    for (Index l = 0; l < depth; ++l) {
+      const SmallLayer<T>& layer = layers[l];
+      for (Index j = 0; j < layer.fan_out; j += kLanes) {
+        forward(layer.fan_in, std::min(kLanes, layer.fan_out - j), lanes, layer.w.panel(j / kLanes), {layer.x, 0}, layer.b + j,
+                {layer.a + j * kLanes, 0}, {}, true, layer.activation);
+      }
+      if (layer.activation == Activation::softmax) activate(layer.fan_out, lanes, layer.a, layer.activation);
+    }
+  }
+
+  static void small_backward(Index depth, const SmallLayer<T>* layers, int lanes) {
+    for (Index l = depth - 1; l >= 0; --l) {
+      const SmallLayer<T>& layer = layers[l];
+      for (Index j = 0; j < layer.fan_out; j += kLanes) {
+        transpose(std::min(kLanes, layer.fan_out - j), lanes, layer.delta + j * kLanes, layer.delta_t.panel(j / kLanes));
+      }
+      if (l == 0) return;
+      delta(layer.fan_in, layer.fan_out, lanes, {layer.w.data, layer.w.rows}, {layer.delta, 0}, {layers[l - 1].delta, 0},
+            {layer.x, 0}, true, true, layers[l - 1].activation);
+    }
+  }
+
+  static void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* velocity,
+                           const Update<T>* update) {
+    for (Index l = 0; l < depth; ++l) {
+      const SmallLayer<T>& layer = layers[l];
+      for (Index j = 0; j < layer.fan_out; j += kLanes) {
+        T *w = layer.w.panel(j / kLanes), *b = layer.b + j;
+        const T* d = layer.delta_t.panel(j / kLanes);
+        dw(layer.fan_in, lanes, static_cast<int>(std::min(kLanes, layer.fan_out - j)), {layer.x, 0}, {d, 0}, {}, true, true,
+           {w, 0}, {velocity ? velocity + (w - parameters) : nullptr, 0}, update);
+        db(lanes, d, nullptr, b, velocity ? velocity + (b - parameters) : nullptr, update);
+      }
+    }
+  }
+
   static constexpr Kernels<T> table() {
     return {1,
+            1,
             1,
             1,
             forward,
@@ -302,7 +341,10 @@ struct Oracle {
             {finite<float>, finite<double>, finite<std::uint8_t>},
             activate,
             derive,
-            loss};
+            loss,
+            small_forward,
+            small_backward,
+            small_update};
   }
 };
 

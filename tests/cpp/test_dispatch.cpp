@@ -63,3 +63,26 @@ TEST_CASE_TEMPLATE("every available table runs", T, float, double) {
     CHECK(kernels.mr > 0);
   }
 }
+
+TEST_CASE_TEMPLATE("kernels_for: vectors no wider than the lanes need, of the same bits; a named table is kept", T, float,
+                   double) {
+  const bool named = std::getenv("RETROGRAD_ISA") && *std::getenv("RETROGRAD_ISA");
+  for (Index lanes = 1; lanes <= kLanes; ++lanes) {
+    CAPTURE(lanes);
+    const Kernels<T>& kernels = kernels_for<T>(lanes);
+    if (named) {
+      CHECK(&kernels == &active_kernels<T>());
+      continue;
+    }
+    bool found = false;
+    for (const KernelTable* table : available_tables()) {
+      const Kernels<T>& other = kernels_of<T>(*table);
+      if (&other == &kernels) {
+        found = true;
+        CHECK(table->fused == active_table().fused);
+      }
+      if (table->fused == active_table().fused && other.width >= lanes) CHECK(kernels.width <= other.width);
+    }
+    CHECK(found);
+  }
+}
