@@ -84,10 +84,14 @@ bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const
                     Watch& watch, Put put) {
   alignas(64) T blocks[kMaxRowGroup * kLanes * kLanes];
   const Index columns = (rows == 1 ? kernels.row_group : kernels.group) * kLanes, height = rows == 1 ? 1 : kLanes;
+  const Index reductions = (layer.fan_in + kKc<T> - 1) / kKc<T>;
   for (Index j0 = part.begin(), stop = part.end(layer.fan_out); j0 < stop; j0 += columns) {
     const Index end = std::min(stop, j0 + columns);
-    kernels.forward_rows(layer.fan_in, rows, static_cast<int>(end - j0), x, 0, layer.w.at(j0 / kLanes, 0), layer.b + j0,
-                         {blocks, height});
+    for (Index q = 0; q < reductions; ++q) {
+      const Index k0 = cut(layer.fan_in, reductions, q), k = cut(layer.fan_in, reductions, q + 1) - k0;
+      kernels.forward_rows(k, rows, static_cast<int>(end - j0), x, k0, layer.w.at(j0 / kLanes, k0),
+                           q == 0 ? layer.b + j0 : nullptr, {blocks, height});
+    }
     for (Index j = j0; j < end; j += kLanes) {
       const Index units = std::min(kLanes, end - j);
       T* block = blocks + (j - j0) * height;
@@ -105,17 +109,22 @@ bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const
 
 template <class T>
 bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, const Part& part,
-                        Index rows, Watch& watch) {
-  const bool finished = forward_blocks(kernels, layer, x, part, rows, watch, [&](Index j, Index units, const T* block) {
-    // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
-    alignas(64) T turned[kLanes * kLanes];
-    kernels.transpose(rows, units, block, turned);
-    std::copy(turned, turned + units * kLanes, a.row(0, j));
-  });
-  if (finished && layer.activation == Activation::softmax) {
-    kernels.activate(layer.fan_out, static_cast<int>(rows), a.panel(0), Activation::softmax);
+                        Index batch, Watch& watch) {
+  for (Index p = part.p0; p < part.p1; ++p) {
+    const Index rows = std::min(kLanes, batch - p * kLanes);
+    const bool finished =
+        forward_blocks(kernels, layer, x + p * kLanes, part, rows, watch, [&](Index j, Index units, const T* block) {
+          // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
+          alignas(64) T turned[kLanes * kLanes];
+          kernels.transpose(rows, units, block, turned);
+          std::copy(turned, turned + units * kLanes, a.row(p, j));
+        });
+    if (!finished) return false;
+    if (layer.activation == Activation::softmax) {
+      kernels.activate(layer.fan_out, static_cast<int>(rows), a.panel(p), Activation::softmax);
+    }
   }
-  return finished;
+  return true;
 }
 
 template <class T>

@@ -40,10 +40,10 @@ template <class T>
 bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x,
                    const Part& part, Index batch, Watch& watch);
 
-// The same from rows in any place (row pointers, at most 16), where the batch is too small to fill panels: lanes = outputs.
+// The same from rows in any place (row pointers, one for each row of the batch): lanes = outputs.
 template <class T>
 bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, const Part& part,
-                        Index rows, Watch& watch);
+                        Index batch, Watch& watch);
 
 // A few rows, each with its values side by side: values of row i at data + i stride, and the list of these addresses.
 template <class T>

@@ -139,6 +139,25 @@ Index find_nonfinite_layer(const Network<T>& network) {
   return -1;
 }
 
+namespace {
+
+// Whether the first layer had better read the rows where they are, with lanes = units, than gather them into panels with
+// lanes = rows: where such panels would be partly empty, or where the gather is a large share of the layer's work.
+template <class T>
+bool rows_beat_panels(const Network<T>& network, Index batch) {
+  constexpr Index most = 128;  // dw comes back to a line of every row for each tile: they should stay in L1
+  if (batch < kLanes) return true;
+  const Kernels<T>& kernels = network.kernels();
+  // panels without a partner for a tile of two take a third longer
+  const Index alone = kernels.group == 2 && panels(batch) % 2 == 1 ? kernels.width / 3 : 0;
+  const Index lanes = (batch + kernels.width - 1) / kernels.width * kernels.width + alone;
+  const bool ragged = 10 * lanes >= 11 * batch && network.inputs() >= 64;
+  const bool much_to_gather = network.inputs() >= 512 && network.size_of(1) <= 128;
+  return batch <= most && (ragged || much_to_gather);
+}
+
+}  // namespace
+
 template <class T>
 Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : batch_(batch), kernels_(&network.kernels()) {
   const Index count = checked_panels(batch), depth = network.depth();
@@ -149,7 +168,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : bat
   }
   few_ = keep != Keep::everything && batch < kFewRows && widest_hidden > kLanes;
   const bool small = keep != Keep::everything && batch <= kLanes && widest_of_all <= kSmallUnits && !few_;
-  const bool by_rows = keep != Keep::everything && batch < kLanes && !small;
+  const bool by_rows = keep != Keep::everything && !small && rows_beat_panels(network, batch);
   if (small) kernels_ = &kernels_for<T>(batch);
   const auto size = static_cast<std::size_t>(depth + 1);
   a_.resize(size);

@@ -105,7 +105,7 @@ class Workspace {
   Score* scores() const { return scores_.data(); }  // one for each panel of the batch
   const Arena<T>& gradients() const { return gradients_; }
 
-  // Row pointers of the batch instead of panels a(0), where the batch is too small to fill one; else null.
+  // Row pointers of the batch instead of panels a(0), where rows_beat_panels (network.cpp) says so; else null.
   const T** rows() const { return rows_.data(); }
   T* row_buffer() const { return row_buffer_.data(); }
 
