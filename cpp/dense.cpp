@@ -168,29 +168,38 @@ template <class T>
 bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
                      const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
                      Watch& watch) {
-  constexpr Index block = 8 * kLanes;
-  alignas(64) T turned[block * kLanes];
-  for (Index k = part.begin(), stop = part.end(layer.fan_in); k < stop; k += kLanes) {
-    const Index lanes = std::min(kLanes, stop - k);
-    alignas(64) T d[kLanes * kLanes], a_block[kLanes * kLanes];
-    std::fill_n(d, rows * kLanes, T(0));
-    for (Index n = 0; n < layer.fan_out; n += block) {
-      const Index end = std::min(layer.fan_out, n + block);
-      for (Index j = n; j < end; j += kLanes) {
-        kernels.transpose(lanes, std::min(kLanes, end - j), layer.w.row(j / kLanes, k), turned + (j - n) * kLanes);
+  // Panels of inputs side by side, as many as forward_rows wants to hide its latency, and so many outputs that their
+  // transposed weights stay in L1.
+  alignas(64) T turned[kMaxRowGroup * kLanes * kLanes], d[kMaxRowGroup * kLanes * kLanes], a_block[kLanes * kLanes];
+  const Index wide = rows == 1 ? kernels.row_group : kernels.group, height = rows == 1 ? 1 : kLanes;
+  const Index depth = kMaxRowGroup / wide * kLanes;
+  for (Index k0 = part.begin(), stop = part.end(layer.fan_in); k0 < stop; k0 += wide * kLanes) {
+    const Index end = std::min(stop, k0 + wide * kLanes);
+    std::fill_n(d, panels(end - k0) * height * kLanes, T(0));
+    for (Index n = 0; n < layer.fan_out; n += depth) {
+      const Index n_end = std::min(layer.fan_out, n + depth);
+      for (Index k = k0; k < end; k += kLanes) {
+        for (Index j = n; j < n_end; j += kLanes) {
+          kernels.transpose(std::min(kLanes, end - k), std::min(kLanes, n_end - j), layer.w.row(j / kLanes, k),
+                            turned + (k - k0) * depth + (j - n) * kLanes);
+        }
       }
-      kernels.forward_rows(end - n, rows, static_cast<int>(lanes), delta, n, {turned, block}, nullptr, {d, kLanes});
+      kernels.forward_rows(n_end - n, rows, static_cast<int>(end - k0), delta, n, {turned, depth}, nullptr, {d, height});
     }
-    if (activation_below != Activation::identity) {
-      std::fill_n(a_block, rows * kLanes, T(0));
-      for (Index r = 0; r < rows; ++r) std::copy_n(a[r] + k, lanes, a_block + r * kLanes);
-      kernels.derive(rows, static_cast<int>(lanes), d, a_block, activation_below);
+    for (Index k = k0; k < end; k += kLanes) {
+      const Index lanes = std::min(kLanes, end - k);
+      T* block = d + (k - k0) * height;
+      if (activation_below != Activation::identity) {
+        std::fill_n(a_block, rows * kLanes, T(0));
+        for (Index r = 0; r < rows; ++r) std::copy_n(a[r] + k, lanes, a_block + r * kLanes);
+        kernels.derive(rows, static_cast<int>(lanes), block, a_block, activation_below);
+      }
+      for (Index r = 0; r < rows; ++r) {
+        std::copy_n(block + r * kLanes, lanes, below.data + r * below.stride + k);
+        std::copy_n(block + r * kLanes, lanes, below_t.row(k / kLanes, r));
+      }
     }
-    for (Index r = 0; r < rows; ++r) {
-      std::copy_n(d + r * kLanes, lanes, below.data + r * below.stride + k);
-      std::copy_n(d + r * kLanes, lanes, below_t.row(k / kLanes, r));
-    }
-    if (watch.spent(static_cast<double>(2 * layer.fan_out * lanes * rows))) return false;
+    if (watch.spent(static_cast<double>(2 * layer.fan_out * (end - k0) * rows))) return false;
   }
   return true;
 }
