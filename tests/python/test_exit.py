@@ -1,0 +1,48 @@
+"""The interpreter leaves while daemon threads train and predict: exit code 0, whatever they were at.
+
+Each exit falls into another moment: into a call of the core, or at its end, when the thread asks for the GIL.
+"""
+
+import pytest
+from helpers import LONG, python
+
+LEAVE = """
+import os, random, threading, time
+import numpy as np, retrograd as rg
+
+work, rows = os.environ["WORK"], int(os.environ["ROWS"])
+net = rg.Network([16, 64, 10])
+X, y = np.zeros((rows, 16), np.float32), np.zeros((rows, 10), np.float32)
+trainer = rg.Trainer(net, rg.SGD(0.001), progress=work == "progress")
+net.forward(X)
+calls = {
+    "fit": lambda: trainer.fit(X, y, epochs=3),
+    "progress": lambda: trainer.fit(X, y, epochs=1000),
+    "step": lambda: trainer.step(X, y),
+    "predict": lambda: net.predict(X),
+    "loss": lambda: net.loss(X, y),
+    "stages": lambda: (net.forward(X), net.backward(y).dx, net.weights),
+}
+
+def forever():
+    while True:
+        calls[work]()
+
+threading.Thread(target=forever, daemon=True).start()
+time.sleep(0.15 * random.random())
+print("leaving", flush=True)
+"""
+
+
+@pytest.mark.parametrize("rows", [300, 20_000])
+@pytest.mark.parametrize("work", ["fit", "step", "predict", "loss", "stages"])
+def test_the_interpreter_leaves_while_a_daemon_thread_works(work: str, rows: int) -> None:
+    for _ in range(20 if LONG else 1):
+        done = python(LEAVE, WORK=work, ROWS=str(rows), OMP_NUM_THREADS="2")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
+
+
+def test_the_interpreter_leaves_while_a_daemon_thread_reports_its_progress() -> None:
+    for _ in range(20 if LONG else 2):
+        done = python(LEAVE, WORK="progress", ROWS="20000")
+        assert (done.returncode, done.stdout) == (0, "leaving\n"), done.stderr
