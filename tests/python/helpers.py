@@ -17,6 +17,7 @@ Array = npt.NDArray[Any]
 
 # The long tier: many more runs and examples of what the ordinary one does a few times, and what takes a minute by itself.
 LONG = os.environ.get("RETROGRAD_TEST_LONG") == "1"
+long_tier = pytest.mark.skipif(not LONG, reason="for the long tier: RETROGRAD_TEST_LONG=1")
 
 HIDDEN_ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid")
 OUTPUT_ACTIVATIONS = (*HIDDEN_ACTIVATIONS, "softmax")
