@@ -155,7 +155,7 @@ def test_a_memory_mapped_array_of_more_than_2_to_the_31_numbers(tmp_path: Path) 
     for start in (0, part, rows - 5000):
         X[start : start + 5000] = rng.integers(0, 256, (5000, cols))
     y = rng.integers(0, 3, rows)
-    nets = [rg.Network([cols, 8, 3], loss="cross_entropy") for _ in range(2)]
+    nets = [rg.Network([cols, 8, 3], activation="tanh", loss="cross_entropy") for _ in range(2)]
     trainers = [rg.Trainer(net, rg.SGD(1e-5, momentum=0.9), batch_size=500, shuffle=False) for net in nets]
     trainers[0].fit(X, y, epochs=1)
     for begin, end in ((0, part), (part, rows)):  # the same steps, each call on fewer than 2^31 numbers
