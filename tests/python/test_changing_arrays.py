@@ -3,8 +3,13 @@
 In a process of its own, so that a crash is seen as one. The same under AddressSanitizer finds a read out of bounds.
 """
 
+import threading
+import time
+
+import numpy as np
 import pytest
 from helpers import LONG, LOSSES, python
+from retrograd._arrays import as_labels
 
 CHANGING = """
 import os, threading, time
@@ -70,3 +75,30 @@ FEW = [("cross_entropy", "float32"), ("cross_entropy", "float64"), ("mse", "floa
 def test_arrays_that_another_thread_writes(loss: str, dtype: str) -> None:
     done = python(CHANGING, "-Wignore", LOSS=loss, DTYPE=dtype, SECONDS="20" if LONG else "0.8")
     assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+
+
+def test_labels_are_checked_as_they_are_used() -> None:
+    y = np.zeros(5000, np.int64)
+    done = False
+
+    def change() -> None:
+        while not done:
+            y[...] = 10**6
+            y[...] = 0
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    taken = 0
+    end = time.perf_counter() + 1
+    try:
+        while time.perf_counter() < end:
+            try:
+                labels = as_labels(y, 5)
+            except ValueError:
+                continue
+            taken += 1
+            assert labels.max() < 5
+    finally:
+        done = True
+        thread.join()
+    assert taken > 0

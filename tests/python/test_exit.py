@@ -10,11 +10,17 @@ LEAVE = """
 import os, random, threading, time
 import numpy as np, retrograd as rg
 
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.1)  # lets the other thread ask for the GIL while the interpreter ends
+
+slow = Slow()
+
 work, rows = os.environ["WORK"], int(os.environ["ROWS"])
 net = rg.Network([16, 64, 10])
+net._forced_team = int(os.environ.get("TEAM", 0))
 X, y = np.zeros((rows, 16), np.float32), np.zeros((rows, 10), np.float32)
 trainer = rg.Trainer(net, rg.SGD(0.001), progress=work == "progress")
-net.forward(X)
 calls = {
     "fit": lambda: trainer.fit(X, y, epochs=3),
     "progress": lambda: trainer.fit(X, y, epochs=1000),
@@ -43,6 +49,6 @@ def test_the_interpreter_leaves_while_a_daemon_thread_works(work: str, rows: int
 
 
 def test_the_interpreter_leaves_while_a_daemon_thread_reports_its_progress() -> None:
-    for _ in range(20 if LONG else 2):
-        done = python(LEAVE, WORK="progress", ROWS="20000")
+    for _ in range(20 if LONG else 1):
+        done = python(LEAVE, WORK="progress", ROWS="1000000", TEAM="2")
         assert (done.returncode, done.stdout) == (0, "leaving\n"), done.stderr

@@ -97,6 +97,6 @@ def test_sigint_at_random_times(kind: str, size: str) -> None:
     assert done.returncode == 0, done.stderr
     seconds = json.loads(done.stdout)
     print(f"{kind}, {size}: p50 {np.percentile(seconds, 50):.4f} s, p99 {np.percentile(seconds, 99):.4f} s")
-    assert max(seconds) < 5
+    assert max(seconds) < 5 and np.median(seconds) < 0.5  # a call of the large network takes longer than that
     if LONG:
         assert np.percentile(seconds, 99) <= 0.1
