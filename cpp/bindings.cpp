@@ -172,12 +172,12 @@ Targets targets_of(const py::array& y, Index rows, Index outputs) {
   return targets;
 }
 
-// Takes the GIL by `take`. Python ends a thread that asks for it after the interpreter's end by unwinding its stack, and what
-// lies on ours (destructors, a team's region) turns that into an abort: so the thread waits for the end of the process.
-template <class Take>
-auto take_gil(Take take) {
+// Calls what takes the GIL or runs Python. After the interpreter's end Python ends such a thread by unwinding its stack, and
+// what lies on ours (destructors, a team's region) turns that into an abort: so the thread waits for the end of the process.
+template <class F>
+auto or_wait_for_the_end(F call) {
   try {
-    return take();
+    return call();
   } catch (abi::__forced_unwind&) {
     for (;;) pause();
   }
@@ -190,7 +190,7 @@ class WithoutGil {
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
   ~WithoutGil() {
-    take_gil([this] { PyEval_RestoreThread(state_); });
+    or_wait_for_the_end([this] { PyEval_RestoreThread(state_); });
   }
 
  private:
@@ -200,7 +200,7 @@ class WithoutGil {
 // Within WithoutGil, on the thread that released it.
 class WithGil {
  public:
-  WithGil() : state_(take_gil(PyGILState_Ensure)) {}
+  WithGil() : state_(or_wait_for_the_end(PyGILState_Ensure)) {}
   WithGil(const WithGil&) = delete;
   WithGil& operator=(const WithGil&) = delete;
   ~WithGil() { PyGILState_Release(state_); }
@@ -233,12 +233,19 @@ class PythonPoll {
  private:
   bool ask() {
     const WithGil gil;
+    return or_wait_for_the_end([this] { return ask_python(); });
+  }
+  bool ask_python() {
     try {
       if (signals_ && PyErr_CheckSignals() != 0) throw py::error_already_set();
       const auto now = std::chrono::steady_clock::now();
       if (!report_.is_none() && now - reported_ >= std::chrono::milliseconds(100)) {
         reported_ = now;
-        report_(progress_->rows.load(), progress_->loss.load());
+        // with nothing on this stack that would have to let go of a Python object
+        PyObject* result =
+            PyObject_CallFunction(report_.ptr(), "nd", static_cast<Py_ssize_t>(progress_->rows.load()), progress_->loss.load());
+        if (!result) throw py::error_already_set();
+        Py_DECREF(result);
       }
     } catch (py::error_already_set& error) {
       error_.emplace(std::move(error));
