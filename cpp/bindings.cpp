@@ -789,6 +789,7 @@ PYBIND11_MODULE(_core, m) {
   using namespace retrograd;
   m.doc() = "The compiled core of retrograd. Private: use the package.";
   active_table();  // a wrong RETROGRAD_ISA fails here, at import
+  Numpy::get();    // looked up now: the first call may be a daemon thread's, which the interpreter's end may meet in it
 
   m.attr("__version__") = RETROGRAD_VERSION;
   m.attr("ACTIVATIONS") = names_tuple(kActivationNames);
