@@ -1,5 +1,6 @@
 // The only file that knows Python: checks what it is given, makes views, releases the GIL, makes one call. No algorithm.
 // Arrays must already be what the core takes (the Python layer coerces); anything else is a TypeError or ValueError.
+#include <cxxabi.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -171,6 +172,43 @@ Targets targets_of(const py::array& y, Index rows, Index outputs) {
   return targets;
 }
 
+// Calls what takes the GIL or runs Python. After the interpreter's end Python ends such a thread by unwinding its stack, and
+// what lies on ours (destructors, a team's region) turns that into an abort: so the thread waits for the end of the process.
+template <class F>
+auto or_wait_for_the_end(F call) {
+  try {
+    return call();
+  } catch (abi::__forced_unwind&) {
+    for (;;) pause();
+  }
+}
+
+// Lets other Python threads run while it lives.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+  ~WithoutGil() {
+    or_wait_for_the_end([this] { PyEval_RestoreThread(state_); });
+  }
+
+ private:
+  PyThreadState* state_;
+};
+
+// Within WithoutGil, on the thread that released it.
+class WithGil {
+ public:
+  WithGil() : state_(or_wait_for_the_end(PyGILState_Ensure)) {}
+  WithGil(const WithGil&) = delete;
+  WithGil& operator=(const WithGil&) = delete;
+  ~WithGil() { PyGILState_Release(state_); }
+
+ private:
+  PyGILState_STATE state_;
+};
+
 bool on_main_thread() { return static_cast<pid_t>(syscall(SYS_gettid)) == getpid(); }
 
 // Looks for Ctrl-C (Python handles signals on its main thread only) and reports progress ten times a second. The GIL is
@@ -194,13 +232,20 @@ class PythonPoll {
 
  private:
   bool ask() {
-    const py::gil_scoped_acquire gil;
+    const WithGil gil;
+    return or_wait_for_the_end([this] { return ask_python(); });
+  }
+  bool ask_python() {
     try {
       if (signals_ && PyErr_CheckSignals() != 0) throw py::error_already_set();
       const auto now = std::chrono::steady_clock::now();
       if (!report_.is_none() && now - reported_ >= std::chrono::milliseconds(100)) {
         reported_ = now;
-        report_(progress_->rows.load(), progress_->loss.load());
+        // with nothing on this stack that would have to let go of a Python object
+        PyObject* result =
+            PyObject_CallFunction(report_.ptr(), "nd", static_cast<Py_ssize_t>(progress_->rows.load()), progress_->loss.load());
+        if (!result) throw py::error_already_set();
+        Py_DECREF(result);
       }
     } catch (py::error_already_set& error) {
       error_.emplace(std::move(error));
@@ -216,40 +261,48 @@ class PythonPoll {
   std::optional<py::error_already_set> error_;
 };
 
-// One user in training, or any number of readers.
+// One user in training, or any number of readers. A forked child has none of its parent's readers; but what another thread
+// trained there stays taken, for its weights are those of the midst of a step.
 class Users {
  public:
   class Hold {
    public:
-    Hold(Users& users, bool alone) : users_(users), alone_(alone) {
-      int seen = users_.count_.load();
+    Hold(Users& users, bool alone) : users_(users), alone_(alone), since_(forks()) {
+      State seen = users_.state_.load(), taken;
       do {
-        if (seen < 0 || (alone && seen > 0)) {
-          throw std::runtime_error(seen < 0
-                                       ? "this network is in use: another thread trains it"
-                                       : "this network is in use: another thread reads it, so it cannot be trained or changed");
+        const int count = seen.since == since_ ? seen.count : std::min(seen.count, 0);
+        if (count < 0) {
+          throw std::runtime_error(seen.since == since_ ? "this network is in use: another thread trains it"
+                                                        : "this network was in training when this process was forked");
         }
-      } while (!users_.count_.compare_exchange_weak(seen, alone ? -1 : seen + 1));
+        if (alone && count > 0) {
+          throw std::runtime_error("this network is in use: another thread reads it, so it cannot be trained or changed");
+        }
+        taken = {since_, alone ? -1 : count + 1};
+      } while (!users_.state_.compare_exchange_weak(seen, taken));
     }
     Hold(const Hold&) = delete;
     Hold& operator=(const Hold&) = delete;
     ~Hold() {
-      if (alone_) {
-        users_.count_.store(0);
-      } else {
-        users_.count_.fetch_sub(1);
+      State seen = users_.state_.load();
+      while (seen.since == since_ && !users_.state_.compare_exchange_weak(seen, {since_, alone_ ? 0 : seen.count - 1})) {
       }
     }
 
    private:
     Users& users_;
     bool alone_;
+    std::uint32_t since_;
   };
   Hold alone() { return Hold(*this, true); }
   Hold shared() { return Hold(*this, false); }
 
  private:
-  std::atomic<int> count_{0};
+  struct alignas(8) State {
+    std::uint32_t since;  // forks() at the last change
+    std::int32_t count;   // readers, or -1
+  };
+  std::atomic<State> state_{State{0, 0}};
 };
 
 template <class T>
@@ -299,7 +352,7 @@ template <class T>
 Array<T> unpack(Panels<T> from, Index rows, Index cols) {
   Array<T> out = empty<T>(rows, cols);
   T* o = out.mutable_data();
-  const py::gil_scoped_release release;
+  const WithoutGil release;
   for (Index p = 0; p < panels(cols); ++p) {
     const Index lanes = std::min(kLanes, cols - p * kLanes);
     for (Index r = 0; r < rows; ++r) std::copy_n(from.row(p, r), lanes, o + r * cols + p * kLanes);
@@ -318,7 +371,7 @@ template <class T>
 Array<T> unpack_rows(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units) {
   Array<T> out = empty<T>(rows, units);
   T* o = out.mutable_data();
-  const py::gil_scoped_release release;
+  const WithoutGil release;
   unpack_batch(kernels, from, rows, units, o);
   return out;
 }
@@ -346,7 +399,7 @@ void fill_layer(PyNetwork<T>& self, Index l, const std::string& distribution, do
   self.check_layer(l);
   const Distribution kind = named<Distribution>(kDistributionNames, distribution, "distribution");
   const auto hold = self.users.alone();
-  const py::gil_scoped_release release;
+  const WithoutGil release;
   fill_weights(self.network, l, kind, scale, seed);
 }
 
@@ -388,7 +441,7 @@ py::array network_predict(PyNetwork<T>& self, const py::array& x, int answer_, i
   const auto hold = self.users.shared();
   PythonPoll poll;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     run_predict(self, rows, answer, out, n_threads, forced, poll.poll());
   }
   poll.raise_if_interrupted();
@@ -418,7 +471,7 @@ std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& 
   PythonPoll poll;
   Score score;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     evaluate(self.network, rows, targets, score, n_threads, forced, poll.poll());
   }
   poll.raise_if_interrupted();
@@ -431,7 +484,7 @@ void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int 
   const auto hold = self.users.alone();
   PythonPoll poll;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     self.stages.forward(rows, n_threads, forced, poll.poll());
   }
   poll.raise_if_interrupted();
@@ -445,7 +498,7 @@ double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, i
   PythonPoll poll;
   double loss = 0;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     self.stages.backward(targets, loss, n_threads, forced, poll.poll());
   }
   poll.raise_if_interrupted();
@@ -463,7 +516,7 @@ void network_backward_dz(PyNetwork<T>& self, const py::array& dz, int n_threads,
   }
   PythonPoll poll;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     self.stages.backward(rows, n_threads, forced, poll.poll());
   }
   poll.raise_if_interrupted();
@@ -494,7 +547,7 @@ Array<T> network_dx(PyNetwork<T>& self, int n_threads) {
   Panels<T> dx;
   Arena<T> memory;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     memory = self.stages.input_gradient(dx, n_threads);
   }
   return unpack_rows(self.network.kernels(), dx, self.stages.rows(), self.network.inputs());
@@ -512,7 +565,7 @@ void network_apply(PyNetwork<T>& self, SgdState<T>& state, double lr, double mom
   self.need_backward();
   if (!state.fits(self.network)) throw std::invalid_argument("the optimiser's state belongs to another network");
   const Update<T> update = update_of<T>(lr, momentum, weight_decay, nesterov);
-  const py::gil_scoped_release release;
+  const WithoutGil release;
   apply_update(self.network, self.stages.work().gradients(), state, update, n_threads);
 }
 
@@ -546,7 +599,7 @@ py::tuple trainer_epoch(PyTrainer<T>& self, SgdState<T>& state, const py::array&
   args.poll = poll.poll();
   EpochResult result;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     result = self.trainer.epoch(args, state);
   }
   poll.raise_if_interrupted();
@@ -577,7 +630,7 @@ py::object trainer_step(PyTrainer<T>& self, SgdState<T>& state, const py::object
     PythonPoll poll;
     args.poll = poll.poll();
     {
-      const py::gil_scoped_release release;
+      const WithoutGil release;
       result = self.trainer.epoch(args, state);
     }
     poll.raise_if_interrupted();
@@ -641,6 +694,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def("output", &network_output<T>)
       .def("batch_rows",
            [](Net& self) {
+             const auto hold = self.users.shared();
              self.need_fresh_forward();
              return self.stages.rows();
            })
@@ -699,7 +753,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def("find_nonfinite_weight",
            [](Net& self) -> std::optional<Index> {
              const auto hold = self.users.shared();
-             const py::gil_scoped_release release;
+             const WithoutGil release;
              const Index layer = find_nonfinite_layer(self.network);
              return layer < 0 ? std::nullopt : std::optional<Index>(layer);
            })
@@ -710,7 +764,7 @@ void bind(py::module_& m, const std::string& suffix) {
             Place place;
             PythonPoll poll;
             {
-              const py::gil_scoped_release release;
+              const WithoutGil release;
               place = find_nonfinite(active_kernels<T>(), rows, n_threads, poll.poll());
             }
             poll.raise_if_interrupted();
@@ -735,6 +789,7 @@ PYBIND11_MODULE(_core, m) {
   using namespace retrograd;
   m.doc() = "The compiled core of retrograd. Private: use the package.";
   active_table();  // a wrong RETROGRAD_ISA fails here, at import
+  Numpy::get();    // looked up now: the first call may be a daemon thread's, which the interpreter's end may meet in it
 
   m.attr("__version__") = RETROGRAD_VERSION;
   m.attr("ACTIVATIONS") = names_tuple(kActivationNames);
@@ -762,7 +817,7 @@ PYBIND11_MODULE(_core, m) {
       [](std::uint64_t seed, std::uint32_t epoch, std::uint32_t n) {
         Array<std::uint32_t> order(n);
         std::uint32_t* o = order.mutable_data();
-        const py::gil_scoped_release release;
+        const WithoutGil release;
         permutation(seed, epoch, n, o);
         return order;
       },

@@ -7,10 +7,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <condition_variable>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <mutex>
 #include <sstream>
+#include <thread>
+#include <vector>
 
 namespace retrograd {
 namespace {
@@ -18,10 +22,61 @@ namespace {
 std::atomic<bool> team_used{false};     // a team of two or more ran in this process
 std::atomic<bool> team_is_lost{false};  // ... or in a parent before it forked
 std::atomic<int> busy{0};               // threads at work in all calls of this process
+std::atomic<std::uint32_t> fork_count{0};
+
+// libgomp keeps the threads of a region for the next one, and in a child would wait for them forever. They may be another
+// library's that shares this libgomp, so that nothing here knows of them. (libomp looks after itself.)
+void before_fork() {
+#if !defined(__clang__)
+  omp_pause_resource_all(omp_pause_soft);
+#endif
+}
 
 void after_fork_in_child() {
   team_is_lost.store(team_is_lost.load() || team_used.load());
   busy.store(0);  // whoever was at work is not here
+  fork_count.fetch_add(1);
+}
+
+[[maybe_unused]] const int registered = pthread_atfork(before_fork, nullptr, after_fork_in_child);
+
+// Whether the system has so many threads more at this moment. OpenMP ends the process where it cannot start one (a limit of
+// memory or of processes); so they are started here first, where that can be seen.
+bool can_start(int threads) {
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable opened;
+    bool open = false;
+  } gate;
+  bool all = true;
+  std::vector<std::thread> started;
+  try {
+    started.reserve(static_cast<std::size_t>(threads));
+    for (int i = 0; i < threads; ++i) {
+      started.emplace_back([&gate] {  // waits for the others, so that all live at once
+        std::unique_lock<std::mutex> lock(gate.mutex);
+        gate.opened.wait(lock, [&gate] { return gate.open; });
+      });
+    }
+  } catch (const std::exception&) {
+    all = false;
+  }
+  {
+    const std::lock_guard<std::mutex> lock(gate.mutex);
+    gate.open = true;
+  }
+  gate.opened.notify_all();
+  for (std::thread& thread : started) thread.join();
+  return all;
+}
+
+// The same, asked only for more threads than this thread ever had.
+bool can_have(int size) {
+  thread_local int had = 1;
+  if (size <= had) return true;
+  if (!can_start(size - 1)) return false;
+  had = size;
+  return true;
 }
 
 // Counts threads as busy while it lives.
@@ -134,6 +189,8 @@ std::string openmp_description() {
   return text.str();
 }
 
+std::uint32_t forks() { return fork_count.load(std::memory_order_relaxed); }
+
 void Barrier::wait(int size) {
   const unsigned round = round_.load(std::memory_order_relaxed);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size - 1) {
@@ -151,9 +208,7 @@ void Barrier::wait(int size) {
 }
 
 int run_team(int size, void (*body)(void*, const Member&), void* context) {
-  static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
-  (void)registered;
-  if (size <= 1 || team_is_lost.load(std::memory_order_relaxed)) {
+  if (size <= 1 || team_is_lost.load(std::memory_order_relaxed) || !can_have(size)) {
     const Busy me(1);
     body(context, Member{});
     return 1;

@@ -1,9 +1,10 @@
-// The one place that knows OpenMP: how many threads a call gets, the team and its barrier, the guard for forked children,
-// the CPU limit of a container, and the question whether the caller wants to stop.
+// The one place that knows OpenMP: how many threads a call gets, the team and its barrier, the guards around fork, the CPU
+// limit of a container, and the question whether the caller wants to stop.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -28,6 +29,10 @@ int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced);
 constexpr double kFlopsPerThread = 1.5e6;
 
 std::string openmp_description();
+
+// How many forks lie between this process and the one that loaded the library: what other threads held before the last of
+// them is held by nobody.
+std::uint32_t forks();
 
 // Spins, then yields: 0.05 us where every thread has a core, and still right where they share one.
 class Barrier {
@@ -58,8 +63,8 @@ struct Member {
   }
 };
 
-// Runs body(context, member) on a team of at most `size` threads (fewer where OpenMP gives fewer; Member::size says how
-// many). The body must not throw. Returns the number of threads that ran.
+// Runs body(context, member) on a team of at most `size` threads (fewer where OpenMP gives fewer, one where the system has
+// no more; Member::size says how many). The body must not throw. Returns the number of threads that ran.
 int run_team(int size, void (*body)(void* context, const Member& member), void* context);
 
 template <class F>

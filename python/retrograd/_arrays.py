@@ -45,6 +45,8 @@ def as_rows(value: npt.ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "
     if array.ndim != 2 or array.shape[1] != cols:
         hint = f"; one row is {name}.reshape(1, -1)" if array.ndim == 1 and array.shape[0] == cols else ""
         raise ValueError(f"{name}: expected shape (rows, {cols}), got {array.shape}{hint}")
+    if array.shape[0] >= 2**32:  # before anybody reads or copies them
+        raise ValueError(f"{name}: expected fewer than 2**32 rows, got {array.shape[0]}")
     if array.dtype not in _NATIVE:  # float16, integers, bool, swapped bytes; unequal to a native dtype where bytes are swapped
         return converted(array, dtype)
     size = array.itemsize
@@ -67,7 +69,7 @@ def check_finite(core: CoreNetwork, rows: Array, name: str = "X", given: Array |
 
 def as_labels(array: Array, classes: int, name: str = "y") -> Array:
     """Labels 0..classes-1 as int32, always a copy: what the core uses as an index must not change under it."""
-    flat = array.reshape(-1)
+    flat = array.flatten()  # before the checks, so that they hold for what is used
     if flat.size == 0:
         return np.zeros(0, np.int32)
     if array.dtype.kind == "f":
@@ -78,34 +80,30 @@ def as_labels(array: Array, classes: int, name: str = "y") -> Array:
     if flat.min() < 0 or flat.max() >= classes:
         row = int(np.argmax((flat < 0) | (flat >= classes)))
         raise ValueError(f"{name}: expected labels 0 to {classes - 1}, got {flat[row]} at row {row}")
-    return np.array(flat, dtype=np.int32, order="C")
+    return flat.astype(np.int32, copy=False)
 
 
 def as_targets(value: npt.ArrayLike, loss: str, outputs: int, rows: int, dtype: np.dtype[Any], core: CoreNetwork) -> Array:
     """What the core's loss takes: int32 labels (rows,), or (rows, outputs) of the network's dtype."""
     array = as_array(value, "y")
     column = array.ndim == 2 and array.shape[1] == 1
-    if loss == "cross_entropy" and (array.ndim == 1 or column):
-        result = as_labels(array, outputs)
-        expected = f"({rows},)"
-    elif array.ndim == 1 and outputs == 1:
-        result = converted(array.reshape(-1, 1), dtype)
-        expected = f"({rows},)"
-    elif array.ndim == 2 and array.shape[1] == outputs:
-        result = converted(array, dtype)
-        expected = f"({rows}, {outputs})"
-    else:
+    labels = loss == "cross_entropy" and (array.ndim == 1 or column)
+    vector = labels or (array.ndim == 1 and outputs == 1)
+    if not vector and not (array.ndim == 2 and array.shape[1] == outputs):
         also = " of labels or" if loss == "cross_entropy" else " or" if outputs == 1 else ""
         one = f"({rows},){also} " if also else ""
         raise ValueError(f"y: expected shape {one}({rows}, {outputs}), got {array.shape}")
     if array.shape[0] != rows:
+        expected = f"({rows},)" if vector else f"({rows}, {outputs})"
         raise ValueError(f"y: expected as many rows as X, shape {expected}, got {array.shape}")
-    if result.dtype != np.int32:
-        check_finite(core, result, "y", array)
-        if loss == "cross_entropy":
-            _check_probability_rows(result)
-        elif loss == "binary_cross_entropy":
-            _check_unit_interval(result, array.shape)
+    if labels:
+        return as_labels(array, outputs)
+    result = converted(array.reshape(-1, 1) if vector else array, dtype)
+    check_finite(core, result, "y", array)
+    if loss == "cross_entropy":
+        _check_probability_rows(result)
+    elif loss == "binary_cross_entropy":
+        _check_unit_interval(result, array.shape)
     return result
 
 

@@ -6,12 +6,13 @@ import hypothesis
 import matplotlib
 import numpy as np
 import pytest
+from helpers import LONG
 
 matplotlib.use("Agg")  # no window, whatever the machine
 
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, database=None)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=2000, database=None)
-hypothesis.settings.load_profile("ci")
+hypothesis.settings.load_profile("long" if LONG else "ci")
 
 
 @pytest.fixture

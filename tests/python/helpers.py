@@ -1,16 +1,23 @@
 """What many tests need: data that fits a loss, comparisons to the last bit and within a tolerance. No test is here."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import retrograd as rg
 
 Array = npt.NDArray[Any]
+
+# The long tier: many more runs and examples of what the ordinary one does a few times, and what takes a minute by itself.
+LONG = os.environ.get("RETROGRAD_TEST_LONG") == "1"
+long_tier = pytest.mark.skipif(not LONG, reason="for the long tier: RETROGRAD_TEST_LONG=1")
 
 HIDDEN_ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid")
 OUTPUT_ACTIVATIONS = (*HIDDEN_ACTIVATIONS, "softmax")
@@ -90,3 +97,14 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
         text=True,
         timeout=120,
     )
+
+
+def compiled(source: str, folder: Path, *flags: str) -> Path:
+    """A shared library of that C++ source; without a compiler the test is skipped."""
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    if compiler is None:
+        pytest.skip("no C++ compiler")
+    (folder / "library.cpp").write_text(source)
+    library = folder / "library.so"
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", *flags, str(folder / "library.cpp"), "-o", str(library)], check=True)
+    return library

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-from helpers import LOSSES, UPDATES, Array, inputs, network, parameters, python, same_bits, targets
+from helpers import LONG, LOSSES, UPDATES, Array, inputs, network, parameters, python, same_bits, targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from retrograd import _core
@@ -61,6 +61,36 @@ def test_any_team_with_any_update(name: str) -> None:
     assert all(same_bits(each, found[0]) for each in found)
 
 
+# Steps of forced teams. Where threads share a core every barrier is a change of threads: many of them are for the long tier.
+TEAMS: dict[str, dict[int, int]] = {
+    "float32": {2: 1000, 3: 1000, 5: 1000, 8: 1000, 16: 1000, 64: 100},
+    "float64": {2: 1000, 4: 1000, 7: 1000, 33: 100},
+}
+if LONG:
+    TEAMS = dict.fromkeys(("float32", "float64"), dict.fromkeys((2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 33, 48, 63, 64), 1000))
+
+
+@pytest.mark.parametrize("dtype", TEAMS)
+def test_teams_of_up_to_64_threads_after_a_thousand_steps(dtype: str) -> None:
+    X, y = inputs(2080, 21), targets("cross_entropy", 2080, 6)
+
+    def run(team: int, steps: int) -> tuple[Any, ...]:
+        net = network([21, 40, 35, 6], "cross_entropy", activation="tanh", dtype=dtype)
+        net._forced_team = team
+        trainer = rg.Trainer(net, rg.SGD(0.05, momentum=0.9, weight_decay=1e-4), batch_size=520)
+        histories = [trainer.fit(X, y, epochs=2, validation_data=(X[:700], y[:700]))]
+        assert trainer._last_team == team
+        trainer.batch_size = 2
+        histories.append(trainer.fit(X[: 2 * steps], y[: 2 * steps], epochs=1))
+        assert trainer._last_team == team
+        shown = [(history.loss, history.metric, history.val_loss, history.val_metric) for history in histories]
+        return parameters(net), *shown, net.predict_proba(X), net.predict(X), net.loss(X, y)
+
+    one = {steps: run(1, steps) for steps in set(TEAMS[dtype].values())}
+    for team, steps in TEAMS[dtype].items():
+        assert same_bits(run(team, steps), one[steps]), team
+
+
 def test_any_n_threads_where_the_work_is_large() -> None:
     def run(n_threads: int | None) -> list[Array]:
         net = network([200, 300, 250, 10], "cross_entropy")
@@ -73,6 +103,54 @@ def test_any_n_threads_where_the_work_is_large() -> None:
     one = run(1)
     for n_threads in (2, 3, 4, None):
         assert same_bits(run(n_threads), one), n_threads
+
+
+# Prints the team that ran and a hash of all that a training shows. Work enough for several threads, and 1000 steps of it.
+SETTINGS_RUN = """
+import hashlib, json, os, sys
+import numpy as np
+import retrograd as rg
+from retrograd import _core
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((1000, 60)).astype(np.float32), rng.integers(0, 10, 1000)
+net = rg.Network([60, 100, 10], loss="cross_entropy")
+net._forced_team = int(os.environ.get("FORCED", 0))
+trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=100, n_threads=int(os.environ.get("N_THREADS", 0)) or None)
+history = trainer.fit(X, y, epochs=100, validation_data=(X, y))
+arrays = (*net.weights, *net.biases, net.predict_proba(X), net.predict(X), np.array(history.loss), np.array(history.val_loss))
+digest = hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+print(json.dumps([trainer._last_team, _core.max_threads(), digest]))
+"""
+SETTINGS: list[tuple[dict[str, str], int | None]] = [  # environment, and the team that must run under it
+    ({"FORCED": "1"}, 1),
+    ({"FORCED": "6"}, 6),
+    ({"FORCED": "6", "OMP_STACKSIZE": "128k"}, 6),
+    ({"FORCED": "6", "OMP_THREAD_LIMIT": "1"}, 1),
+    ({"FORCED": "6", "OMP_THREAD_LIMIT": "2"}, 2),
+    ({"FORCED": "6", "OMP_THREAD_LIMIT": "3"}, 3),
+    ({"FORCED": "6", "OMP_THREAD_LIMIT": "5"}, 5),
+    ({"FORCED": "6", "OMP_DYNAMIC": "true"}, None),  # OpenMP's own choice
+    ({"OMP_NUM_THREADS": "1"}, 1),
+    ({"OMP_NUM_THREADS": "2"}, 2),
+    ({"OMP_NUM_THREADS": "2", "N_THREADS": "1"}, 1),
+    ({"OMP_NUM_THREADS": "2", "OMP_STACKSIZE": "128k", "OMP_DYNAMIC": "true"}, None),
+    ({"OMP_NUM_THREADS": "2", "OMP_MAX_ACTIVE_LEVELS": "0"}, 1),
+    ({"OMP_WAIT_POLICY": "active", "OMP_NUM_THREADS": "2"}, 2),
+]
+
+
+def test_any_setting_of_openmp_and_any_fused_isa() -> None:
+    digests = set()
+    isas = [({"FORCED": "2", "RETROGRAD_ISA": isa}, 2) for isa in _core.available_isas() if isa != "baseline"]
+    for environment, team in [*SETTINGS, *(isas if _core.fused() else [])]:
+        done = python(SETTINGS_RUN, **environment)
+        assert done.returncode == 0, (environment, done.stderr)
+        ran, limit, digest = json.loads(done.stdout)
+        assert ran == team if team else 1 <= ran <= 6, (environment, ran)
+        if "OMP_NUM_THREADS" in environment:
+            assert limit <= int(environment["OMP_NUM_THREADS"])
+        digests.add(digest)
+    assert len(digests) == 1
 
 
 def test_from_run_to_run() -> None:
@@ -153,7 +231,7 @@ def laid_out(x: Array, layout: str) -> Any:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=15)
+@settings(max_examples=1000 if LONG else 15)
 @given(
     source=st.sampled_from(["float32", "float64"]),
     dtype=st.sampled_from(["float32", "float64"]),
@@ -176,7 +254,7 @@ def test_any_layout_of_x(layout: str, source: str, dtype: str, loss: str, rows: 
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=15)
+@settings(max_examples=1000 if LONG else 15)
 @given(
     source=st.sampled_from(["float32", "float64"]),
     loss=st.sampled_from(LOSSES),
@@ -302,9 +380,11 @@ def test_rows_one_by_one(source: str, dtype: str) -> None:
 def test_any_slice_of_rows(rows: int, start: int, stop: int, step: int, team: int, loss: str, dtype: str) -> None:
     net = network([9, 33, 18, 3], loss, activation="sigmoid", dtype=dtype)
     X = inputs(rows, 9)
-    whole = net.predict(X)
+    answers = [net.predict, net.predict_proba] if loss.endswith("cross_entropy") else [net.predict]
+    wholes = [answer(X) for answer in answers]
     net._forced_team = team
-    assert same_bits(net.predict(X[start:stop:step]), np.ascontiguousarray(whole[start:stop:step]))
+    for answer, whole in zip(answers, wholes, strict=True):
+        assert same_bits(answer(X[start:stop:step]), np.ascontiguousarray(whole[start:stop:step]))
 
 
 # ---------------------------------------------------------------- instruction sets

@@ -1,6 +1,7 @@
-"""How many threads a call gets, what a second Python thread may do meanwhile, forked children.
+"""How many threads a call gets, what a second Python thread may do meanwhile, a forked child that trains.
 
-Not here: that the bits do not depend on threads (test_bits.py).
+Not here: that the bits do not depend on threads (test_bits.py), forked children at every entry point (test_fork.py), the end
+of the interpreter (test_exit.py).
 """
 
 import copy
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
+from entries import ENTRIES, FREE, Subject
 from helpers import inputs, network, parameters, python, same_bits, targets
 from retrograd import _core
 from threadpoolctl import threadpool_limits
@@ -132,6 +134,35 @@ def test_a_network_in_training_belongs_to_one_thread() -> None:
         use(net)
 
 
+@pytest.mark.parametrize("suffix", ["F32", "F64"])
+def test_every_entry_point_refuses_a_network_in_training(suffix: str) -> None:
+    s, twin = Subject(suffix), Subject(suffix)
+    X, y = np.tile(s.x, (200, 1)), np.tile(s.y, 200)
+    training_long = (X, y, 64, False, False, 0, 1, 1e-3, 0.9, 0.0, False, 1)
+    thread = threading.Thread(target=s.trainer.epoch, args=(s.state, *training_long))
+    thread.start()
+    refused = 0
+    while thread.is_alive() and refused == 0:
+        try:
+            s.net.biases(0)
+        except RuntimeError:
+            refused += 1
+    for name in ENTRIES.keys() - FREE:
+        with pytest.raises(RuntimeError, match="in use: another thread trains it"):
+            ENTRIES[name](s)
+            pytest.fail(f"{name} took it")
+    for name in FREE - {"SgdState.__init__", "SgdState.clear", "Trainer.__init__"}:  # whose calls here train
+        ENTRIES[name](s)
+    assert thread.is_alive()
+    thread.join()
+    twin.trainer.epoch(twin.state, *training_long)
+    assert same_bits(s.parameters(), twin.parameters())  # nobody came between
+    for call in ENTRIES.values():  # and it is free
+        s.net.forward(s.x)
+        s.net.backward(s.y)
+        call(s)
+
+
 def test_a_network_that_is_read_cannot_be_trained() -> None:
     net = rg.Network([256, 512, 512, 10])
     before = parameters(net)
@@ -157,14 +188,30 @@ def test_a_network_that_is_read_cannot_be_trained() -> None:
 def test_many_threads_predict_at_once() -> None:
     net = network([20, 40, 5], "cross_entropy")
     X, y = inputs(300, 20), targets("cross_entropy", 300, 5)
-    expected = net.predict_proba(X), net.predict(X), net.loss(X, y)
+    probabilities, labels, loss = net.predict_proba(X), net.predict(X), net.loss(X, y)
 
-    def use(i: int) -> bool:
-        found = net.predict_proba(X, n_threads=1 + i % 3), net.predict(X), net.loss(X, y)
-        return same_bits(found, expected)
+    def use(i: int) -> int:
+        """A thousand answers, of one row and of many, on one thread and on teams; how many were right."""
+        right = 0
+        for k in range(i, i + 1000):
+            rows = slice(None) if k % 8 == 0 else slice(k % 200, k % 200 + 1 + k % 40)
+            if k % 2:
+                right += same_bits(net.predict(X[rows]), labels[rows])
+            else:
+                right += same_bits(net.predict_proba(X[rows], n_threads=1 + k % 3), probabilities[rows])
+        return right + (net.loss(X, y) == loss)
 
-    with ThreadPoolExecutor(16) as pool:
-        assert all(pool.map(use, range(500)))
+    with ThreadPoolExecutor(32) as pool:
+        assert list(pool.map(use, range(32))) == [1001] * 32
+
+
+def test_many_threads_predict_in_teams_at_once() -> None:
+    net = network([20, 40, 5], "cross_entropy")
+    X = inputs(300, 20)
+    expected = net.predict_proba(X)
+    net._forced_team = 3
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda _: same_bits(net.predict_proba(X), expected), range(200)))
 
 
 def test_networks_of_their_own_train_at_once() -> None:
@@ -218,20 +265,3 @@ os._exit(0)
 def test_a_forked_child_trains() -> None:
     done = python(FORK)
     assert done.returncode == 0, done.stderr  # Python >= 3.12 warns there of forks beside threads
-
-
-AT_EXIT = """
-import threading, time
-import numpy as np, retrograd as rg
-net = rg.Network([256, 512, 512, 10])
-trainer = rg.Trainer(net, rg.SGD(0.001))
-X, y = np.zeros((50_000, 256), np.float32), np.zeros((50_000, 10), np.float32)
-threading.Thread(target=trainer.fit, args=(X, y), kwargs={"epochs": 100}, daemon=True).start()
-time.sleep(0.2)
-print("leaving")
-"""
-
-
-def test_the_interpreter_leaves_while_a_daemon_thread_trains() -> None:
-    done = python(AT_EXIT)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")

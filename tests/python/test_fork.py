@@ -1,0 +1,194 @@
+"""A forked child works as its parent did: at every entry point of the extension, after any use of threads in the parent.
+
+The parent's threads do not survive a fork; a child that waits for them hangs, so every child here has a watchdog.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from entries import ENTRIES, exported
+from helpers import compiled, python
+
+
+def test_no_entry_point_is_forgotten() -> None:
+    assert set(ENTRIES) == exported()
+
+
+# ---------------------------------------------------------------- every entry point
+
+EVERY_ENTRY = """
+import json, os, pickle, signal
+import entries
+suffix = os.environ["SUFFIX"]
+
+def run(call, subject):
+    return pickle.dumps(call(subject))
+
+def status(call, subject, expected, depth):
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    signal.alarm(20)  # a child that hangs is killed
+    if depth > 1:
+        below = status(call, subject, expected, depth - 1)
+        if below:
+            os._exit(below & 127)
+    os._exit(0 if run(call, subject) == expected else 3)
+
+statuses = {}
+for name, call in entries.ENTRIES.items():
+    first, subject = entries.Subject(suffix), entries.Subject(suffix)
+    expected = run(call, first)
+    team = entries.epoch(first)[-1]
+    assert team == entries.TEAM, team
+    statuses[name] = status(call, subject, expected, 2)
+print(json.dumps(statuses), flush=True)
+"""
+
+
+@pytest.mark.parametrize("suffix", ["F32", "F64"])
+def test_every_entry_point_in_a_child_and_in_a_child_of_it(suffix: str) -> None:
+    done = python(EVERY_ENTRY, "-Wignore", SUFFIX=suffix, OMP_NUM_THREADS="2")  # Python >= 3.12 warns of forks beside threads
+    assert done.returncode == 0, done.stderr
+    statuses = json.loads(done.stdout)
+    assert set(statuses) == set(ENTRIES)
+    assert not {name: status for name, status in statuses.items() if status}
+
+
+# ---------------------------------------------------------------- threads of others
+
+TEAM = """
+#include <omp.h>
+extern "C" int team(int n) {
+  int ran = 0;
+#pragma omp parallel num_threads(n)
+#pragma omp single
+  ran = omp_get_num_threads();
+  return ran;
+}
+"""
+
+OTHERS = """
+import ctypes, os, signal
+import numpy as np, retrograd as rg
+from retrograd import _core
+
+def train():
+    net = rg.Network([20, 30, 5])
+    net._forced_team = 2
+    trainer = rg.Trainer(net, rg.SGD(0.1))
+    trainer.fit(np.ones((50, 20)), np.ones((50, 5)), epochs=2)
+    return trainer._last_team, b"".join(w.tobytes() for w in net.weights)
+
+library = ctypes.CDLL(os.environ["LIBRARY"])
+assert library.team(2) == 2  # threads of which the extension knows nothing
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    team, weights = train()
+    os.write(1, weights.hex().encode())
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert library.team(2) == 2  # and the parent's work on
+team, weights = train()
+assert team == 2
+print("\\n" + weights.hex())
+"""
+
+
+def test_a_child_of_a_parent_whose_other_libraries_had_threads(tmp_path: Path) -> None:
+    library = compiled(TEAM, tmp_path, "-fopenmp")
+    done = python(OTHERS, "-Wignore", LIBRARY=str(library))
+    assert done.returncode == 0, done.stderr
+    in_child, in_parent = done.stdout.split()
+    assert in_child == in_parent
+
+
+# ---------------------------------------------------------------- while threads are at work
+
+BESIDE = """
+import os, signal, threading, time
+import numpy as np, retrograd as rg
+
+def tried(call):
+    try:
+        call()
+    except RuntimeError as error:
+        return str(error)
+    return "done"
+
+def network():
+    return rg.Network([64, 120, 10], loss="cross_entropy")
+
+# no team so far: bytes are not looked through for NaN, and the weights are few
+X, y = np.broadcast_to(np.ones(64, np.uint8), (3_000_000, 64)), np.zeros(3_000_000, np.int64)
+training, read = network(), network()
+few = read.predict_proba(X[:3])
+
+def train():
+    rg.Trainer(training, rg.SGD(1e-4), shuffle=False, n_threads=1).fit(X, y, epochs=100)
+
+def predict():
+    while True:
+        read.predict(X, n_threads=1)
+
+threads = [threading.Thread(target=work, daemon=True) for work in (train, predict)]
+for thread in threads:
+    thread.start()
+ours = rg.Trainer(read, rg.SGD(0.0))
+for call in (lambda: training.predict(X[:3]), lambda: ours.step(X[:3], y[:3])):
+    while tried(call) == "done":  # until each is at it
+        time.sleep(0.001)
+
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    # the reader is not here, so its network is free, and has its weights; the other one is torn in the midst of a step
+    assert np.array_equal(read.predict_proba(X[:3]), few)
+    assert tried(lambda: rg.Trainer(read, rg.SGD(0.1)).step(X[:3], y[:3])) == "done"
+    assert tried(lambda: training.predict(X[:3])) == "this network was in training when this process was forked"
+    net = network()
+    trainer = rg.Trainer(net, rg.SGD(1e-3), batch_size=1024)
+    trainer.fit(X[:2048], y[:2048], epochs=1)
+    assert trainer._last_team == 2  # nobody else is at work here
+    assert np.isfinite(net.predict_proba(X[:3])).all()
+    os._exit(0)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_forked_while_other_threads_train_and_predict() -> None:
+    done = python(BESIDE, "-Wignore", OMP_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr
+
+
+ONE_THREAD = """
+import os, signal
+import numpy as np, retrograd as rg
+from retrograd import _core
+
+def team():
+    net = rg.Network([20, 30, 5])
+    net._forced_team = 3
+    trainer = rg.Trainer(net, rg.SGD(0.1))
+    trainer.fit(np.ones((50, 20)), np.ones((50, 5)), epochs=1)
+    return trainer._last_team
+
+def in_child(of):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(of())
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+assert in_child(team) == 3  # no team so far: nothing is lost
+assert team() == 3
+assert in_child(team) == 1 and in_child(_core.max_threads) == 1
+assert team() == 3
+"""
+
+
+def test_a_child_has_one_thread_where_its_parent_had_a_team() -> None:
+    done = python(ONE_THREAD, "-Wignore")
+    assert done.returncode == 0, done.stderr
