@@ -20,13 +20,15 @@ double normal(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint6
   return 0.0;
 }
 
-void permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order) {
+bool permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order, bool (*stop)(void*),
+                 void* context) {
   for (std::uint32_t i = 0; i < n; ++i) order[i] = i;
   // A 64-bit word scaled by the size of the die; the fraction left over is the next die's word. Two dice a word keep the
   // bias under 2^-24 for n up to 2^20, one a word under 2^-32 beyond.
   const int dice = n <= (1u << 20) ? 4 : 2;
   std::uint64_t block = 0;
   for (std::uint32_t i = n; i > 1;) {
+    if (block % 4096 == 4095 && stop && stop(context)) return false;
     const Philox p = philox(seed, Stream::shuffle, epoch, block++);
     std::uint64_t word = std::uint64_t{p.word[1]} << 32 | p.word[0];
     for (int d = 0; d < dice && i > 1; ++d, --i) {
@@ -36,6 +38,7 @@ void permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::
       word = static_cast<std::uint64_t>(product);
     }
   }
+  return true;
 }
 
 }  // namespace retrograd

@@ -44,7 +44,9 @@ inline double uniform(std::uint64_t seed, Stream stream, std::uint32_t index, st
 // Basic operations, sqrt (correctly rounded everywhere) and a series for the logarithm: the same bits on every machine.
 double normal(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t element);
 
-// order[i], i < n: Fisher and Yates's shuffle of 0..n-1 for one epoch.
-void permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order);
+// order[i], i < n: Fisher and Yates's shuffle of 0..n-1 for one epoch. `stop`, where given, is asked now and then (less than
+// a millisecond lies between); it said true: false, and the order is not finished.
+bool permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order,
+                 bool (*stop)(void* context) = nullptr, void* context = nullptr);
 
 }  // namespace retrograd

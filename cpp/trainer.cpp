@@ -43,7 +43,6 @@ template <class T>
 EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
   prepare(args);
   state.prepare(args.update);
-  if (args.shuffle) permutation(args.seed, args.epoch, static_cast<std::uint32_t>(args.x.rows), order_.data());
   const Workspace<T>& work = *work_;
   const Arena<T>& parameters = network_.parameters();
   const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
@@ -55,6 +54,14 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
   progress_.loss = 0;
   EpochResult result;
   Interrupt interrupt(args.poll);
+  if (args.shuffle) {
+    Watch watch(interrupt, Member{});
+    const auto stop = [](void* context) { return static_cast<Watch*>(context)->spent(1e6); };
+    if (!permutation(args.seed, args.epoch, static_cast<std::uint32_t>(args.x.rows), order_.data(), stop, &watch)) {
+      result.end = EpochEnd::interrupted;
+      return result;
+    }
+  }
   std::atomic<bool> finite{true};
   result.team = run_team(size, [&](const Member& me) {
     Watch watch(interrupt, me);

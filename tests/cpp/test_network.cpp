@@ -956,6 +956,28 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
   }
 }
 
+TEST_CASE("a shuffle of very many rows can be interrupted, before the first step") {
+  const Index rows = 6000000;  // about a quarter of a second
+  const Spec spec{{1, 1}, {kIdentity}, Loss::mse};
+  Network<float> network = make_network<float>(spec);
+  const std::vector<float> before = copy_of(network.parameters());
+  SgdState<float> state(network);
+  Trainer<float> trainer(network);
+  const float one = 1;
+  Asked asked;
+  asked.stop_at = 1;
+  EpochArgs<float> args;
+  args.x = args.y.rows = {&one, rows, 1, 0, Source::float32};
+  args.batch = 64;
+  args.shuffle = true;
+  args.update = {0.01f, 0, 0, false};
+  args.poll = asked.poll();
+  const EpochResult result = trainer.epoch(args, state);
+  CHECK(result.end == EpochEnd::interrupted);
+  CHECK(result.steps == 0);
+  CHECK(same(copy_of(network.parameters()), before));
+}
+
 TEST_CASE_TEMPLATE("predict, evaluate and the stages can be interrupted", T, float, double) {
   const Index rows = kSlow ? 1000 : 4000;  // 50 ms and more for two cores: the core asks after 20
   const Endless<T> endless({{256, 1024, 1024, 10}, {kRelu, kRelu, kIdentity}, Loss::cross_entropy, true}, rows);

@@ -161,6 +161,18 @@ TEST_CASE("permutation: one for each seed and epoch, the same each time") {
   CHECK(order != shuffled(3 + (1ull << 32), 4, 100));
 }
 
+TEST_CASE("permutation: asks now and then whether to stop, and does") {
+  constexpr std::uint32_t n = 100000;
+  std::vector<std::uint32_t> order(n);
+  int asked = 0;
+  const auto stop_at_third = [](void* context) { return ++*static_cast<int*>(context) == 3; };
+  CHECK_FALSE(permutation(1, 2, n, order.data(), stop_at_third, &asked));
+  CHECK(asked == 3);
+  const auto never = [](void*) { return false; };
+  CHECK(permutation(1, 2, n, order.data(), never));
+  CHECK(order == shuffled(1, 2, n));
+}
+
 TEST_CASE("permutation: every order is equally likely") {
   for (const std::uint32_t n : {2u, 3u, 4u, 5u}) {
     CAPTURE(n);
