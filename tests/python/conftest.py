@@ -1,5 +1,6 @@
 """Fixtures and settings of the Python tests. What tests call by name is in helpers.py, the mathematics in oracle.py."""
 
+import os
 from collections.abc import Iterator
 
 import hypothesis
@@ -11,7 +12,7 @@ matplotlib.use("Agg")  # no window, whatever the machine
 
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, database=None)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=2000, database=None)
-hypothesis.settings.load_profile("ci")
+hypothesis.settings.load_profile("long" if os.environ.get("RETROGRAD_TEST_LONG") == "1" else "ci")
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def laid_out(x: Array, layout: str) -> Any:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=15)
+@settings(max_examples=settings.default.max_examples * 3 // 10)
 @given(
     source=st.sampled_from(["float32", "float64"]),
     dtype=st.sampled_from(["float32", "float64"]),
@@ -176,7 +176,7 @@ def test_any_layout_of_x(layout: str, source: str, dtype: str, loss: str, rows: 
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=15)
+@settings(max_examples=settings.default.max_examples * 3 // 10)
 @given(
     source=st.sampled_from(["float32", "float64"]),
     loss=st.sampled_from(LOSSES),
