@@ -109,9 +109,14 @@ int quota_cpus(double quota, double period) {
   return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
 }
 
+// A stream that lets std::bad_alloc out, which streams otherwise take for the end of the file: a quota would be forgotten.
+struct File : std::ifstream {
+  explicit File(const std::string& path) : std::ifstream(path) { exceptions(std::ios::badbit); }
+};
+
 // cpu.max of cgroup v2: "max 100000" or "200000 100000".
 int read_v2(const std::string& path) {
-  std::ifstream file(path);
+  File file(path);
   std::string quota;
   double period = 0;
   if (!(file >> quota >> period) || quota == "max") return 0;
@@ -119,7 +124,7 @@ int read_v2(const std::string& path) {
 }
 
 int read_v1(const std::string& folder) {
-  std::ifstream quota_file(folder + "/cpu.cfs_quota_us"), period_file(folder + "/cpu.cfs_period_us");
+  File quota_file(folder + "/cpu.cfs_quota_us"), period_file(folder + "/cpu.cfs_period_us");
   double quota = 0, period = 0;
   if (!(quota_file >> quota) || !(period_file >> period)) return 0;
   return quota_cpus(quota, period);
@@ -137,9 +142,9 @@ inline void relax() {
 
 }  // namespace
 
-int cgroup_cpus(const std::string& root) {
+int cgroup_cpus(const std::string& root) try {
   int limit = 0;
-  std::ifstream file(root + "/proc/self/cgroup");
+  File file(root + "/proc/self/cgroup");
   for (std::string line; std::getline(file, line);) {
     const auto first = line.find(':'), second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
@@ -158,6 +163,8 @@ int cgroup_cpus(const std::string& root) {
     }
   }
   return limit;
+} catch (const std::ios_base::failure&) {  // a file that cannot be read
+  return 0;
 }
 
 int max_threads() {

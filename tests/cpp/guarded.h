@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "panel.h"
+#include "helpers.h"
 
 namespace retrograd::testing {
 
@@ -80,6 +80,67 @@ class Operand {
   std::size_t mapped_ = 0;
   char* filler_ = nullptr;
   Index filler_bytes_ = 0;
+};
+
+// Guarded memory for the operands of one call, used again by the next.
+template <class T>
+class Operands {
+ public:
+  void start(Guard guard) {
+    guard_ = guard;
+    used_ = 0;
+    inputs_.clear();
+  }
+  const T* in(const Values<T>& values) {
+    T* p = out(values);
+    inputs_.push_back({p, &values});
+    return p;
+  }
+  T* out(const Values<T>& values) {
+    if (used_ == slots_.size()) slots_.emplace_back(kCapacity);
+    return slots_[used_++].place(values, guard_);
+  }
+  // Nothing but the outputs was written.
+  bool kept() const {
+    for (std::size_t i = 0; i < used_; ++i) {
+      if (!slots_[i].kept()) return false;
+    }
+    for (const auto& [p, values] : inputs_) {
+      if (!values->empty() && std::memcmp(p, values->data(), values->size() * sizeof(T)) != 0) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr Index kCapacity = 48 * 1024;
+  Guard guard_ = Guard::behind;
+  std::size_t used_ = 0;
+  std::vector<Operand<T>> slots_;
+  std::vector<std::pair<const T*, const Values<T>*>> inputs_;
+};
+
+template <class T>
+Operands<T>& operands(Guard guard) {
+  static Operands<T> all;
+  all.start(guard);
+  return all;
+}
+
+// Rows of values that each end at (or begin behind) a guard page of their own.
+template <class S>
+class GuardedRows {
+ public:
+  const S* place(Index i, const S* values, Index count, Guard guard) {
+    while (static_cast<Index>(rows_.size()) <= i) rows_.emplace_back(1024);
+    return rows_[static_cast<std::size_t>(i)].place(values, count, guard);
+  }
+  static GuardedRows& pool() {
+    static GuardedRows all;
+    return all;
+  }
+
+ private:
+  std::vector<Operand<S>> rows_;
 };
 
 }  // namespace retrograd::testing

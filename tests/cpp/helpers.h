@@ -30,6 +30,12 @@ inline bool few_sizes() {
   return kSlow;
 }
 
+// RETROGRAD_TEST_LONG=1: all of what is else tried in part.
+inline bool long_tier() {
+  const char* wish = std::getenv("RETROGRAD_TEST_LONG");
+  return wish && std::string(wish) == "1";
+}
+
 inline std::vector<Index> sizes_to(Index last) {
   std::vector<Index> sizes;
   for (const Index i : {1, 2, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65}) {

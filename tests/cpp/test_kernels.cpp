@@ -1,35 +1,12 @@
 // Every kernel of every table that this CPU runs against the oracle, to the last bit, each operand at a guard page.
 // What whole layers and networks make of the kernels is test_network.cpp's.
-#include <utility>
-
 #include "guarded.h"
-#include "helpers.h"
-#include "oracle.h"
+#include "tables.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;
 
-#ifdef RETROGRAD_HALVES
-namespace retrograd {
-extern const KernelTable kernels_halves;
-}
-#endif
-
 namespace {
-
-// Those that the CPU runs, and the tiles of AVX-512 made of AVX2.
-std::vector<const KernelTable*> tested_tables() {
-  std::vector<const KernelTable*> tables = available_tables();
-#ifdef RETROGRAD_HALVES
-  for (const KernelTable* table : tables) {
-    if (std::string(table->isa) == "avx2") {
-      tables.push_back(&kernels_halves);
-      break;
-    }
-  }
-#endif
-  return tables;
-}
 
 constexpr Activation kActivations[] = {Activation::identity, Activation::relu, Activation::leaky_relu, Activation::tanh,
                                        Activation::sigmoid};
@@ -67,67 +44,6 @@ template <class T>
 Panels<T> one(T* p) {
   return {p, 1 << 20};
 }
-
-// Guarded memory for the operands of one call, used again by the next.
-template <class T>
-class Operands {
- public:
-  void start(Guard guard) {
-    guard_ = guard;
-    used_ = 0;
-    inputs_.clear();
-  }
-  const T* in(const Values<T>& values) {
-    T* p = out(values);
-    inputs_.push_back({p, &values});
-    return p;
-  }
-  T* out(const Values<T>& values) {
-    if (used_ == slots_.size()) slots_.emplace_back(kCapacity);
-    return slots_[used_++].place(values, guard_);
-  }
-  // Nothing but the outputs was written.
-  bool kept() const {
-    for (std::size_t i = 0; i < used_; ++i) {
-      if (!slots_[i].kept()) return false;
-    }
-    for (const auto& [p, values] : inputs_) {
-      if (!values->empty() && std::memcmp(p, values->data(), values->size() * sizeof(T)) != 0) return false;
-    }
-    return true;
-  }
-
- private:
-  static constexpr Index kCapacity = 48 * 1024;
-  Guard guard_ = Guard::behind;
-  std::size_t used_ = 0;
-  std::vector<Operand<T>> slots_;
-  std::vector<std::pair<const T*, const Values<T>*>> inputs_;
-};
-
-template <class T>
-Operands<T>& operands(Guard guard) {
-  static Operands<T> all;
-  all.start(guard);
-  return all;
-}
-
-// Rows of values that each end at (or begin behind) a guard page of their own.
-template <class S>
-class GuardedRows {
- public:
-  const S* place(Index i, const S* values, Index count, Guard guard) {
-    while (static_cast<Index>(rows_.size()) <= i) rows_.emplace_back(1024);
-    return rows_[static_cast<std::size_t>(i)].place(values, count, guard);
-  }
-  static GuardedRows& pool() {
-    static GuardedRows all;
-    return all;
-  }
-
- private:
-  std::vector<Operand<S>> rows_;
-};
 
 // [rows][16] with numbers in the first `lanes` lanes; the others must not matter.
 template <class T>

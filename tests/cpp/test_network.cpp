@@ -1,191 +1,15 @@
 // Whole networks: the fused epoch against the stages by hand, threads, slices and sources that must not change a bit, the
 // gradient against differences of a plain loss in long double, pinned bits, interruption, divergence, sizes that overflow.
-#include "helpers.h"
-#include "inference.h"
+#include "networks.h"
 #include "oracle.h"
-#include "random.h"
-#include "scalar.h"
 #include "stages.h"
-#include "trainer.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;
 
 namespace {
 
-constexpr std::uint64_t kSeed = 5;
 constexpr int kTeams[] = {1, 2, 3, 4, 7};
-
-// ---------------------------------------------------------------------------------------------- networks and their data
-
-struct Spec {
-  std::vector<Index> sizes;
-  std::vector<Activation> activations;
-  Loss loss;
-  bool labels = false;
-
-  std::string describe() const {
-    std::string text_ = "network";
-    for (const Index size : sizes) text_ += " " + text(size);
-    for (const Activation f : activations) text_ += " " + text(f);
-    return text_ + words("", loss) + (labels ? " labels" : "");
-  }
-};
-
-constexpr Activation kIdentity = Activation::identity, kRelu = Activation::relu, kLeaky = Activation::leaky_relu,
-                     kTanh = Activation::tanh, kSigmoid = Activation::sigmoid, kSoftmax = Activation::softmax;
-
-// Odd sizes, sizes of whole panels, reductions longer than a block (192 of float32, 96 of float64), every activation and loss.
-std::vector<Spec> specs() {
-  return {
-      {{1, 1}, {kIdentity}, Loss::mse},
-      {{3, 2}, {kSoftmax}, Loss::cross_entropy, true},
-      {{5, 7, 3}, {kTanh, kSoftmax}, Loss::cross_entropy, false},
-      {{13, 33, 17, 1}, {kRelu, kSigmoid, kIdentity}, Loss::quadratic},
-      {{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true},
-      {{16, 32, 16}, {kLeaky, kSigmoid}, Loss::binary_cross_entropy},
-      {{31, 5, 6, 7, 8}, {kTanh, kRelu, kLeaky, kSoftmax}, Loss::mse},
-      {{257, 130, 5}, {kSigmoid, kTanh}, Loss::quadratic},
-      {{40, 300, 9}, {kRelu, kRelu}, Loss::mse},
-  };
-}
-
-template <class T>
-Network<T> make_network(const Spec& spec) {
-  Network<T> network(spec.sizes, spec.activations, spec.loss);
-  for (Index l = 0; l < network.depth(); ++l) {
-    fill_weights(network, l, Distribution::normal, 1.0 / std::sqrt(static_cast<double>(network.size_of(l))), kSeed);
-    for (Index j = 0; j < network.layer(l).fan_out; ++j) {
-      network.layer(l).b[j] = static_cast<T>(
-          0.1 * normal(kSeed + 1, Stream::weights, static_cast<std::uint32_t>(l), static_cast<std::uint64_t>(j)));
-    }
-  }
-  return network;
-}
-
-// Rows and answers that go with a network.
-template <class T>
-struct Data {
-  Index rows, inputs, outputs;
-  bool labels;
-  std::vector<T> x, y;
-  std::vector<std::int32_t> label;
-
-  Data(const Spec& spec, Index rows_, std::uint64_t seed = 1)
-      : rows(rows_), inputs(spec.sizes.front()), outputs(spec.sizes.back()), labels(spec.labels) {
-    Dice dice(seed);
-    for (Index i = 0; i < rows * inputs; ++i) x.push_back(dice.number<T>());
-    for (Index i = 0; i < rows * outputs; ++i) y.push_back(dice.number<T>());
-    for (Index i = 0; i < rows; ++i) label.push_back(static_cast<std::int32_t>(dice.below(outputs)));
-    if (spec.loss == Loss::cross_entropy || spec.loss == Loss::binary_cross_entropy) {
-      for (T& v : y) v = (v + T(1)) / T(2);
-    }
-    for (Index r = 0; r < rows && spec.loss == Loss::cross_entropy; ++r) {
-      T* p = &y[static_cast<std::size_t>(r * outputs)];
-      T sum = 0;
-      for (Index j = 0; j < outputs; ++j) sum += p[j];
-      for (Index j = 0; j < outputs; ++j) p[j] /= sum;
-    }
-  }
-  static Rows view(const std::vector<T>& values, Index rows, Index cols) {
-    return {values.data(), rows, cols, cols * static_cast<Index>(sizeof(T)), source_kind<T>};
-  }
-  Rows inputs_view() const { return view(x, rows, inputs); }
-  Targets targets() const {
-    Targets t;
-    if (labels) {
-      t.labels = label.data();
-    } else {
-      t.rows = view(y, rows, outputs);
-    }
-    return t;
-  }
-  // The rows that `order` names, from `start` on.
-  Data batch(const std::vector<std::uint32_t>& order, Index start, Index count) const {
-    Data part = *this;
-    part.rows = count;
-    part.x.clear();
-    part.y.clear();
-    part.label.clear();
-    for (Index i = start; i < start + count; ++i) {
-      const auto r = static_cast<std::ptrdiff_t>(order[static_cast<std::size_t>(i)]);
-      part.x.insert(part.x.end(), x.begin() + r * inputs, x.begin() + (r + 1) * inputs);
-      part.y.insert(part.y.end(), y.begin() + r * outputs, y.begin() + (r + 1) * outputs);
-      part.label.push_back(label[static_cast<std::size_t>(r)]);
-    }
-    return part;
-  }
-};
-
-template <class T>
-std::vector<T> copy_of(const Arena<T>& arena) {
-  return {arena.data(), arena.data() + arena.size()};
-}
-
-// Row-major, out of panels whose lanes are the rows of a batch.
-template <class T>
-std::vector<T> unpacked(Panels<T> panels_, Index rows, Index units) {
-  std::vector<T> out(static_cast<std::size_t>(rows * units));
-  unpack_batch(active_kernels<T>(), panels_, rows, units, out.data());
-  return out;
-}
-
-// ... out of panels whose lanes are units: weights, gradients, transposed deltas.
-template <class T>
-std::vector<T> unpacked_lanes(Panels<T> panels_, Index rows, Index units) {
-  std::vector<T> out;
-  for (Index r = 0; r < rows; ++r) {
-    for (Index j = 0; j < units; ++j) out.push_back(panels_.row(j / kLanes, r)[j % kLanes]);
-  }
-  return out;
-}
-
-template <class T>
-EpochArgs<T> arguments(const Data<T>& data, Index batch) {
-  EpochArgs<T> args;
-  args.x = data.inputs_view();
-  args.y = data.targets();
-  args.batch = batch;
-  args.shuffle = true;
-  args.seed = kSeed;
-  args.update = {T(0.05), T(0.9), T(0.001), false};
-  return args;
-}
-
-// What epochs leave behind.
-template <class T>
-struct Trained {
-  std::vector<T> parameters, velocity;
-  double loss = 0, metric = 0;
-
-  bool operator==(const Trained& other) const {
-    return same(parameters, other.parameters) && same(velocity, other.velocity) && same(loss, other.loss) &&
-           same(metric, other.metric);
-  }
-};
-
-template <class T>
-Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced) {
-  Network<T> network = make_network<T>(spec);
-  Trainer<T> trainer(network);
-  SgdState<T> state(network);
-  Trained<T> result;
-  args.forced = forced;
-  for (args.epoch = 0; args.epoch < 2; ++args.epoch) {
-    const EpochResult epoch = trainer.epoch(args, state);
-    REQUIRE(epoch.end == EpochEnd::finished);
-    CHECK(epoch.steps == (args.x.rows + args.batch - 1) / args.batch);
-    CHECK(epoch.team >= 1);
-    CHECK(epoch.team <= std::max(args.n_threads, forced));
-    CHECK(trainer.progress().rows == args.x.rows);
-    CHECK(trainer.progress().loss == epoch.score.loss);
-    result.loss += epoch.score.loss;
-    result.metric += epoch.score.metric;
-  }
-  result.parameters = copy_of(network.parameters());
-  result.velocity = copy_of(state.velocity());
-  return result;
-}
 
 std::vector<Index> batches() {
   return few_sizes() ? std::vector<Index>{1, 15, 17, 64} : std::vector<Index>{1, 3, 8, 15, 16, 17, 33, 64, 300};
@@ -358,21 +182,6 @@ TEST_CASE_TEMPLATE("epoch: padding of weights and state stays zero", T, float, d
 
 namespace {
 
-// FNV-1a over the bits of all weights and biases in row-major order, whatever their layout in memory.
-template <class T>
-std::uint64_t weights_hash(const Network<T>& network) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  const auto add = [&hash](T value) {
-    const std::uint64_t bits = Scalar<T>::bits(value);
-    for (std::size_t i = 0; i < sizeof(T); ++i) hash = (hash ^ (bits >> 8 * i & 0xff)) * 0x100000001b3u;
-  };
-  for (const DenseLayer<T>& layer : network.layers()) {
-    for (const T value : unpacked_lanes(layer.w, layer.fan_in, layer.fan_out)) add(value);
-    for (Index j = 0; j < layer.fan_out; ++j) add(layer.b[j]);
-  }
-  return hash;
-}
-
 template <class T>
 void check_bits(const Spec& spec, Index rows, Index batch, Update<double> u, std::uint64_t float32, std::uint64_t float64) {
   const Data<T> data(spec, rows);
@@ -405,6 +214,22 @@ TEST_CASE_TEMPLATE("training: the bits that every table with fused multiply-add 
                 0x6e91d8436d1991d4, 0xdc2a4b8698db1831);
   check_bits<T>({{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic}, 130, 64, {0.05, 0.9, 0.01, false},
                 0xab957b284ece9978, 0x384e0459d7f95c0c);
+}
+
+TEST_CASE_TEMPLATE("a thousand steps: the bits that every table with fused multiply-add has given so far", T, float, double) {
+  if (!active_table().fused) return;
+  const Spec spec{{13, 20, 18, 5}, {kRelu, kTanh, kIdentity}, Loss::mse};
+  const Data<T> data(spec, 896);
+  for (const int team : {1, 2}) {
+    Network<T> network = make_network<T>(spec);
+    Trainer<T> trainer(network);
+    SgdState<T> state(network);
+    EpochArgs<T> args = arguments(data, 9);
+    args.update.lr = T(0.01);
+    args.forced = team;
+    for (args.epoch = 0; args.epoch < 10; ++args.epoch) REQUIRE(trainer.epoch(args, state).steps == 100);
+    CHECK(weights_hash(network) == (sizeof(T) == 4 ? 0xbf226b5094b1feafu : 0x7c87f9f22fa512fau));
+  }
 }
 
 // ---------------------------------------------------------------------------------------------- the gradient

@@ -69,6 +69,15 @@ int in_child(F body) {
 
 }  // namespace
 
+// First in this file: a process that has had a team has lost it in every child.
+TEST_CASE("a child forked in the midst of a call that had no team has all threads") {
+  const OpenMpThreads four(4);
+  const Environment wish("OMP_NUM_THREADS", "4");
+  int offered = 0;
+  run_team(1, [&](const Member&) { offered = in_child([] { return max_threads() == 1 ? 99 : team_size(1e12, 1000, 0, 0); }); });
+  if (offered != 99) CHECK(offered == 4);
+}
+
 TEST_CASE("shares of a team: whole, in order, nearly equal") {
   for (int size = 1; size <= 17; ++size) {
     for (const Index count : {0, 1, 2, 3, 7, 8, 15, 16, 17, 64, 100, 1000, 1 << 20}) {
@@ -200,7 +209,10 @@ TEST_CASE("team_size: by work, shares, wish and limit") {
 }
 
 TEST_CASE("team_size: calls at the same time share the threads, each has one") {
+  const OpenMpThreads four(4);
+  const Environment four_wanted("OMP_NUM_THREADS", "4");  // on a machine of one CPU too
   const int all = max_threads();
+  REQUIRE(all == 4);
   const auto offered = [] { return team_size(1e12, 1000, 0, 0); };
   CHECK(offered() == all);
   for (const int size : {1, 2, 3}) {

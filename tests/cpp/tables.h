@@ -1,0 +1,28 @@
+// The kernel tables that a test can call, and what each must agree with. No test.
+#pragma once
+
+#include "oracle.h"
+
+#ifdef RETROGRAD_HALVES
+namespace retrograd {
+extern const KernelTable kernels_halves;
+}
+#endif
+
+namespace retrograd::testing {
+
+// Those that the CPU runs, and the tiles of AVX-512 made of AVX2.
+inline std::vector<const KernelTable*> tested_tables() {
+  std::vector<const KernelTable*> tables = available_tables();
+#ifdef RETROGRAD_HALVES
+  for (const KernelTable* table : tables) {
+    if (std::string(table->isa) == "avx2") {
+      tables.push_back(&kernels_halves);
+      break;
+    }
+  }
+#endif
+  return tables;
+}
+
+}  // namespace retrograd::testing

@@ -1,0 +1,302 @@
+// Memory that cannot be had, and memory that is not asked for: every allocation of every call fails once, and a steady step
+// makes none. An executable of its own, as it replaces the operators new and delete and wraps aligned_alloc.
+#include "networks.h"
+#include "optimizer.h"
+#include "stages.h"
+
+using namespace retrograd;
+using namespace retrograd::testing;
+
+namespace {
+
+// Allocations since the last start, and the one that fails (0: none). From any thread.
+struct Allocations {
+  std::atomic<long> made{0}, live{0}, fail_at{0};
+
+  bool refused() { return ++made == fail_at; }
+} allocations;
+
+void* counted(void* p) {
+  if (p) ++allocations.live;
+  return p;
+}
+
+void released(void* p) {
+  if (p) --allocations.live;
+}
+
+}  // namespace
+
+extern "C" {
+void* __real_aligned_alloc(std::size_t align, std::size_t size);
+void __real_free(void* p);
+void* __wrap_aligned_alloc(std::size_t align, std::size_t size);
+void __wrap_free(void* p);
+
+// The linker sends the core's calls here (--wrap).
+void* __wrap_aligned_alloc(std::size_t align, std::size_t size) {
+  return allocations.refused() ? nullptr : counted(__real_aligned_alloc(align, size));
+}
+void __wrap_free(void* p) {
+  released(p);
+  __real_free(p);
+}
+}
+
+void* operator new(std::size_t size) {
+  void* p = allocations.refused() ? nullptr : counted(std::malloc(size ? size : 1));
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+void* operator new(std::size_t size, std::align_val_t align) {
+  const auto line = static_cast<std::size_t>(align);
+  void* p = allocations.refused() ? nullptr : counted(__real_aligned_alloc(line, (size + line - 1) / line * line));
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+void operator delete(void* p) noexcept { __wrap_free(p); }
+void operator delete(void* p, std::size_t) noexcept { __wrap_free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { __wrap_free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { __wrap_free(p); }
+
+namespace {
+
+const Spec kSpec{{20, 33, 6}, {kRelu, kIdentity}, Loss::mse};
+
+// What a call with its nth allocation failed came to.
+struct Attempt {
+  bool failed = false;  // std::bad_alloc came out
+  long made = 0, leaked = 0;
+};
+
+template <class Call>
+Attempt attempt(long n, Call call) {
+  Attempt result;
+  const long live = allocations.live;
+  allocations.made = 0;
+  allocations.fail_at = n;
+  try {
+    call();
+  } catch (const std::bad_alloc&) {
+    result.failed = true;
+  }
+  allocations.fail_at = 0;
+  result.made = allocations.made;
+  result.leaked = allocations.live - live;
+  return result;
+}
+
+// call() again and again, its first allocation failed, its second, ... until one run needs no more: after each failure
+// std::bad_alloc has come out, kept() says that nothing changed, and nothing is leaked. Returns how many were failed.
+template <class Call, class Kept>
+long fail_each(Call call, Kept kept) {
+  call();  // what is made once for the process
+  for (long n = 1;; ++n) {
+    const Attempt result = attempt(n, call);
+    if (!result.failed) {
+      CHECK(result.made == n - 1);  // a failure that nobody saw would be one more
+      return n - 1;
+    }
+    CAPTURE(n);
+    CHECK(kept());
+    CHECK(result.leaked == 0);
+  }
+}
+
+template <class F>
+long allocations_of(F call) {
+  allocations.made = 0;
+  call();
+  return allocations.made;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("construction: any allocation may fail", T, float, double) {
+  const long live = allocations.live;
+  CHECK(fail_each([] { make_network<T>(kSpec); }, [] { return true; }) >= 3);
+  const Network<T> network = make_network<T>(kSpec);
+  for (const Keep keep : {Keep::forward, Keep::training, Keep::everything}) {
+    for (const Index batch : {3, 9, 40}) {
+      CHECK(fail_each([&] { Workspace<T>(network, batch, keep); }, [] { return true; }) > 3);
+    }
+  }
+  CHECK(allocations.live > live);  // the network
+}
+
+TEST_CASE_TEMPLATE("a training epoch: any allocation may fail; the network and the optimiser are as before", T, float, double) {
+  for (const Index batch : {3, 9, 40}) {
+    for (const int team : {1, 3}) {
+      CAPTURE(batch);
+      CAPTURE(team);
+      const Data<T> data(kSpec, 100);
+      EpochArgs<T> args = arguments(data, batch);
+      args.forced = team;
+      Network<T> network = make_network<T>(kSpec);
+      const std::vector<T> before = copy_of(network.parameters());
+      const std::uint64_t version = network.version;
+      const auto all_new = [&] {
+        Network<T> fresh = make_network<T>(kSpec);
+        SgdState<T> state(fresh);
+        Trainer<T>(fresh).epoch(args, state);
+      };
+      CHECK(fail_each(all_new, [] { return true; }) > 10);
+      // one trainer that goes on after each failure
+      Trainer<T> trainer(network);
+      SgdState<T> state(network);
+      long made = 0;
+      while (attempt(made + 1, [&] { trainer.epoch(args, state); }).failed) {
+        ++made;
+        CHECK(network.version == version);
+        CHECK(same(copy_of(network.parameters()), before));
+      }
+      CHECK(made >= 1);
+      Network<T> other = make_network<T>(kSpec);
+      SgdState<T> other_state(other);
+      Trainer<T>(other).epoch(args, other_state);
+      CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("predict, classify, evaluate: any allocation may fail, with spare memory too", T, float, double) {
+  const Spec spec{{20, 33, 6}, {kRelu, kIdentity}, Loss::cross_entropy, true};
+  const Network<T> network = make_network<T>(spec);
+  const std::vector<T> before = copy_of(network.parameters());
+  const auto kept = [&] { return same(copy_of(network.parameters()), before); };
+  for (const Index rows : {1, 5, 9, 300}) {
+    for (const int team : {1, 3}) {
+      const Data<T> data(spec, rows);
+      std::vector<T> out(static_cast<std::size_t>(rows * 6)), want(out);
+      std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
+      REQUIRE(predict(network, data.inputs_view(), true, want.data(), 1, 0, {}));
+      CHECK(fail_each([&] { predict(network, data.inputs_view(), true, out.data(), 0, team, {}); }, kept) > 0);
+      CHECK(same(out, want));
+      CHECK(fail_each([&] { classify(network, data.inputs_view(), labels.data(), 0, team, {}); }, kept) > 0);
+      CHECK(fail_each(
+                [&] {
+                  Spare<T> spare;
+                  predict(network, data.inputs_view(), true, out.data(), 0, team, {}, &spare);
+                },
+                kept) > 0);
+      CHECK(same(out, want));
+      CHECK(fail_each(
+                [&] {
+                  Score score;
+                  evaluate(network, data.inputs_view(), data.targets(), score, 0, team, {});
+                },
+                kept) > 0);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("spare memory that cannot be made larger: the next call finds its way", T, float, double) {
+  const Network<T> network = make_network<T>(kSpec);
+  const Data<T> data(kSpec, 60);
+  std::vector<T> want(60 * 6), out(60 * 6);
+  REQUIRE(predict(network, data.inputs_view(), false, want.data(), 1, 0, {}));
+  Spare<T> spare;
+  Rows few = data.inputs_view();
+  few.rows = 10;
+  REQUIRE(predict(network, few, false, out.data(), 1, 0, {}, &spare));
+  CHECK(attempt(1, [&] { predict(network, data.inputs_view(), false, out.data(), 1, 0, {}, &spare); }).failed);
+  REQUIRE(predict(network, data.inputs_view(), false, out.data(), 1, 0, {}, &spare));
+  CHECK(same(out, want));
+}
+
+TEST_CASE_TEMPLATE("the stages: any allocation may fail; what there was of them is not taken for good", T, float, double) {
+  Network<T> network = make_network<T>(kSpec);
+  const Data<T> data(kSpec, 37), more(kSpec, 50);
+  const std::vector<T> before = copy_of(network.parameters());
+  const auto kept = [&] { return same(copy_of(network.parameters()), before); };
+  for (const int team : {1, 3}) {
+    CHECK(fail_each(
+              [&] {
+                Stages<T> stages(network);
+                double loss = 0;
+                stages.forward(data.inputs_view(), 0, team, {});
+                stages.backward(data.targets(), loss, 0, team, {});
+                Panels<T> dx;
+                stages.input_gradient(dx, team);
+              },
+              kept) > 5);
+    Stages<T> stages(network);
+    REQUIRE(stages.forward(data.inputs_view(), 0, team, {}));
+    long made = 0;  // another batch size: the memory is made anew
+    for (; attempt(made + 1, [&] { stages.forward(more.inputs_view(), 0, team, {}); }).failed; ++made) {
+      CHECK_FALSE(stages.has_forward());
+      CHECK_FALSE(stages.has_backward());
+    }
+    CHECK(made > 5);
+    CHECK(stages.has_forward());
+    double loss = 0;
+    REQUIRE(stages.backward(more.targets(), loss, 0, team, {}));
+
+    SgdState<T> state(network);  // the step that makes the velocity
+    const Update<T> update{T(0.1), T(0.9), 0, false};
+    CHECK(attempt(1, [&] { apply_update(network, stages.work().gradients(), state, update, 0); }).failed);
+    CHECK(kept());
+  }
+}
+
+TEST_CASE("the CPUs of the container: a failed allocation does not make the limit another") {
+  const int cpus = cgroup_cpus("");
+  int found = cpus;
+  fail_each([&] { found = cgroup_cpus(""); }, [&] { return true; });
+  CHECK(found == cpus);
+}
+
+// ---------------------------------------------------------------------------------------------- none in a steady step
+
+TEST_CASE_TEMPLATE("a steady step allocates nothing, nor does an epoch after the first", T, float, double) {
+  for (const Index batch : {3, 9, 40}) {
+    for (const int team : {1, 3}) {
+      CAPTURE(batch);
+      CAPTURE(team);
+      const Data<T> data(kSpec, 50 * batch + 1);
+      Network<T> network = make_network<T>(kSpec);
+      Trainer<T> trainer(network);
+      SgdState<T> state(network);
+      EpochArgs<T> args = arguments(data, batch);
+      args.forced = team;
+      trainer.epoch(args, state);
+      CHECK(allocations_of([&] { trainer.epoch(args, state); }) == 0);
+
+      // the first epoch asks for as much in two steps as in fifty
+      const auto of_first = [&](Index rows) {
+        Network<T> fresh = make_network<T>(kSpec);
+        Trainer<T> first(fresh);
+        SgdState<T> fresh_state(fresh);
+        EpochArgs<T> part = args;
+        part.x.rows = rows;
+        return allocations_of([&] { first.epoch(part, fresh_state); });
+      };
+      CHECK(of_first(2 * batch) == of_first(50 * batch));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("a small predict with spare memory allocates nothing, nor do the stages on a batch of the same size", T,
+                   float, double) {
+  Network<T> network = make_network<T>(kSpec);
+  const Data<T> data(kSpec, 40);
+  std::vector<T> out(40 * 6);
+  Spare<T> spare;
+  for (const Index rows : {1, 9, 40}) {
+    Rows part = data.inputs_view();
+    part.rows = rows;
+    predict(network, part, false, out.data(), 1, 0, {}, &spare);
+    CHECK(allocations_of([&] { predict(network, part, false, out.data(), 1, 0, {}, &spare); }) == 0);
+  }
+  Stages<T> stages(network);
+  SgdState<T> state(network);
+  const Update<T> update{T(0.1), T(0.9), 0, false};
+  const auto step = [&] {
+    double loss = 0;
+    stages.forward(data.inputs_view(), 0, 2, {});
+    stages.backward(data.targets(), loss, 0, 2, {});
+    apply_update(network, stages.work().gradients(), state, update, 0);
+  };
+  step();
+  CHECK(allocations_of(step) == 0);
+}

@@ -1,0 +1,141 @@
+# What tests/run is made of: tools that are fetched where they are missing, and one function for each part of the tests.
+# Sourced by tests/run, in the root of the repository.
+
+python=${PYTHON:-python3}
+jobs=${JOBS:-$(nproc)}
+strict=-DCMAKE_COMPILE_WARNING_AS_ERROR=ON
+
+say() { printf '\n== %s\n' "$*"; }
+
+debian() {  # debian PACKAGE REASON: installs it, or says what to do
+  say "$2: installing $1"
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >/dev/null
+  else
+    echo "tests/run: $2: please install it (Debian, Ubuntu: apt-get install $1)" >&2
+    exit 1
+  fi
+}
+
+headers() {
+  "$python" -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' ||
+    debian python3-dev "Python's headers are missing"
+}
+
+doctest() {
+  echo '#include <doctest/doctest.h>' | g++ -E -x c++ - >/dev/null 2>&1 || debian doctest-dev "doctest is missing"
+}
+
+need() {  # need PROGRAM PACKAGE
+  command -v "$1" >/dev/null || debian "$2" "$1 is missing"
+}
+
+clang() {  # clang VERSION: the compiler, its OpenMP and its sanitizers' libraries
+  need "clang++-$1" "clang-$1"
+  echo '#include <omp.h>' | "clang++-$1" -fopenmp -E -x c++ - >/dev/null 2>&1 || debian "libomp-$1-dev" "clang's OpenMP is missing"
+}
+
+environment() {  # environment FOLDER EXTRAS PIP-OPTIONS...: a fresh virtual environment with the package in it
+  local folder=$1 extras=$2
+  shift 2
+  rm -rf "$folder"
+  "$python" -m venv "$folder"
+  "$folder/bin/python" -m pip install -q --disable-pip-version-check "$@" ".[$extras]"
+}
+
+tools() {  # tools FOLDER PACKAGE...: a virtual environment with cmake and ninja
+  local folder=$1
+  shift
+  [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
+  "$folder/bin/python" -m pip install -q --disable-pip-version-check cmake ninja "$@"
+  venv=$folder
+}
+
+cpp_configure() {  # cpp_configure FOLDER CMAKE-OPTIONS...
+  local folder=$1
+  shift
+  "$venv/bin/cmake" -S . -B "$folder" -G Ninja -DCMAKE_MAKE_PROGRAM="$PWD/$venv/bin/ninja" -DRETROGRAD_PYTHON=OFF \
+    -DRETROGRAD_TESTS=ON "$@" >"$folder.log" 2>&1 || { cat "$folder.log"; exit 1; }
+}
+
+cpp_tests() {  # cpp_tests FOLDER CMAKE-OPTIONS...
+  cpp_configure "$@"
+  "$venv/bin/cmake" --build "$1" -j "$jobs" >>"$1.log" 2>&1 || { tail -50 "$1.log"; exit 1; }
+  "$venv/bin/ctest" --test-dir "$1" --output-on-failure -j "$jobs"
+  # the figures: what the tests themselves counted
+  awk '/assertions:/ { n += $3 } / shapes$/ { shapes += $(NF - 1) } END { print n " comparisons, " shapes " shapes of layers" }' \
+    "$1/Testing/Temporary/LastTest.log"
+}
+
+python_tests() {  # python_tests PYTEST-OPTIONS...; RETROGRAD_TEST_LONG=1: with many examples, which are counted
+  "$venv/bin/python" -m pytest tests/python "$@"
+}
+
+# ------------------------------------------------------------------------------------------------ the parts
+
+package() {
+  headers
+  venv=build/test-venv
+  environment "$venv" test
+  "$venv/bin/python" -m pip install -q --disable-pip-version-check cmake ninja
+}
+
+linters() {
+  "$venv/bin/ruff" check python tests
+  "$venv/bin/mypy"
+}
+
+sanitized_python() {
+  headers
+  venv=build/sanitized-venv
+  CMAKE_ARGS=-DRETROGRAD_SANITIZE=ON environment "$venv" test -C install.strip=false
+  # the interpreter is not sanitized: the libraries must come first, and its own leaks are none of ours
+  LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+    RETROGRAD_TEST_SANITIZED=1 python_tests "$@"
+}
+
+threads() {  # threads CLANG-VERSION
+  doctest
+  clang "$1"
+  [ -e "$("clang++-$1" -print-resource-dir)/lib/linux/libclang_rt.tsan-x86_64.a" ] ||
+    debian "libclang-rt-$1-dev" "ThreadSanitizer is missing"
+  tools build/tools
+  # threads that wait sleep: there are more of them than cores
+  OMP_WAIT_POLICY=passive cpp_tests build/threads -DCMAKE_CXX_COMPILER="clang++-$1" -DRETROGRAD_SANITIZE_THREADS=ON "$strict"
+}
+
+tidy() {  # tidy CLANG-VERSION
+  headers
+  clang "$1"
+  need "clang-tidy-$1" "clang-tidy-$1"
+  tools build/tools pybind11
+  cpp_configure build/tidy -DCMAKE_CXX_COMPILER="clang++-$1" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DRETROGRAD_PYTHON=ON \
+    -DRETROGRAD_TESTS=OFF -Dpybind11_DIR="$("$venv/bin/python" -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$PWD/$venv/bin/python"
+  # without the analyzer's paths where they go through every inlined tile, or all of pybind11
+  local slow='cpp/(kernels|bindings).cpp'
+  printf '%s\n' cpp/*.cpp | grep -vE "$slow" | xargs -P "$jobs" -n 1 "clang-tidy-$1" --quiet -p build/tidy 2>/dev/null
+  printf '%s\n' cpp/*.cpp | grep -E "$slow" |
+    xargs -P "$jobs" -n 1 "clang-tidy-$1" --quiet "--checks=-clang-analyzer-*" -p build/tidy 2>/dev/null
+  echo "$(ls cpp/*.cpp | wc -l) files"
+}
+
+aarch64() {
+  doctest
+  need aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
+  need qemu-aarch64 qemu-user
+  tools build/tools
+  cpp_tests build/aarch64 "-DCMAKE_TOOLCHAIN_FILE=$PWD/tests/cpp/aarch64.cmake" "$strict"
+}
+
+by_clang() {  # by_clang CLANG-VERSION: the package, the C++ tests and the Python tests
+  headers
+  doctest
+  clang "$1"
+  export CXX=clang++-$1
+  venv=build/clang-venv
+  CMAKE_ARGS=$strict environment "$venv" test
+  "$venv/bin/python" -m retrograd info
+  "$venv/bin/python" -m pip install -q --disable-pip-version-check cmake ninja
+  cpp_tests "build/clang-$1" "$strict"
+  python_tests
+}
