@@ -19,6 +19,15 @@ Array = npt.NDArray[Any]
 LONG = os.environ.get("RETROGRAD_TEST_LONG") == "1"
 long_tier = pytest.mark.skipif(not LONG, reason="for the long tier: RETROGRAD_TEST_LONG=1")
 
+# AddressSanitizer keeps its own books in memory and in the process.
+SANITIZED = os.environ.get("RETROGRAD_TEST_SANITIZED") == "1"
+
+
+def not_sanitized(why: str) -> pytest.MarkDecorator:
+    """Marks what cannot hold, or be seen, where the extension is built with sanitizers."""
+    return pytest.mark.skipif(SANITIZED, reason=f"under AddressSanitizer {why}")
+
+
 HIDDEN_ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid")
 OUTPUT_ACTIVATIONS = (*HIDDEN_ACTIVATIONS, "softmax")
 LOSSES = ("mse", "quadratic", "cross_entropy", "binary_cross_entropy")

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import retrograd as rg
-from helpers import inputs, long_tier, network, parameters, python, same_bits
+from helpers import inputs, long_tier, network, not_sanitized, parameters, python, same_bits
+
+pytestmark = not_sanitized("the address space cannot be limited")
 
 LIMITED = """
 import copy, json, os, resource
