@@ -226,7 +226,7 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
 
 template <class T>
 void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
-              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member) {
+              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
   // A group of tiles of w's rows shares one panel of deltas. Where the batch is cut into blocks of kMc rows, their sums wait
   // in the scratch, and the group is small enough for L1; else it is larger, for longer stretches of w and v.
   constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T)), small = 16, large = 64, max_mr = 16;
@@ -234,11 +234,14 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
   const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc - 1) / kMc;
   const Index group = blocks == 1 ? large : small, columns = kernels.group * kLanes;
   const Tiles tiles(layer.fan_in, kernels.mr);
-  const Index first_tile = member.begin(tiles.count), last_tile = member.end(tiles.count);
+  const Index first_tile = by_units ? 0 : member.begin(tiles.count),
+              last_tile = by_units ? tiles.count : member.end(tiles.count);
+  const Index first_unit = by_units ? member.begin(panels(layer.fan_out)) * kLanes : 0;
+  const Index last_unit = by_units ? std::min(layer.fan_out, member.end(panels(layer.fan_out)) * kLanes) : layer.fan_out;
   for (Index t = first_tile; t < last_tile; t += group) {
     const Index t1 = std::min(last_tile, t + group), r = tiles.begin(t), count = tiles.begin(t1) - r;
-    for (Index j = 0; j < layer.fan_out; j += columns) {
-      const int lanes = static_cast<int>(std::min(columns, layer.fan_out - j));
+    for (Index j = first_unit; j < last_unit; j += columns) {
+      const int lanes = static_cast<int>(std::min(columns, last_unit - j));
       const Panels<T> w = layer.w.at(j / kLanes, r), v = target.v.at(j / kLanes, r);
       const Panels<T> g = target.g.data ? target.g.at(j / kLanes, r)
                           : blocks > 1  ? Panels<T>{scratch, small * max_mr}
@@ -248,7 +251,7 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
         continue;
       }
       // a few tiles a call where there is something to fetch in between
-      const bool fetch = batch >= 128 && j + columns < layer.fan_out;
+      const bool fetch = batch >= 128 && j + columns < last_unit;
       const Index at_once = fetch ? 2 : t1 - t;
       Ahead<T> ahead(delta_t.panel((j + columns) / kLanes), fetch ? batch * kLanes : 0,
                      blocks * (t1 - t + at_once - 1) / at_once);
@@ -285,7 +288,7 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
   template void untangle_delta(Index, Index, FewRows<T>, Panels<const T>);                                                    \
   template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, const Part&, Index);                    \
   template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const DwTarget<T>&, Panels<const T>, const T* const*,       \
-                         Panels<const T>, Index, const Member&);
+                         Panels<const T>, Index, const Member&, bool);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

@@ -89,10 +89,10 @@ struct DwTarget {
   const Update<T>* update = nullptr;
 };
 
-// dw = xT delta and db, for this member's share of the rows of w. Once begun it is finished.
+// dw = xT delta and db, for this member's share of the rows of w, or, `by_units`, of its columns. Once begun it is finished.
 // The x of the layer is panels `x`, or row pointers `rows` where that is not null.
 template <class T>
 void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
-              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member);
+              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units = false);
 
 }  // namespace retrograd

@@ -322,6 +322,26 @@ bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Ind
 }
 
 template <class T>
+bool forward_pass_first_split(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch,
+                              const Member& member, Watch& watch) {
+  const bool go_on = forward_layer<T>(network, work, 0, share_of(network.size_of(1), batch, member), batch, watch);
+  member.wait();
+  for (Index l = 1; go_on && l < network.depth(); ++l) {
+    if (!forward_layer<T>(network, work, l, {p0, p1}, batch, watch)) return false;
+  }
+  return go_on;
+}
+
+template <class T>
+bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Index rows, int team, int forced) {
+  if (team == 1 || work.few() || network.depth() == 1) return false;
+  constexpr Index large = 65536;  // bytes
+  const DenseLayer<T>& first = network.layer(0);
+  const bool equal = panels(first.fan_out) % (network.kernels().group * team) == 0 && panels(rows) >= team;
+  return equal && (forced > 0 || first.fan_in * first.fan_out * static_cast<Index>(sizeof(T)) >= large);
+}
+
+template <class T>
 void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels, Index p0, Index p1, Index batch,
                bool want_delta) {
   const Index depth = network.depth();
@@ -380,7 +400,7 @@ void backward_pass_split(const Network<T>& network, const Workspace<T>& work, In
 
 template <class T>
 void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>& velocity, const Update<T>* update,
-             Index batch, const Member& member) {
+             Index batch, const Member& member, bool first_split) {
   if (work.small() && member.size == 1) {
     work.kernels().small_update(network.depth(), work.small(), static_cast<int>(batch), network.parameters().data(),
                                 velocity.data(), update);
@@ -389,7 +409,7 @@ void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>
   for (Index l = network.depth(); l >= 1; --l) {
     const DwTarget<T> target = network.mirror(l - 1, work.gradients(), velocity, update);
     dense_dw<T>(work.kernels(), network.layer(l - 1), target, work.a(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l), batch,
-                member);
+                member, first_split && l == 1);
   }
 }
 
@@ -403,19 +423,22 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   return sum;
 }
 
-#define RG_INSTANTIATE(T)                                                                                                 \
-  template class Network<T>;                                                                                              \
-  template void fill_weights(Network<T>&, Index, Distribution, double, std::uint64_t);                                    \
-  template Index find_nonfinite_layer(const Network<T>&);                                                                 \
-  template class Workspace<T>;                                                                                            \
-  template void load_inputs(const Workspace<T>&, const Rows&, Selection, Index, Index, Index);                            \
-  template void load_targets(const Workspace<T>&, const Targets&, Selection, Index, Index, Index);                        \
-  template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                        \
-  template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                 \
-  template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);          \
-  template void loss_pass(const Network<T>&, const Workspace<T>&, bool, Index, Index, Index, bool);                       \
-  template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                       \
-  template void dw_pass(const Network<T>&, const Workspace<T>&, const Arena<T>&, const Update<T>*, Index, const Member&); \
+#define RG_INSTANTIATE(T)                                                                                                     \
+  template class Network<T>;                                                                                                  \
+  template bool splits_first_layer(const Network<T>&, const Workspace<T>&, Index, int, int);                                  \
+  template void fill_weights(Network<T>&, Index, Distribution, double, std::uint64_t);                                        \
+  template Index find_nonfinite_layer(const Network<T>&);                                                                     \
+  template class Workspace<T>;                                                                                                \
+  template void load_inputs(const Workspace<T>&, const Rows&, Selection, Index, Index, Index);                                \
+  template void load_targets(const Workspace<T>&, const Targets&, Selection, Index, Index, Index);                            \
+  template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                            \
+  template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                     \
+  template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);              \
+  template void loss_pass(const Network<T>&, const Workspace<T>&, bool, Index, Index, Index, bool);                           \
+  template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                           \
+  template void dw_pass(const Network<T>&, const Workspace<T>&, const Arena<T>&, const Update<T>*, Index, const Member&,      \
+                        bool);                                                                                                \
+  template bool forward_pass_first_split(const Network<T>&, const Workspace<T>&, Index, Index, Index, const Member&, Watch&); \
   template Score batch_score(const Workspace<T>&, Index);
 
 RG_INSTANTIATE(float)

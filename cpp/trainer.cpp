@@ -72,10 +72,12 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
       const Index m = std::min(batch, rows - start), p0 = me.begin(panels(m)), p1 = me.end(panels(m));
       const Selection selection{args.shuffle ? order_.data() : nullptr, start};
       const bool split = splits_units(network_, m, me.size, args.forced);
+      const bool first_split = !split && splits_first_layer(network_, work, m, me.size, args.forced);
       load_inputs(work, args.x, selection, p0, p1, m);
-      if (split) me.wait();
-      const bool forwarded =
-          split ? forward_pass_split(network_, work, m, me, watch) : forward_pass(network_, work, p0, p1, m, watch);
+      if (split || first_split) me.wait();
+      const bool forwarded = split         ? forward_pass_split(network_, work, m, me, watch)
+                             : first_split ? forward_pass_first_split(network_, work, p0, p1, m, me, watch)
+                                           : forward_pass(network_, work, p0, p1, m, watch);
       if (forwarded) {
         load_targets(work, args.y, selection, p0, p1, m);
         loss_pass(network_, work, labels, p0, p1, m, true);
@@ -98,7 +100,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
         }
         return;
       }
-      dw_pass(network_, work, state.velocity(), &args.update, m, me);
+      dw_pass(network_, work, state.velocity(), &args.update, m, me, first_split);
       if (me.id == 0) {
         result.score.loss += score.loss;
         result.score.metric += score.metric;

@@ -96,9 +96,15 @@ void timed_epoch(const Network<float>& network, const Workspace<float>& work, co
     const Index m = std::min(job.batch, job.rows - start), p0 = me.begin(panels(m)), p1 = me.end(panels(m));
     const Selection selection{order, start};
     watch.start();
+    const bool first_split = splits_first_layer(network, work, m, me.size, 0);
     load_inputs(work, x, selection, p0, p1, m);
+    if (first_split) me.wait();
     watch.tick(kGather);
-    forward_pass(network, work, p0, p1, m, interrupts);
+    if (first_split) {
+      forward_pass_first_split(network, work, p0, p1, m, me, interrupts);
+    } else {
+      forward_pass(network, work, p0, p1, m, interrupts);
+    }
     watch.tick(kForward);
     load_targets(work, y, selection, p0, p1, m);
     loss_pass(network, work, y.labels != nullptr, p0, p1, m, true);
@@ -120,7 +126,7 @@ void timed_epoch(const Network<float>& network, const Workspace<float>& work, co
     me.wait();
     watch.tick(kWaitBackward);
     batch_score(work, m);
-    dw_pass(network, work, state.velocity(), &job.update, m, me);
+    dw_pass(network, work, state.velocity(), &job.update, m, me, first_split);
     watch.tick(kDw);
     me.wait();
     watch.tick(kWaitDw);

@@ -40,6 +40,7 @@ inline std::vector<Spec> specs() {
       {{31, 5, 6, 7, 8}, {kTanh, kRelu, kLeaky, kSoftmax}, Loss::mse},
       {{257, 130, 5}, {kSigmoid, kTanh}, Loss::quadratic},
       {{40, 300, 9}, {kRelu, kRelu}, Loss::mse},
+      {{21, 96, 6}, {kTanh, kRelu}, Loss::mse},                  // its first layer falls into equal parts for teams of 2 and 3
       {{10, 20, 150, 4}, {kTanh, kRelu, kIdentity}, Loss::mse},  // few rows: two blocks of a delta's reduction
   };
 }
