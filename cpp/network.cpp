@@ -337,7 +337,7 @@ bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Ind
   if (team == 1 || work.few() || network.depth() == 1) return false;
   constexpr Index large = 65536;  // bytes
   const DenseLayer<T>& first = network.layer(0);
-  const bool equal = panels(first.fan_out) % (network.kernels().group * team) == 0 && panels(rows) >= team;
+  const bool equal = panels(first.fan_out) % (work.kernels().group * team) == 0 && panels(rows) >= team;
   return equal && (forced > 0 || first.fan_in * first.fan_out * static_cast<Index>(sizeof(T)) >= large);
 }
 

@@ -159,7 +159,7 @@ bool forward_pass_first_split(const Network<T>& network, const Workspace<T>& wor
 
 // Whether the outputs of the first layer are better split among the team than its rows of the batch: where it is large, each
 // core then keeps its part of w and of the velocity in its own cache from step to step (784-128-10 at batch 64, 2 threads:
-// 1.06 times as fast). Only where all get the same share. `forced` as in team_size.
+// 1.2 times as fast). Only where all get the same share. `forced` as in team_size.
 template <class T>
 bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Index rows, int team, int forced);
 
