@@ -36,7 +36,7 @@ bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int for
       if (watch.spent(static_cast<double>(rows * network.outputs()))) return;
     }
   });
-  if (waited) spare->give(std::move(waited));
+  if (spare && waited) spare->give(std::move(waited));  // waited is never without spare, but g++ cannot see it
   return !interrupt.stopped();
 }
 
