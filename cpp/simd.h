@@ -1,13 +1,15 @@
 // One vector type per instruction set: load, store, select, fused multiply-add, transpose of a square of registers.
 //
 // For kernels.cpp alone, which is compiled once per instruction set: everything lives in an unnamed namespace, so that no
-// linker can take a function built for one instruction set in place of another's. The only intrinsic is fma.
+// linker can take a function built for one instruction set in place of another's. The only intrinsics are fma and sqrt.
 #pragma once
 
 #include "panel.h"
 
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -118,6 +120,31 @@ struct Ops {
       return a * b + c;
 #endif
     }
+  }
+
+  // Rounded correctly, everywhere.
+  static RG_INLINE V sqrt(V x) {
+#if defined(__AVX512F__)
+    // all lanes; without a mask g++ 12 warns of its own header
+    if constexpr (sizeof(T) == 4) return _mm512_maskz_sqrt_ps(0xffff, x);
+    if constexpr (sizeof(T) == 8) return _mm512_maskz_sqrt_pd(0xff, x);
+#elif defined(RG_HALVES)
+    if constexpr (sizeof(T) == 4) return in_halves<__m256>(x, x, x, [](__m256 a, __m256, __m256) { return _mm256_sqrt_ps(a); });
+    if constexpr (sizeof(T) == 8)
+      return in_halves<__m256d>(x, x, x, [](__m256d a, __m256d, __m256d) { return _mm256_sqrt_pd(a); });
+#elif defined(__AVX2__) && defined(__FMA__)
+    if constexpr (sizeof(T) == 4) return _mm256_sqrt_ps(x);
+    if constexpr (sizeof(T) == 8) return _mm256_sqrt_pd(x);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) return vsqrtq_f32(x);
+    if constexpr (sizeof(T) == 8) return vsqrtq_f64(x);
+#elif defined(__SSE2__)
+    if constexpr (sizeof(T) == 4) return _mm_sqrt_ps(x);
+    if constexpr (sizeof(T) == 8) return _mm_sqrt_pd(x);
+#else
+    for (int i = 0; i < width; ++i) x[i] = sizeof(T) == 4 ? __builtin_sqrtf(static_cast<float>(x[i])) : __builtin_sqrt(x[i]);
+    return x;
+#endif
   }
 
   // Keeps a value in a register: for x86, g++ otherwise folds loads into the multiply-adds and spills accumulators. clang

@@ -54,9 +54,7 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
     """
     epsilon = as_float(epsilon, "epsilon", 1e-12)
     hidden = [Dense(n, f) for n, f in zip(network.sizes[1:], network.activations, strict=True)]
-    twin = Network(
-        [network.sizes[0], *hidden], loss=network.loss_name, init=(network.weights, network.biases), dtype="float64"
-    )
+    twin = Network([network.sizes[0], *hidden], loss=network.loss_name, init=(network.weights, network.biases), dtype="float64")
     inputs = np.array(as_array(X, "X"), dtype=np.float64)
     twin.forward(inputs)
     gradients = twin.backward(y)
