@@ -7,11 +7,15 @@
 `retrograd.reference` is the same in pure NumPy, to read; `python -m retrograd` shows it at work.
 """
 
+from . import metrics, schedules
 from ._core import __version__
+from .callbacks import Callback, StepInfo
+from .early_stopping import EarlyStopping
 from .errors import DivergenceError
 from .gradcheck import GradcheckResult, gradcheck
 from .history import History
 from .initializers import Initializer, normal
+from .lr_range import LRRange, lr_range_test
 from .network import Dense, Gradients, Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Group, Lion, Optimizer, RMSprop
 from .trainer import Trainer
@@ -21,19 +25,26 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Callback",
     "Dense",
     "DivergenceError",
+    "EarlyStopping",
     "GradcheckResult",
     "Gradients",
     "Group",
     "History",
     "Initializer",
+    "LRRange",
     "Lion",
     "Network",
     "Optimizer",
     "RMSprop",
+    "StepInfo",
     "Trainer",
     "__version__",
     "gradcheck",
+    "lr_range_test",
+    "metrics",
     "normal",
+    "schedules",
 ]
