@@ -151,3 +151,100 @@ class Textbook:
             batch = order[start : start + batch_size]
             total += self.step(X[batch], y[batch]) * len(batch)
         return total / len(order)
+
+
+# Rules of optimisers: (parameter, gradient, its state, number of the step from 1, settings) -> the new parameter. As PyTorch's
+# documentation gives them; Lion as algorithm 2 of Chen et al. (2023).
+
+
+def _sgd(p: Array, g: Array, state: dict[str, Array], t: int, o: dict[str, Any]) -> Array:
+    g = g + o.get("weight_decay", 0) * p
+    mu = o.get("momentum", 0)
+    if mu:
+        state["b"] = g if t == 1 else mu * state["b"] + (1 - o.get("dampening", 0)) * g
+        g = g + mu * state["b"] if o.get("nesterov") else state["b"]
+    return p - o["lr"] * g
+
+
+def _adam(p: Array, g: Array, state: dict[str, Array], t: int, o: dict[str, Any]) -> Array:
+    b1, b2 = o.get("betas", (0.9, 0.999))
+    g = g + o.get("weight_decay", 0) * p
+    state["m"] = b1 * state.get("m", 0 * g) + (1 - b1) * g
+    state["v"] = b2 * state.get("v", 0 * g) + (1 - b2) * g**2
+    v = state["v"]
+    if o.get("amsgrad"):
+        v = state["high"] = np.maximum(state.get("high", 0 * g), v)
+    return p - o["lr"] * (state["m"] / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + o.get("eps", 1e-8))
+
+
+def _adamw(p: Array, g: Array, state: dict[str, Array], t: int, o: dict[str, Any]) -> Array:
+    p = p - o["lr"] * o["weight_decay"] * p
+    return _adam(p, g, state, t, o | {"weight_decay": 0})
+
+
+def _rmsprop(p: Array, g: Array, state: dict[str, Array], t: int, o: dict[str, Any]) -> Array:
+    alpha = o.get("alpha", 0.99)
+    g = g + o.get("weight_decay", 0) * p
+    state["v"] = alpha * state.get("v", 0 * g) + (1 - alpha) * g**2
+    v = state["v"]
+    if o.get("centered"):
+        state["mean"] = alpha * state.get("mean", 0 * g) + (1 - alpha) * g
+        v = v - state["mean"] ** 2
+    step = g / (np.sqrt(v) + 1e-8)
+    if o.get("momentum"):
+        step = state["b"] = o["momentum"] * state.get("b", 0 * g) + step
+    return p - o["lr"] * step
+
+
+def _adagrad(p: Array, g: Array, state: dict[str, Array], t: int, o: dict[str, Any]) -> Array:
+    g = g + o.get("weight_decay", 0) * p
+    state["sum"] = state.get("sum", np.full_like(g, o.get("initial_accumulator_value", 0))) + g**2
+    return p - o["lr"] / (1 + (t - 1) * o.get("lr_decay", 0)) * g / (np.sqrt(state["sum"]) + o.get("eps", 1e-10))
+
+
+def _lion(p: Array, g: Array, state: dict[str, Array], t: int, o: dict[str, Any]) -> Array:
+    b1, b2 = o.get("betas", (0.9, 0.99))
+    m = state.get("m", 0 * g)
+    state["m"] = b2 * m + (1 - b2) * g
+    return p - o["lr"] * (np.sign(b1 * m + (1 - b1) * g) + o.get("weight_decay", 0) * p)
+
+
+Rule = Callable[[Array, Array, dict[str, Array], int, dict[str, Any]], Array]
+RULES: dict[str, Rule] = {
+    "SGD": _sgd,
+    "Adam": _adam,
+    "AdamW": _adamw,
+    "RMSprop": _rmsprop,
+    "Adagrad": _adagrad,
+    "Lion": _lion,
+}
+
+
+class Stepper:
+    """Arrays of parameters under a rule; gradients are clipped by their common norm, then by value."""
+
+    def __init__(
+        self,
+        rule: Rule,
+        start: Sequence[Array],
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        **settings: Any,
+    ) -> None:
+        self.rule, self.settings, self.clip_norm, self.clip_value = rule, settings, clip_norm, clip_value
+        self.parameters = [np.array(p) for p in start]
+        self._states: list[dict[str, Array]] = [{} for _ in start]
+        self._t = 0
+
+    def step(self, gradients: Sequence[Array]) -> None:
+        """One step of all arrays."""
+        self._t += 1
+        if self.clip_norm is not None:
+            norm = np.sqrt(sum((g**2).sum() for g in gradients))
+            gradients = [g * min(1.0, self.clip_norm / (norm + 1e-6)) for g in gradients]
+        if self.clip_value is not None:
+            gradients = [np.clip(g, -self.clip_value, self.clip_value) for g in gradients]
+        self.parameters = [
+            self.rule(p, g, s, self._t, self.settings) for p, g, s in zip(self.parameters, gradients, self._states, strict=True)
+        ]
