@@ -12,6 +12,7 @@ from .errors import DivergenceError
 from .gradcheck import GradcheckResult, gradcheck
 from .history import History
 from .initializers import Initializer, normal
+from .lbfgs import LBFGSResult, fit_lbfgs
 from .network import Dense, Gradients, Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Group, Lion, Optimizer, RMSprop
 from .trainer import Trainer
@@ -28,12 +29,14 @@ __all__ = [
     "Group",
     "History",
     "Initializer",
+    "LBFGSResult",
     "Lion",
     "Network",
     "Optimizer",
     "RMSprop",
     "Trainer",
     "__version__",
+    "fit_lbfgs",
     "gradcheck",
     "normal",
 ]
