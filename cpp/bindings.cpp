@@ -587,7 +587,7 @@ struct PyOptimizer {
   StoredGradients<T> stored;  // of a step by hand
 };
 
-using Group = std::tuple<double, double, bool>;  // lr_factor, weight_decay, frozen
+using Group = std::tuple<double, double, double, bool>;  // lr_factor, weight_decay, l1, frozen
 
 template <class T>
 void configure_optimizer(PyOptimizer<T>& self, const std::string& rule, double lr, double momentum, double weight_decay,
@@ -611,7 +611,7 @@ void configure_optimizer(PyOptimizer<T>& self, const std::string& rule, double l
   settings.clip_value = clip_value;
   settings.clip_norm = clip_norm;
   std::vector<GroupSettings> list;
-  for (const auto& [lr_factor, decay, frozen] : groups) list.push_back({lr_factor, decay, frozen});
+  for (const auto& [lr_factor, decay, l1, frozen] : groups) list.push_back({lr_factor, decay, l1, frozen});
   const auto hold = self.network.users.shared();  // those who only predict do not mind; the GIL keeps others out
   self.optimizer.configure(settings, list);
 }

@@ -466,7 +466,7 @@ template <class T>
 RG_INLINE Mode mode_of(const Update<T>* u) {
   if (!u) return kStore;
   const bool every_term = u->nesterov || u->weight_decay != 0 || u->keep != 1 || u->scale != 1 || u->shrink != 1 ||
-                          u->clip != std::numeric_limits<T>::infinity();
+                          u->l1 != 0 || u->clip != std::numeric_limits<T>::infinity();
   return every_term ? kGeneral : u->momentum != 0 ? kMomentum : kPlain;
 }
 
@@ -492,8 +492,8 @@ RG_INLINE void with_mode(const Update<T>* u, Each each) {
 // An update's numbers, one to each lane.
 template <class T>
 struct Rates {
-  V<T> minus_lr, momentum, weight_decay, keep, scale, clip, shrink;
-  bool nesterov;
+  V<T> minus_lr, momentum, weight_decay, keep, scale, clip, shrink, l1;
+  bool nesterov, sparse;
 
   explicit RG_INLINE Rates(const Update<T>& u)
       : minus_lr(-Ops<T>::broadcast(&u.lr)),
@@ -503,7 +503,9 @@ struct Rates {
         scale(Ops<T>::broadcast(&u.scale)),
         clip(Ops<T>::broadcast(&u.clip)),
         shrink(Ops<T>::broadcast(&u.shrink)),
-        nesterov(u.nesterov) {}
+        l1(Ops<T>::broadcast(&u.l1)),
+        nesterov(u.nesterov),
+        sparse(u.l1 != 0) {}
 
   // What every rule begins with.
   RG_INLINE V<T> prepared(V<T> gradient, V<T>& w) const {
@@ -511,7 +513,9 @@ struct Rates {
     gradient = Ops<T>::select(gradient > clip, clip, gradient);
     gradient = Ops<T>::select(gradient < -clip, -clip, gradient);
     w = w * shrink;
-    return Ops<T>::fma(weight_decay, w, gradient);
+    gradient = Ops<T>::fma(weight_decay, w, gradient);
+    if (sparse) gradient += Ops<T>::select(w > V<T>{}, l1, Ops<T>::select(w < V<T>{}, -l1, w));
+    return gradient;
   }
 };
 

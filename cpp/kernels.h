@@ -24,7 +24,7 @@ enum class Rule : int { sgd = 0, adam, rmsprop, adagrad, lion };
 
 // One step for one array of parameters. s0, s1, s2 below are arrays laid out as the parameters: s0 where the functions take v,
 // the others `second` and `third` values further. For every rule first
-//   g = scale dw, held between -clip and clip;  w = shrink w;  g = g + weight_decay w
+//   g = scale dw, held between -clip and clip;  w = shrink w;  g = g + weight_decay w + l1 sign(w)
 // sgd:      s0 = momentum s0 + keep g;  w = w - lr s0, or w - lr (g + momentum s0) with nesterov; without momentum w - lr g.
 // adam:     s0 = beta1 s0 + (1 - beta1) g;  s1 = beta2 s1 + (1 - beta2) g^2;  w = w - lr s0 / (correction sqrt(s1) + eps), the
 //           largest s1 so far (s2) in its place where there is a third.
@@ -44,6 +44,7 @@ struct Update {
   T scale = 1;
   T clip = std::numeric_limits<T>::infinity();
   T shrink = 1;
+  T l1 = 0;
   T beta1 = 0;
   T beta2 = 0;
   T eps = 0;

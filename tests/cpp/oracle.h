@@ -110,6 +110,7 @@ struct Oracle {
     if (gradient < -u->clip) gradient = -u->clip;
     w[i] *= u->shrink;
     if (u->weight_decay != 0) gradient = O::fma(u->weight_decay, w[i], gradient);
+    if (u->l1 != 0) gradient += w[i] > 0 ? u->l1 : w[i] < 0 ? -u->l1 : w[i];
     w[i] = O::fma(-u->lr, change(gradient, v ? v + i : nullptr, *u), w[i]);
   }
 

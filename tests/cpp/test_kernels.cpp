@@ -371,6 +371,7 @@ Update<T> every_term(Update<T> from) {
   from.scale = T(0.5);
   from.clip = T(0.2);
   from.shrink = T(0.99);
+  from.l1 = T(0.03);
   return from;
 }
 

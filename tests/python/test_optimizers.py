@@ -244,6 +244,24 @@ def test_groups_have_their_own_rate_and_decay() -> None:
         assert furthest(found, [s.parameters[0] for s in steppers]) < 1e-9
 
 
+def test_l1_draws_weights_to_zero_by_its_own_gradient() -> None:
+    for shape in ("few", "small", "plain"):
+        sizes, batch = SHAPES[shape]
+        depth = len(sizes) - 1
+        groups = [rg.Group(0, "weights", l1=0.01)]
+        for kind in ("sgd", "momentum", "adam", "lion"):
+            found = parameters(trained(sizes, batch, of_kind(kind, groups=groups), dtype="float64", steps=20))
+            net = network(sizes, activation="tanh", dtype="float64")
+            X, y = data(sizes, batch, 20)
+            stepper = Stepper(RULES[KINDS[kind][0].__name__], parameters(net), **KINDS[kind][1])
+            for start in range(0, len(X), batch):
+                p, rows = stepper.parameters, slice(start, start + batch)
+                gradients = forward_backward(p[:depth], p[depth:], net.activations, "mse", X[rows], y[rows])
+                gradients.dw[0] += 0.01 * np.sign(p[0])
+                stepper.step([*gradients.dw, *gradients.db])
+            assert furthest(found, stepper.parameters) < 1e-10
+
+
 def test_groups_may_change_between_calls() -> None:
     X, y = inputs(20, 5), inputs(20, 2)
     net, twin = network([5, 9, 2]), network([5, 9, 2])
@@ -412,6 +430,7 @@ def test_divergence_leaves_the_optimiser_as_new() -> None:
         (lambda: rg.Group(params="bias"), ValueError, "params: expected one of all, weights, biases, got 'bias'"),
         (lambda: rg.Group(lr_factor=-1), ValueError, "lr_factor: expected"),
         (lambda: rg.Group(weight_decay=np.nan), ValueError, "weight_decay: expected"),
+        (lambda: rg.Group(l1=-1), ValueError, "l1: expected"),
         (lambda: rg.Group(frozen=1), TypeError, "frozen: expected True or False, got 1"),
         (lambda: rg.SGD(0.1, groups=[rg.Group(2)])._bind(rg.Network([3, 4, 2])), ValueError, "numbers from -2 to 1, got 2"),
         (lambda: rg.Adam().step(3), TypeError, "expected a Network, got int"),  # type: ignore[arg-type]
