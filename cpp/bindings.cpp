@@ -176,9 +176,10 @@ Targets targets_of(const py::array& y, Index rows, Index outputs) {
 
 // Calls what takes the GIL or runs Python. After the interpreter's end Python ends such a thread by unwinding its stack, and
 // what lies on ours (destructors, a team's region) turns that into an abort: so the thread waits for the end of the process.
-// (Such an unwinding carries no object: the reference is null, of which UndefinedBehaviorSanitizer would complain.)
+// (Such an unwinding carries no object: the reference is null, of which UndefinedBehaviorSanitizer would complain. g++ makes
+// one check of null and alignment, and reads the attribute once more after inlining: only without both is there none.)
 template <class F>
-__attribute__((no_sanitize("null"))) auto or_wait_for_the_end(F call) {
+__attribute__((no_sanitize("null", "alignment"))) auto or_wait_for_the_end(F call) {
   try {
     return call();
   } catch (abi::__forced_unwind&) {
