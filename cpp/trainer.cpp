@@ -46,7 +46,6 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
   const Workspace<T>& work = *work_;
   const Arena<T>& parameters = network_.parameters();
   const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
-  const bool labels = args.y.labels != nullptr;
   const double step_flops = network_.flops_per_row() * static_cast<double>(batch);
   const int size = team_size(step_flops, std::max(panels(batch), network_.inputs() / kLanes), args.n_threads, args.forced);
 
@@ -80,7 +79,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
                                            : forward_pass(network_, work, p0, p1, m, watch);
       if (forwarded) {
         load_targets(work, args.y, selection, p0, p1, m);
-        loss_pass(network_, work, labels, p0, p1, m, true);
+        loss_pass(network_, work, args.y, p0, p1, m, weight_of<T>(args.y, selection, m), true);
       }
       if (split) {
         me.wait();
@@ -95,18 +94,18 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
       if (!std::isfinite(score.loss)) {
         if (me.id == 0) {
           result.end = EpochEnd::diverged;
-          result.bad_loss = score.loss / static_cast<double>(m);
+          result.bad_loss = score.mean(score.loss);
           result.bad_step = result.steps + 1;
         }
         return;
       }
       dw_pass(network_, work, state.velocity(), &args.update, m, me, first_split);
       if (me.id == 0) {
-        result.score.loss += score.loss;
-        result.score.metric += score.metric;
+        result.score += score;
         ++result.steps;
         progress_.rows.store(start + m, std::memory_order_relaxed);
-        progress_.loss.store(result.score.loss, std::memory_order_relaxed);
+        const double sum = result.score.loss, seen = static_cast<double>(start + m);
+        progress_.loss.store(args.y.weights.data ? result.score.mean(sum) * seen : sum, std::memory_order_relaxed);
       }
       me.wait();
     }
