@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._arrays import Array, as_float, as_int, as_threads
+from ._weights import as_weights, row_weights
 from .errors import DivergenceError
 from .history import History
 from .network import Network
@@ -73,7 +75,9 @@ class Trainer:
         self._core = _CORE[network.dtype.name](network._core)
         self._last_team = 0
 
-    def _epoch(self, X: Array, y: Array, batch_size: int, shuffle: bool, snapshot: bool, report: Any) -> tuple[Any, ...]:
+    def _epoch(
+        self, X: Array, y: Array, weights: Array | None, batch_size: int, shuffle: bool, snapshot: bool, report: Any
+    ) -> tuple[Any, ...]:
         self.network._about_to_change()
         result: tuple[Any, ...] = self._core.epoch(
             self.optimizer._bind(self.network),
@@ -88,6 +92,7 @@ class Trainer:
             as_threads(self.n_threads),
             self.network._forced_team,
             report,
+            weights,
         )
         self._last_team = result[-1]
         return result
@@ -98,7 +103,9 @@ class Trainer:
         y: npt.ArrayLike,
         *,
         epochs: int,
-        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        validation_data: tuple[npt.ArrayLike, ...] | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
         tol: float | None = None,
         patience: int = 10,
     ) -> History:
@@ -113,12 +120,20 @@ class Trainer:
         X : array (rows, inputs)
             float32, float64 and uint8 in rows are read where they are; other layouts and types are copied once.
         y : array
-            cross_entropy: integer labels (rows,) or rows of probabilities (rows, outputs). binary_cross_entropy: numbers
-            from 0 to 1. Else numbers. (rows, outputs), or (rows,) where there is one output.
+            cross_entropy, focal: integer labels (rows,) or rows of probabilities (rows, outputs). hinge: labels, for one
+            output 0 and 1 or -1 and 1. binary_cross_entropy: numbers from 0 to 1. poisson: numbers from 0. Else numbers.
+            (rows, outputs), or (rows,) where there is one output.
         epochs : int
             At least 0.
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Loss and metric on it are measured after each epoch.
+        sample_weight : array (rows,), optional
+            The weight w of each row, finite and at least 0. The loss of a batch is sum w l / sum w over its rows, l the loss
+            of a row; a batch in which all weights are 0 has the gradient 0. Loss and metric of an epoch are means so weighted.
+        class_weight : "balanced" or dict, optional
+            Weight of each label, multiplied with `sample_weight`; labels that a dict leaves out have 1. "balanced":
+            rows / (labels that occur * rows of this label), as scikit-learn's `compute_class_weight`. For targets that are
+            labels, or 0 and 1 (-1 and 1) of one output. `validation_data` is left alone.
         tol : float, optional
             Stop as converged when the training loss has not fallen by at least `tol` below its best for `patience` epochs
             in a row. Default: never.
@@ -145,11 +160,16 @@ class Trainer:
         batch_size = as_int(self.batch_size, "batch_size", 1)
         self.optimizer._settings()
         rows, targets = self._checked(X, y)
+        weights = row_weights(sample_weight, class_weight, targets, network.loss_name, network.dtype)
         validation = None
         if validation_data is not None:
-            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-                raise TypeError(f"validation_data: expected a pair (X, y), got {type(validation_data).__name__}")
-            validation = self._checked(*validation_data)
+            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                raise TypeError(
+                    f"validation_data: expected a pair (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
+                )
+            checked = self._checked(*validation_data[:2])
+            given = validation_data[2] if len(validation_data) == 3 else None
+            validation = (*checked, as_weights(given, len(checked[0]), network.dtype, "sample_weight of validation_data"))
         self._check_weights()
 
         self.history = history = History(network.metric_name)
@@ -158,7 +178,7 @@ class Trainer:
             for _ in range(epochs):
                 epoch = self.epochs_done = self.epochs_done + 1
                 start = time.perf_counter()
-                result = self._epoch(rows, targets, batch_size, self.shuffle, True, bar.report)
+                result = self._epoch(rows, targets, weights, batch_size, self.shuffle, True, bar.report)
                 diverged, loss, metric, bad_step, bad_loss, _ = result
                 if diverged:
                     raise DivergenceError(epoch, bad_step, self.optimizer.lr, bad_loss)
@@ -185,8 +205,8 @@ class Trainer:
                         break
         return history
 
-    def step(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-        """Trains on one batch, as it is, and returns its mean loss before the update.
+    def step(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Trains on one batch, as it is, and returns its mean loss before the update; `sample_weight` as in `fit`.
 
         Raises
         ------
@@ -199,11 +219,13 @@ class Trainer:
         network._about_to_change()
         settings = optimizer._settings()
         state = optimizer._bind(network)
-        quick: float | None = self._core.step(state, X, y, *settings, as_threads(self.n_threads), network._forced_team)
-        if quick is not None:  # arrays as the core takes them, and a finite loss
-            return quick
+        if sample_weight is None:
+            quick: float | None = self._core.step(state, X, y, *settings, as_threads(self.n_threads), network._forced_team)
+            if quick is not None:  # arrays as the core takes them, and a finite loss
+                return quick
         rows, targets = self._checked(X, y)
-        diverged, loss, _, _, bad_loss, _ = self._epoch(rows, targets, len(rows), False, False, None)
+        weights = as_weights(sample_weight, len(rows), network.dtype)
+        diverged, loss, _, _, bad_loss, _ = self._epoch(rows, targets, weights, len(rows), False, False, None)
         if diverged:
             raise DivergenceError(None, 1, self.optimizer.lr, bad_loss)
         return float(loss)
