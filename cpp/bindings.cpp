@@ -505,7 +505,8 @@ void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int 
 }
 
 template <class T>
-double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, int forced, const std::optional<py::array>& weights) {
+double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, int forced,
+                        const std::optional<py::array>& weights) {
   const auto hold = self.users.alone();
   self.need_fresh_forward();
   const Targets targets = targets_of<T>(y, self.stages.rows(), self.network.outputs(), weights);
