@@ -7,6 +7,7 @@
 `retrograd.reference` is the same in pure NumPy, to read; `python -m retrograd` shows it at work.
 """
 
+from . import losses
 from ._core import __version__
 from .errors import DivergenceError
 from .gradcheck import GradcheckResult, gradcheck
@@ -38,5 +39,6 @@ __all__ = [
     "__version__",
     "fit_lbfgs",
     "gradcheck",
+    "losses",
     "normal",
 ]

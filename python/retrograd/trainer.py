@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from . import _core
 from ._arrays import Array, as_float, as_int, as_threads
+from ._weights import as_weights, row_weights
 from .errors import DivergenceError
 from .history import History
 from .network import Network
@@ -82,6 +84,7 @@ class Trainer:
         *,
         shuffle: bool,
         snapshot: bool,
+        weights: Array | None = None,
         report: Any = None,
         lr: npt.NDArray[np.float64] | None = None,
         first: int = 0,
@@ -112,6 +115,7 @@ class Trainer:
                 first,
                 last,
                 gradient_norms,
+                weights,
             )
         )
         self._last_team = part.team
@@ -123,7 +127,9 @@ class Trainer:
         y: npt.ArrayLike,
         *,
         epochs: int,
-        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        validation_data: tuple[npt.ArrayLike, ...] | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
         tol: float | None = None,
         patience: int = 10,
     ) -> History:
@@ -138,12 +144,20 @@ class Trainer:
         X : array (rows, inputs)
             float32, float64 and uint8 in rows are read where they are; other layouts and types are copied once.
         y : array
-            cross_entropy: integer labels (rows,) or rows of probabilities (rows, outputs). binary_cross_entropy: numbers
-            from 0 to 1. Else numbers. (rows, outputs), or (rows,) where there is one output.
+            cross_entropy, focal: integer labels (rows,) or rows of probabilities (rows, outputs). hinge: labels, for one
+            output 0 and 1 or -1 and 1. binary_cross_entropy: numbers from 0 to 1. poisson: numbers from 0. Else numbers.
+            (rows, outputs), or (rows,) where there is one output.
         epochs : int
             At least 0.
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Loss and metric on it are measured after each epoch.
+        sample_weight : array (rows,), optional
+            The weight w of each row, finite and at least 0. The loss of a batch is sum w l / sum w over its rows, l the loss
+            of a row; a batch in which all weights are 0 has the gradient 0. Loss and metric of an epoch are means so weighted.
+        class_weight : "balanced" or dict, optional
+            Weight of each label, multiplied with `sample_weight`; labels that a dict leaves out have 1. "balanced":
+            rows / (labels that occur * rows of this label), as scikit-learn's `compute_class_weight`. For targets that are
+            labels, or 0 and 1 (-1 and 1) of one output. `validation_data` is left alone.
         tol : float, optional
             Stop as converged when the training loss has not fallen by at least `tol` below its best for `patience` epochs
             in a row. Default: never.
@@ -170,11 +184,16 @@ class Trainer:
         batch_size = as_int(self.batch_size, "batch_size", 1)
         self.optimizer._bind(network)  # checks its settings
         rows, targets = self._checked(X, y)
+        weights = row_weights(sample_weight, class_weight, targets, network.loss_name, network.dtype)
         validation = None
         if validation_data is not None:
-            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-                raise TypeError(f"validation_data: expected a pair (X, y), got {type(validation_data).__name__}")
-            validation = self._checked(*validation_data)
+            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                raise TypeError(
+                    f"validation_data: expected a pair (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
+                )
+            checked = self._checked(*validation_data[:2])
+            given = validation_data[2] if len(validation_data) == 3 else None
+            validation = (*checked, as_weights(given, len(checked[0]), network.dtype, "sample_weight of validation_data"))
         self._check_weights()
 
         self.history = history = History(network.metric_name)
@@ -183,10 +202,12 @@ class Trainer:
             for _ in range(epochs):
                 epoch = self.epochs_done = self.epochs_done + 1
                 start = time.perf_counter()
-                part = self._epoch(rows, targets, batch_size, shuffle=self.shuffle, snapshot=True, report=bar.report)
+                part = self._epoch(
+                    rows, targets, batch_size, shuffle=self.shuffle, snapshot=True, weights=weights, report=bar.report
+                )
                 if part.diverged:
                     raise DivergenceError(epoch, part.bad_step, self.optimizer.lr, part.bad_loss)
-                loss = part.loss / part.rows
+                loss = part.mean(part.loss)
                 seconds = time.perf_counter() - start
                 val_loss = val_metric = None
                 if validation is not None:
@@ -194,7 +215,7 @@ class Trainer:
                 history.append(
                     epoch=epoch,
                     loss=loss,
-                    metric=network._metric(part.metric / part.rows),
+                    metric=network._metric(part.mean(part.metric)),
                     val_loss=val_loss,
                     val_metric=val_metric,
                     seconds=seconds,
@@ -210,8 +231,8 @@ class Trainer:
                         break
         return history
 
-    def step(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-        """Trains on one batch, as it is, and returns its mean loss before the update.
+    def step(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Trains on one batch, as it is, and returns its mean loss before the update; `sample_weight` as in `fit`.
 
         Raises
         ------
@@ -223,14 +244,16 @@ class Trainer:
         network = self.network
         core = self.optimizer._bind(network)
         network._about_to_change()
-        quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads), network._forced_team)
-        if quick is not None:  # arrays as the core takes them, and a finite loss
-            return quick
+        if sample_weight is None:
+            quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads), network._forced_team)
+            if quick is not None:  # arrays as the core takes them, and a finite loss
+                return quick
         rows, targets = self._checked(X, y)
-        part = self._epoch(rows, targets, len(rows), shuffle=False, snapshot=False)
+        weights = as_weights(sample_weight, len(rows), network.dtype)
+        part = self._epoch(rows, targets, len(rows), shuffle=False, snapshot=False, weights=weights)
         if part.diverged:
             raise DivergenceError(None, 1, self.optimizer.lr, part.bad_loss)
-        return part.loss / part.rows
+        return part.mean(part.loss)
 
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         rows = self.network._rows(X)
@@ -251,15 +274,19 @@ class Trainer:
 
 
 class _Part(NamedTuple):
-    """What the core tells of the steps of an epoch: sums over the rows that were seen."""
+    """What the core tells of the steps of an epoch: sums over the rows that were seen, each times its weight."""
 
     diverged: bool
     loss: float
     metric: float
-    rows: int
+    weight: float  # of the rows; without weights their number
     bad_step: int
     bad_loss: float
     team: int
+
+    def mean(self, total: float) -> float:
+        """A sum as a mean over rows; 0 where no row counts."""
+        return total / self.weight if self.weight > 0 else 0.0
 
 
 class _Bar:

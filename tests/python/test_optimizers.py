@@ -487,9 +487,9 @@ def test_an_epoch_in_parts_is_the_whole_and_takes_the_rate_of_each_step(kind: st
 
     whole, parts, by_hand = new(), new(), new()
     all_of_it = core_epoch(*whole, X, y, lr=rates)
-    assert all_of_it.rows == len(X)
+    assert all_of_it.weight == len(X)
     found = [core_epoch(*parts, X, y, lr=rates, first=first, last=last) for first, last in ((0, 1), (1, 5), (5, 5), (5, -1))]
-    assert [part.rows for part in found] == [16, 64, 0, 16 * 6 + 5]
+    assert [part.weight for part in found] == [16, 64, 0, 16 * 6 + 5]
     assert sum(part.loss for part in found) == pytest.approx(all_of_it.loss, rel=1e-12)
     assert same_bits(parameters(whole[0]), parameters(parts[0]))
     order = _core.permutation(0, 1, len(X))
