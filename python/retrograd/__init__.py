@@ -7,7 +7,7 @@
 `retrograd.reference` is the same in pure NumPy, to read; `python -m retrograd` shows it at work.
 """
 
-from . import metrics, schedules
+from . import losses, metrics, schedules
 from ._core import __version__
 from .callbacks import Callback, StepInfo
 from .early_stopping import EarlyStopping
@@ -15,6 +15,7 @@ from .errors import DivergenceError
 from .gradcheck import GradcheckResult, gradcheck
 from .history import History
 from .initializers import Initializer, normal
+from .lbfgs import LBFGSResult, fit_lbfgs
 from .lr_range import LRRange, lr_range_test
 from .network import Dense, Gradients, Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Group, Lion, Optimizer, RMSprop
@@ -34,6 +35,7 @@ __all__ = [
     "Group",
     "History",
     "Initializer",
+    "LBFGSResult",
     "LRRange",
     "Lion",
     "Network",
@@ -42,7 +44,9 @@ __all__ = [
     "StepInfo",
     "Trainer",
     "__version__",
+    "fit_lbfgs",
     "gradcheck",
+    "losses",
     "lr_range_test",
     "metrics",
     "normal",

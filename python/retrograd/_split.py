@@ -1,7 +1,5 @@
 """The rows that `fit(validation_split=...)` sets aside: by the network's seed, in proportion where there are labels."""
 
-from typing import Any
-
 import numpy as np
 
 from . import _core
@@ -10,22 +8,25 @@ from .network import Network
 
 _EPOCH = 0  # of the order of rows; those of training begin with 1
 
+Data = tuple[Array, Array, Array | None]  # rows, targets, weights of rows, as the core takes them
 
-def split(data: tuple[Any, ...], share: float, network: Network) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+
+def split(data: Data, share: float, network: Network) -> tuple[Data, Data]:
     """Rows to train on and rows to validate on, each in the order in which they were given; copies."""
-    rows = len(data[0])
+    X, targets, weights = data
+    rows = len(X)
     number = as_float(share, "validation_split", 0.0, below=1.0)
     if number == 0:
         raise ValueError(f"validation_split: expected a share above 0, got {share}")
-    held = max(1, round(number * rows))
-    if held >= rows:
+    count = max(1, round(number * rows))
+    if count >= rows:
         raise ValueError(f"validation_split: expected rows left to train on, got {number:g} of {rows}")
-    chosen = np.zeros(rows, bool)
-    chosen[_held_out(_labels(data[1], network), rows, held, network.seed)] = True
-    return (
-        tuple(None if array is None else array[~chosen] for array in data),
-        tuple(None if array is None else array[chosen] for array in data),
-    )
+    held = np.zeros(rows, bool)
+    held[_held_out(_labels(targets, network), rows, count, network.seed)] = True
+    parts = [(X[pick], targets[pick], None if weights is None else weights[pick]) for pick in (~held, held)]
+    if not all(w is None or w.any() for _, _, w in parts):
+        raise ValueError("validation_split: expected rows that count, with a weight above 0, in both parts")
+    return parts[0], parts[1]
 
 
 def _labels(targets: Array, network: Network) -> Array | None:

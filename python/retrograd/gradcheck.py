@@ -29,7 +29,14 @@ class GradcheckResult:
     errors: dict[str, float]
 
 
-def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: float = 1e-5) -> GradcheckResult:
+def gradcheck(
+    network: Network,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    epsilon: float = 1e-5,
+) -> GradcheckResult:
     """Compares dw, db and dx of `network.backward(y)` with (loss(w + e) - loss(w - e)) / 2e.
 
     Takes two forward passes for each weight, bias and input: for small networks and batches. The network is left as it is;
@@ -41,6 +48,8 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
     X : array (rows, inputs)
     y : array
         Targets, as for `Network.loss`.
+    sample_weight : array (rows,), optional
+        Weights of the rows, as for `Network.loss`.
     epsilon : float, default 1e-5
         Half the distance of the two points, times max(1, |value|).
 
@@ -50,14 +59,17 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
 
     Notes
     -----
-    At a kink (z = 0 in relu) the two have no reason to agree. The error of the difference itself is about epsilon^2.
+    At a kink (z = 0 in relu, a = t in mae) the two have no reason to agree. The error of the difference itself is about
+    epsilon^2.
     """
     epsilon = as_float(epsilon, "epsilon", 1e-12)
     hidden = [Dense(n, f) for n, f in zip(network.sizes[1:], network.activations, strict=True)]
-    twin = Network([network.sizes[0], *hidden], loss=network.loss_name, init=(network.weights, network.biases), dtype="float64")
+    twin = Network(
+        [network.sizes[0], *hidden], loss=network.loss_function, init=(network.weights, network.biases), dtype="float64"
+    )
     inputs = np.array(as_array(X, "X"), dtype=np.float64)
     twin.forward(inputs)
-    gradients = twin.backward(y)
+    gradients = twin.backward(y, sample_weight=sample_weight)
     found = {f"dw[{i}]": g for i, g in enumerate(gradients.dw)}
     found |= {f"db[{i}]": g for i, g in enumerate(gradients.db)}
     found["dx"] = gradients.dx
@@ -70,7 +82,7 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
 
     def loss_at() -> float:
         twin.set_weights(weights, biases)
-        return twin.loss(inputs, y)
+        return twin.loss(inputs, y, sample_weight=sample_weight)
 
     errors = {}
     for name, array in places.items():

@@ -359,7 +359,7 @@ class Metric:
     Parameters
     ----------
     function : callable (y_true, y_pred) -> float
-        Called with `sample_weight=` too where validation rows have weights.
+        Called with `sample_weight=` too where rows have weights (those of `class_weight` included).
     name : str, optional
         Its name in the history. Default: the function's.
     takes : {"predictions", "probabilities"}, default "predictions"

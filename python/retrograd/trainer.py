@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
@@ -13,7 +13,8 @@ import numpy.typing as npt
 from . import _core
 from ._arrays import Array, as_int, as_threads
 from ._monitor import figures
-from ._split import split
+from ._split import Data, split
+from ._weights import as_weights, row_weights
 from .callbacks import Callback, StepInfo, as_callbacks, begun, parts
 from .early_stopping import Convergence, EarlyStopping, Watch
 from .errors import DivergenceError
@@ -102,6 +103,7 @@ class Trainer:
         *,
         shuffle: bool,
         snapshot: bool,
+        weights: Array | None = None,
         report: Any = None,
         lr: npt.NDArray[np.float64] | None = None,
         first: int = 0,
@@ -132,6 +134,7 @@ class Trainer:
                 first,
                 last,
                 gradient_norms,
+                weights,
             )
         )
         self._last_team = part.team
@@ -143,8 +146,10 @@ class Trainer:
         y: npt.ArrayLike,
         *,
         epochs: int,
-        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        validation_data: tuple[npt.ArrayLike, ...] | None = None,
         validation_split: float | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
         metrics: Sequence[str | Metric | Callable[..., float]] = (),
         train_metrics: bool = False,
         early_stopping: EarlyStopping | None = None,
@@ -163,12 +168,20 @@ class Trainer:
         X : array (rows, inputs)
             float32, float64 and uint8 in rows are read where they are; other layouts and types are copied once.
         y : array
-            cross_entropy: integer labels (rows,) or rows of probabilities (rows, outputs). binary_cross_entropy: numbers
-            from 0 to 1. Else numbers. (rows, outputs), or (rows,) where there is one output.
+            cross_entropy, focal: integer labels (rows,) or rows of probabilities (rows, outputs). hinge: labels, for one
+            output 0 and 1 or -1 and 1. binary_cross_entropy: numbers from 0 to 1. poisson: numbers from 0. Else numbers.
+            (rows, outputs), or (rows,) where there is one output.
         epochs : int
             At least 0.
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Loss and metric on it are measured after each epoch.
+        sample_weight : array (rows,), optional
+            The weight w of each row, finite and at least 0. The loss of a batch is sum w l / sum w over its rows, l the loss
+            of a row; a batch in which all weights are 0 has the gradient 0. Loss and metric of an epoch are means so weighted.
+        class_weight : "balanced" or dict, optional
+            Weight of each label, multiplied with `sample_weight`; labels that a dict leaves out have 1. "balanced":
+            rows / (labels that occur * rows of this label), as scikit-learn's `compute_class_weight`. For targets that are
+            labels, or 0 and 1 (-1 and 1) of one output. `validation_data` is left alone.
         validation_split : float, optional
             Or this share of the rows, above 0 and below 1, is set aside for it and not trained on (both parts are copies).
             Which rows, is fixed by `network.seed`, the number of rows and the labels, so that every call with the same data
@@ -214,7 +227,7 @@ class Trainer:
         batch_size = as_int(self.batch_size, "batch_size", 1)
         callbacks = as_callbacks(self.callbacks)
         self.optimizer._bind(network)  # checks its settings
-        training, validation = self._data(X, y, validation_data, validation_split)
+        training, validation = self._data(X, y, sample_weight, class_weight, validation_data, validation_split)
         measured_on = {"val_": validation, "": training if train_metrics else None}
         measures = Measures(metrics, network, {prefix: data for prefix, data in measured_on.items() if data is not None})
         names = figures(network.metric_name, validation is not None, measures.names)
@@ -235,7 +248,7 @@ class Trainer:
                     if figures_of_epoch is None:  # `stop` was called
                         break
                     if validation is not None:
-                        scores = network._scored(validation[0], validation[1], self.n_threads)
+                        scores = network._scored(*validation, self.n_threads)
                         figures_of_epoch |= dict(zip(("val_loss", "val_metric"), scores, strict=True))
                     history.append(**figures_of_epoch, metrics=measures.measured(self.n_threads))
                     bar.epoch_done(history)
@@ -259,31 +272,46 @@ class Trainer:
         self._stopped = True
 
     def _data(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, validation_data: Any, validation_split: float | None
-    ) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None,
+        class_weight: Literal["balanced"] | Mapping[int, float] | None,
+        validation_data: Any,
+        validation_split: float | None,
+    ) -> tuple[Data, Data | None]:
         """What is trained on, and what is validated on, as the core takes it."""
-        training = self._checked(X, y)
+        training, validation = self._weighed(X, y, sample_weight), None
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("expected validation_data or validation_split, got both")
-            return split(training, validation_split, self.network)
-        if validation_data is None:
-            return training, None
-        if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-            raise TypeError(f"validation_data: expected a pair (X, y), got {type(validation_data).__name__}")
-        return training, self._checked(*validation_data)
+            training, validation = split(training, validation_split, self.network)
+        elif validation_data is not None:
+            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                raise TypeError(
+                    f"validation_data: expected a pair (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
+                )
+            Xv, yv, *rest = validation_data
+            validation = self._weighed(Xv, yv, rest[0] if rest else None, "sample_weight of validation_data")
+        rows, targets, own = training
+        weights = row_weights(own, class_weight, targets, self.network.loss_name, self.network.dtype)
+        return (rows, targets, weights), validation
+
+    def _weighed(self, X: npt.ArrayLike, y: npt.ArrayLike, weights: npt.ArrayLike | None, name: str = "sample_weight") -> Data:
+        rows, targets = self._checked(X, y)
+        return rows, targets, as_weights(weights, len(rows), self.network.dtype, name)
 
     def _train_epoch(self, plan: "_Plan", report: Any) -> dict[str, Any] | None:
         """The next epoch, and its figures as `History.append` takes them; None where a callback stopped it on its way.
 
         It is one call into the core, or where callbacks ask for it, one for each part between two of their calls.
         """
-        rows = len(plan.data[0])
-        steps = -(-rows // plan.batch_size)
+        rows, targets, weights = plan.data
+        steps = -(-len(rows) // plan.batch_size)
         epoch, lr = self.epochs_done + 1, self.optimizer.lr
         rates = plan.running.rates(epoch, steps, lr)
         self.epochs_done = epoch
-        total, seconds, norms = np.zeros(3), 0.0, np.zeros(self.network.depth)  # total: loss, metric, rows
+        total, seconds, norms = np.zeros(3), 0.0, np.zeros(self.network.depth)  # total: loss, metric, weight
         reported = {id(callback): total for callback in plan.callbacks}  # what each has been told of
         for first, last, asking in parts(plan.callbacks, steps, plan.steps_done):
             if self.optimizer.lr != lr:  # a callback has changed it
@@ -292,11 +320,12 @@ class Trainer:
                     rates[first:] = plan.running.rates(epoch, steps, lr)[first:]  # type: ignore[index]  # as before
             start = time.perf_counter()
             part = self._epoch(
-                plan.data[0],
-                plan.data[1],
+                rows,
+                targets,
                 plan.batch_size,
                 shuffle=plan.shuffle,
                 snapshot=True,
+                weights=weights,
                 report=report,
                 lr=rates,
                 first=first,
@@ -306,30 +335,30 @@ class Trainer:
             seconds += time.perf_counter() - start
             if part.diverged:
                 raise DivergenceError(epoch, part.bad_step, _rate_of(part.bad_step, rates, lr), part.bad_loss)
-            total = total + np.array([part.loss, part.metric, part.rows])
+            total = total + (part.loss, part.metric, part.weight)  # noqa: RUF005  # arrays
             if plan.gradient_norms:
                 norms += self._core.gradient_norms()
             for callback in asking:
-                since = total - reported[id(callback)]
+                loss, _, weight = total - reported[id(callback)]
                 reported[id(callback)] = total
-                info = StepInfo(epoch, last, steps, float(since[0] / since[2]), _rate_of(last, rates, lr))
-                callback.on_step_end(self, info)
+                callback.on_step_end(self, StepInfo(epoch, last, steps, _mean(loss, weight), _rate_of(last, rates, lr)))
             if self._stopped and last < steps and asking:
                 return None
         plan.steps_done += steps
+        loss, metric, weight = total
         return {
             "epoch": epoch,
-            "loss": float(total[0] / total[2]),
-            "metric": self.network._metric(float(total[1] / total[2])),
+            "loss": _mean(loss, weight),
+            "metric": self.network._metric(_mean(metric, weight)),
             "seconds": seconds,
             "lr": _rate_of(steps, rates, lr),
             "step_lr": plan.running.to_keep(rates),
-            "rows_per_second": rows / seconds,
+            "rows_per_second": len(rows) / seconds,
             "gradient_norms": dict(enumerate((norms / steps).tolist())) if plan.gradient_norms else None,
         }
 
-    def step(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-        """Trains on one batch, as it is, and returns its mean loss before the update.
+    def step(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Trains on one batch, as it is, and returns its mean loss before the update; `sample_weight` as in `fit`.
 
         Raises
         ------
@@ -341,14 +370,16 @@ class Trainer:
         network = self.network
         core = self.optimizer._bind(network)
         network._about_to_change()
-        quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads), network._forced_team)
-        if quick is not None:  # arrays as the core takes them, and a finite loss
-            return quick
+        if sample_weight is None:
+            quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads), network._forced_team)
+            if quick is not None:  # arrays as the core takes them, and a finite loss
+                return quick
         rows, targets = self._checked(X, y)
-        part = self._epoch(rows, targets, len(rows), shuffle=False, snapshot=False)
+        weights = as_weights(sample_weight, len(rows), network.dtype)
+        part = self._epoch(rows, targets, len(rows), shuffle=False, snapshot=False, weights=weights)
         if part.diverged:
             raise DivergenceError(None, 1, self.optimizer.lr, part.bad_loss)
-        return part.loss / part.rows
+        return _mean(part.loss, part.weight)
 
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         rows = self.network._rows(X)
@@ -371,22 +402,27 @@ class Trainer:
 
 
 class _Part(NamedTuple):
-    """What the core tells of the steps of an epoch: sums over the rows that were seen."""
+    """What the core tells of the steps of an epoch: sums over the rows that were seen, each times its weight."""
 
     diverged: bool
     loss: float
     metric: float
-    rows: int
+    weight: float  # of the rows; without weights their number
     bad_step: int
     bad_loss: float
     team: int
+
+
+def _mean(total: float, weight: float) -> float:
+    """A sum as a mean over rows; 0 where no row counts."""
+    return float(total / weight) if weight > 0 else 0.0
 
 
 @dataclass
 class _Plan:
     """What the epochs of one call of `fit` have in common."""
 
-    data: tuple[Any, ...]
+    data: Data
     batch_size: int
     shuffle: bool
     running: Running

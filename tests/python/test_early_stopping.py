@@ -174,7 +174,7 @@ def held_out(y: np.ndarray, share: float, loss: str, outputs: int, seed: int = 0
     net = rg.Network([1, outputs], loss=loss, seed=seed)
     rows = np.arange(len(y), dtype=np.float32)[:, None]
     targets_of = net._targets(y, len(y))
-    (left, left_y), (held, held_y) = split((rows, targets_of), share, net)
+    (left, left_y, _), (held, held_y, _) = split((rows, targets_of, None), share, net)
     assert same_bits(np.sort(np.concatenate([left, held]), axis=0), rows)
     assert np.all(np.diff(left[:, 0]) > 0) and np.all(np.diff(held[:, 0]) > 0)  # in their order
     assert same_bits(left_y, targets_of[left[:, 0].astype(int)]) and same_bits(held_y, targets_of[held[:, 0].astype(int)])
@@ -216,7 +216,7 @@ def test_fit_trains_on_the_rest_alone() -> None:
     trainer = rg.Trainer(net, rg.SGD(0.1), batch_size=8)
     history = trainer.fit(X, y, epochs=2, validation_split=0.3)
     again = trainer.fit(X, y, epochs=1, validation_split=0.3)  # the same rows
-    left, held = split((X, y.astype(np.int32)), 0.3, twin)
+    left, held = (part[:2] for part in split((X, y.astype(np.int32), None), 0.3, twin))
     assert len(left[0]) == 35 and len(held[0]) == 15
     expected = rg.Trainer(twin, rg.SGD(0.1), batch_size=8).fit(*left, epochs=3, validation_data=held)
     assert same_bits(parameters(net), parameters(twin))
@@ -242,3 +242,18 @@ def test_bad_shares() -> None:
     with pytest.raises(ValueError, match="expected rows left"):
         trainer.fit(X[:1], y[:1], epochs=1, validation_split=0.5)
     assert same_bits(parameters(net), before) and trainer.epochs_done == 0
+
+
+def test_weights_of_rows_go_with_them() -> None:
+    X, y, w = inputs(50, 5), targets("cross_entropy", 50, 3), np.arange(50) / 50
+    net, twin = network([5, 9, 3], "cross_entropy"), network([5, 9, 3], "cross_entropy")
+    options: dict[str, Any] = {"epochs": 2, "class_weight": "balanced"}
+    history = rg.Trainer(net, rg.SGD(0.1)).fit(X, y, sample_weight=w, validation_split=0.3, metrics=["f1"], **options)
+    left, held = split((X, y.astype(np.int32), w.astype(np.float32)), 0.3, twin)
+    # the weights of labels are those of the rows that are trained on, and weigh no others
+    trainer = rg.Trainer(twin, rg.SGD(0.1))
+    expected = trainer.fit(left[0], left[1], sample_weight=left[2], validation_data=held, **options)
+    assert same_bits(parameters(net), parameters(twin)) and history.val_loss == expected.val_loss
+    assert history.metrics["val_f1"][-1] == rg.metrics.f1(held[1], net.predict(held[0]), held[2])
+    with pytest.raises(ValueError, match="with a weight above 0, in both parts"):
+        trainer.fit(X, y, epochs=1, sample_weight=w == w[7], validation_split=0.3)

@@ -325,3 +325,39 @@ def test_everything_is_documented() -> None:
         value = getattr(m, name)
         for parameter in inspect.signature(value).parameters:
             assert re.search(rf"^\s*([\w, ]+, )?{parameter}\b.* : ", value.__doc__, re.MULTILINE), f"{name}: {parameter}"
+
+
+def test_weights_of_rows() -> None:
+    X, y, w = inputs(40, 5), targets("cross_entropy", 40, 3), np.linspace(0, 2, 40, dtype=np.float32)
+    net = network([5, 9, 3], "cross_entropy")
+    trainer = rg.Trainer(net, rg.SGD(0.1))
+    names = ["f1", "auc", "top_2", "accuracy", m.Metric(sk.log_loss, takes="probabilities")]
+    valid = (X, y, w)
+    history = trainer.fit(X, y, epochs=2, validation_data=valid, sample_weight=w[::-1], metrics=names, train_metrics=True)
+    for prefix, weight in (("val_", w), ("", w[::-1])):
+        last = {name: values[-1] for name, values in history.metrics.items()}
+        assert last[f"{prefix}f1"] == m.f1(y, net.predict(X), weight)
+        assert last[f"{prefix}auc"] == m.auc(y, net.predict_proba(X), weight)
+        assert last[f"{prefix}top_2"] == m.top_k(y, net.predict_proba(X), weight, k=2)
+        assert last[f"{prefix}log_loss"] == pytest.approx(
+            sk.log_loss(y, net.predict_proba(X), sample_weight=np.float64(weight)), rel=1e-9
+        )
+    np.testing.assert_allclose(history.metrics["val_accuracy"], history.val_metric, rtol=1e-6)
+    assert history.val_loss[-1] == pytest.approx(history.metrics["val_log_loss"][-1], rel=1e-5)
+    with pytest.raises(TypeError, match="mine takes no sample_weight, but there are weights"):
+        trainer.fit(X, y, epochs=1, validation_data=valid, metrics=[m.Metric(lambda y, p: 1.0, "mine")])
+    assert trainer.epochs_done == 2
+
+
+def test_hinge_and_focal() -> None:
+    X, y = inputs(40, 5), targets("cross_entropy", 40, 3)
+    for net, answers, names in (
+        (network([5, 9, 3], "focal"), y, ["f1", "auc"]),
+        (network([5, 9, 3], "hinge"), y, ["f1"]),
+        (network([5, 9, 1], "hinge"), 2 * (y > 0) - 1, ["f1", "accuracy"]),
+    ):
+        history = rg.Trainer(net, rg.SGD(0.1)).fit(X, answers, epochs=1, metrics=names, train_metrics=True)
+        truth = (answers > 0).astype(int) if net.sizes[-1] == 1 else y
+        assert history.metrics["f1"] == [m.f1(truth, net.predict(X))]
+    with pytest.raises(ValueError, match="gives probabilities"):
+        rg.Trainer(network([5, 9, 3], "hinge"), rg.SGD(0.1)).fit(X, y, epochs=1, metrics=["auc"], train_metrics=True)
