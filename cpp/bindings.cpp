@@ -306,10 +306,26 @@ class Users {
   std::atomic<State> state_{State{0, 0}};
 };
 
+// One number for each layer, or none at all.
+Regularisation regularisation_of(std::uint64_t seed, double input_dropout, double input_noise,
+                                 const std::vector<double>& dropout, const std::vector<double>& max_norm) {
+  Regularisation all{input_dropout, input_noise, {}, seed};
+  all.layers.resize(std::max(dropout.size(), max_norm.size()));
+  if ((!dropout.empty() && dropout.size() != all.layers.size()) ||
+      (!max_norm.empty() && max_norm.size() != all.layers.size())) {
+    throw std::invalid_argument("dropout, max_norm: expected one number for each layer");
+  }
+  for (std::size_t i = 0; i < dropout.size(); ++i) all.layers[i].dropout = dropout[i];
+  for (std::size_t i = 0; i < max_norm.size(); ++i) all.layers[i].max_norm = max_norm[i];
+  return all;
+}
+
 template <class T>
 struct PyNetwork {
-  PyNetwork(const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss)
-      : network(sizes, activations_named(activations), named<Loss>(kLossNames, loss, "loss")), stages(network) {}
+  PyNetwork(const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
+            Regularisation regularisation)
+      : network(sizes, activations_named(activations), named<Loss>(kLossNames, loss, "loss"), std::move(regularisation)),
+        stages(network) {}
 
   static std::vector<Activation> activations_named(const std::vector<std::string>& names) {
     std::vector<Activation> list;
@@ -480,13 +496,13 @@ std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& 
 }
 
 template <class T>
-void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int forced) {
+void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int forced, bool training) {
   const Rows rows = rows_of(x, self.network.inputs(), "X");
   const auto hold = self.users.alone();
   PythonPoll poll;
   {
     const WithoutGil release;
-    self.stages.forward(rows, n_threads, forced, poll.poll());
+    self.stages.forward(rows, n_threads, forced, poll.poll(), training);
   }
   poll.raise_if_interrupted();
 }
@@ -651,8 +667,27 @@ void bind(py::module_& m, const std::string& suffix) {
   state.def(py::init([](const Net& net) { return State(net.network); }), py::arg("network")).def("clear", &State::clear);
 
   network
-      .def(py::init<const std::vector<Index>&, const std::vector<std::string>&, const std::string&>(), py::arg("sizes"),
-           py::arg("activations"), py::arg("loss"))
+      .def(py::init([](const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
+                       std::uint64_t seed, double input_dropout, double input_noise, const std::vector<double>& dropout,
+                       const std::vector<double>& max_norm) {
+             return std::make_unique<Net>(sizes, activations, loss,
+                                          regularisation_of(seed, input_dropout, input_noise, dropout, max_norm));
+           }),
+           py::arg("sizes"), py::arg("activations"), py::arg("loss"), py::arg("seed") = 0, py::arg("input_dropout") = 0.0,
+           py::arg("input_noise") = 0.0, py::arg("dropout") = std::vector<double>(),
+           py::arg("max_norm") = std::vector<double>())
+      .def("steps",
+           [](Net& self) {
+             const auto hold = self.users.shared();
+             return self.network.steps;
+           })
+      .def(
+          "set_steps",
+          [](Net& self, std::uint64_t steps) {
+            const auto hold = self.users.alone();
+            self.network.steps = steps;
+          },
+          py::arg("steps"))
       .def("set_layer", &set_layer<T>, py::arg("layer"), py::arg("w").noconvert(), py::arg("b").noconvert())
       .def("fill", &fill_layer<T>, py::arg("layer"), py::arg("distribution"), py::arg("scale"), py::arg("seed"))
       .def(
@@ -687,7 +722,8 @@ void bind(py::module_& m, const std::string& suffix) {
             ++self.network.version;
           },
           py::arg("other"))
-      .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("forced") = 0,
+           py::arg("training") = false)
       .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0)
       .def("backward_dz", &network_backward_dz<T>, py::arg("dz"), py::arg("n_threads") = 0, py::arg("forced") = 0)
       .def("apply", &network_apply<T>, py::arg("state"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),

@@ -988,6 +988,14 @@ void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* 
   });
 }
 
+}  // namespace
+}  // namespace retrograd
+
+#include "kernels_regular.h"
+
+namespace retrograd {
+namespace {
+
 template <class T>
 constexpr Kernels<T> table() {
   return {Ops<T>::width,
@@ -1010,7 +1018,10 @@ constexpr Kernels<T> table() {
           loss<T>,
           small_forward<T>,
           small_backward<T>,
-          small_update<T>};
+          small_update<T>,
+          drop<T>,
+          add_noise<T>,
+          limit_norm<T>};
 }
 
 }  // namespace

@@ -56,6 +56,14 @@ struct SmallLayer {
   Panels<T> delta_t;  // rows = rows of the batch (room for 16), lanes = fan_out
 };
 
+// Which numbers of random.h's generator a call takes. Philox's key is the seed; its counter for row r and unit u, of which four
+// share a block (word u mod 4), is {u / 4, r, step, stream}. Rows count within the batch, units within the layer.
+struct Draw {
+  std::uint64_t seed;
+  std::uint32_t step;
+  std::uint32_t stream;
+};
+
 template <class T>
 struct Kernels {
   int width;      // lanes of a vector
@@ -127,6 +135,17 @@ struct Kernels {
   // they lie.
   void (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* velocity,
                        const Update<T>* update);
+
+  // Regularisation (kernels_regular.h). Units from `unit`, a multiple of 4, and rows of the batch from `row` (lane 0) on, each
+  // with its number of `draw`; `to` may be `from`. from, to: [units][16].
+  // to = 0 where the number is below `threshold`, else from scale.
+  void (*drop)(Index units, int lanes, const Draw& draw, Index unit, Index row, std::uint32_t threshold, T scale, const T* from,
+               T* to);
+  // to = from + deviation n, n standard normal: Box and Muller's pairs (math.h) of the numbers of units u and u + 1, u even.
+  void (*add_noise)(Index units, int lanes, const Draw& draw, Index unit, Index row, T deviation, const T* from, T* to);
+  // Each column of w, [rows][16], whose norm is above `most` is scaled down to it. The sum of squares is taken in four chains
+  // (row mod 4) added as (0 + 1) + (2 + 3); where it overflows, the column becomes NaN.
+  void (*limit_norm)(Index rows, T* w, T most);
 };
 
 struct KernelTable {

@@ -2,6 +2,7 @@
 #include "network.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 
@@ -56,8 +57,9 @@ class Plan {
 }  // namespace
 
 template <class T>
-Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss)
-    : kernels_(active_kernels<T>()), loss_(loss) {
+Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
+                    Regularisation regularisation)
+    : kernels_(active_kernels<T>()), loss_(loss), regularisation_(std::move(regularisation)) {
   if (sizes.size() < 2 || activations.size() + 1 != sizes.size()) {
     throw std::invalid_argument("a network needs at least an input size and one layer, and an activation for each layer");
   }
@@ -91,6 +93,26 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
   if (own != Activation::identity && layers_.back().activation != Activation::identity) {
     throw std::invalid_argument("this loss takes logits: the last layer's activation must be identity or the loss's own");
   }
+  check_regularisation();
+}
+
+template <class T>
+void Network<T>::check_regularisation() {
+  const Regularisation& r = regularisation_;
+  if (!r.layers.empty() && static_cast<Index>(r.layers.size()) != depth()) {
+    throw std::invalid_argument("regularisation: expected one for each layer");
+  }
+  if (!(r.input_noise >= 0) || !std::isfinite(r.input_noise)) {
+    throw std::invalid_argument("input_noise: expected a finite number that is not negative");
+  }
+  for (Index l = 0; l <= depth(); ++l) {
+    if (!(dropout(l) >= 0 && dropout(l) < 1)) throw std::invalid_argument("dropout: expected 0 <= dropout < 1");
+    perturbs_ |= perturbs(l);
+    if (l == 0) continue;
+    if (!(max_norm(l) >= 0)) throw std::invalid_argument("max_norm: expected a number that is not negative");
+    limits_norms_ |= max_norm(l) > 0;
+  }
+  if (dropout(depth()) > 0) throw std::invalid_argument("dropout is for hidden layers, not for the last one");
 }
 
 template <class T>
@@ -159,27 +181,34 @@ bool rows_beat_panels(const Network<T>& network, Index batch) {
 }  // namespace
 
 template <class T>
-Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : batch_(batch), kernels_(&network.kernels()) {
+Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
+    : training(keep == Keep::training), batch_(batch), kernels_(&network.kernels()) {
   const Index count = checked_panels(batch), depth = network.depth();
   Index widest_hidden = 0, widest_of_all = 0;
   for (Index l = 0; l <= depth; ++l) {
     widest_of_all = std::max(widest_of_all, network.size_of(l));
     if (l > 0 && l < depth) widest_hidden = std::max(widest_hidden, network.size_of(l));
   }
-  few_ = keep != Keep::everything && batch < kFewRows && widest_hidden > kLanes;
-  const bool small = keep != Keep::everything && batch <= kLanes && widest_of_all <= kSmallUnits && !few_;
-  const bool by_rows = keep != Keep::everything && !small && rows_beat_panels(network, batch);
+  // dropout and noise know panels alone
+  const bool perturbs = network.perturbs() && keep == Keep::training, perturbs_inputs = perturbs && network.perturbs(0);
+  few_ = keep != Keep::everything && !perturbs && batch < kFewRows && widest_hidden > kLanes;
+  const bool small = keep != Keep::everything && !perturbs && batch <= kLanes && widest_of_all <= kSmallUnits && !few_;
+  const bool by_rows = keep != Keep::everything && !perturbs_inputs && !small && rows_beat_panels(network, batch);
   if (small) kernels_ = &kernels_for<T>(batch);
   const auto size = static_cast<std::size_t>(depth + 1);
   a_.resize(size);
   z_.resize(size);
   delta_t_.resize(size);
+  x_.resize(size);
   Plan<T> plan;
   Index widest = 0;
   for (Index l = 0; l <= depth; ++l) {
     const Index rows = padded_rows(network.size_of(l));
     const auto i = static_cast<std::size_t>(l);
     if (l == depth || (l > 0 ? !few_ : !by_rows)) plan.panels_of(a_[i], count, rows);
+    // nobody else reads the inputs of a batch in training: they are changed in place
+    const bool apart = network.perturbs(l) && (l == 0 ? keep == Keep::everything : keep != Keep::forward);
+    if (apart) plan.panels_of(x_[i], count, rows);
     if (l == 0) continue;
     if (l == depth || !few_) widest = std::max(widest, rows);
     if (keep == Keep::everything) plan.panels_of(z_[i], count, rows);
@@ -190,6 +219,10 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : bat
   }
   plan.panels_of(target_, count, padded_rows(network.outputs()));
   values_ = plan.make();
+  for (std::size_t i = 0; i < size; ++i) {
+    if (!x_[i].data) x_[i] = a_[i];
+    drops_.push_back(network.dropout(static_cast<Index>(i)) > 0);
+  }
   labels_ = Arena<std::int32_t>(checked_multiply(count, kLanes));
   scores_ = Arena<Score>(count);
   if (by_rows) {
@@ -255,12 +288,71 @@ void load_targets(const Workspace<T>& work, const Targets& y, Selection selectio
 
 namespace {
 
+// The numbers of level l (0: the inputs) at this step.
+template <class T>
+Draw draw_of(const Network<T>& network, const Workspace<T>& work, Stream what, Index l) {
+  const Stream stream = stream_of(what, static_cast<std::uint32_t>(l), work.step);
+  return {network.regularisation().seed, static_cast<std::uint32_t>(work.step), static_cast<std::uint32_t>(stream)};
+}
+
+// to = from with dropout's mask of level l, a part of a batch: its outputs, or the deltas on their way back through it.
+template <class T>
+void drop_level(const Network<T>& network, const Workspace<T>& work, Index l, Panels<const T> from, Panels<T> to,
+                const Part& part, Index batch) {
+  const double p = network.dropout(l), words = 0x1p32;
+  const auto threshold = static_cast<std::uint32_t>(std::min(std::round(p * words), words - 1));
+  const Draw draw = draw_of(network, work, Stream::dropout, l);
+  const Index unit = part.begin(), units = part.end(network.size_of(l)) - unit;
+  for (Index i = part.p0; i < part.p1; ++i) {
+    const int lanes = static_cast<int>(std::min(kLanes, batch - i * kLanes));
+    work.kernels().drop(units, lanes, draw, unit, i * kLanes, threshold, static_cast<T>(1 / (1 - p)), from.row(i, unit),
+                        to.row(i, unit));
+  }
+}
+
+}  // namespace
+
+template <class T>
+void perturb_inputs(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch) {
+  if (!work.training || !network.perturbs(0)) return;
+  Panels<const T> from = work.a(0);
+  const double deviation = network.regularisation().input_noise;
+  if (deviation > 0) {
+    const Draw draw = draw_of(network, work, Stream::noise, 0);
+    for (Index p = p0; p < p1; ++p) {
+      work.kernels().add_noise(network.inputs(), static_cast<int>(std::min(kLanes, batch - p * kLanes)), draw, 0, p * kLanes,
+                               static_cast<T>(deviation), from.panel(p), work.x(0).panel(p));
+    }
+    from = work.x(0);
+  }
+  if (work.drops(0)) drop_level<T>(network, work, 0, from, work.x(0), {p0, p1}, batch);
+}
+
+template <class T>
+void drop_input_gradient(const Network<T>& network, const Workspace<T>& work, Panels<T> dx, Index p0, Index p1, Index batch) {
+  if (work.drops(0)) drop_level<T>(network, work, 0, dx, dx, {p0, p1}, batch);
+}
+
+template <class T>
+void limit_norms(const Network<T>& network, const Member& member) {
+  for (Index l = 1; l <= network.depth(); ++l) {
+    const double most = network.max_norm(l);
+    const DenseLayer<T>& layer = network.layer(l - 1);
+    if (most == 0) continue;
+    for (Index p = member.begin(panels(layer.fan_out)); p < member.end(panels(layer.fan_out)); ++p) {
+      network.kernels().limit_norm(layer.fan_in, layer.w.panel(p), static_cast<T>(most));
+    }
+  }
+}
+
+namespace {
+
 template <class T>
 bool forward_layer(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
   const Kernels<T>& kernels = work.kernels();
   const DenseLayer<T>& layer = network.layer(l);
   const T* const* rows = work.inputs_as_rows(l);
-  if (!rows) return dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), work.a(l), part, batch, watch);
+  if (!rows) return dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), work.x(l), part, batch, watch);
   return work.few() && l + 1 < network.depth()
              ? dense_forward_few<T>(kernels, layer, work.few_a(l + 1), rows, part, batch, watch)
              : dense_forward_rows<T>(kernels, layer, work.a(l + 1), rows, part, batch, watch);
@@ -277,6 +369,21 @@ bool delta_layer(const Network<T>& network, const Workspace<T>& work, Index l, c
   }
   return dense_delta_few<T>(kernels, layer, work.few_delta(l - 1), work.delta_t(l - 1), work.few_delta(l).rows,
                             work.few_a(l - 1).rows, below, part, batch, watch);
+}
+
+// The same with what dropout does to the outputs, and to the deltas on their way back.
+template <class T>
+bool forward_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
+  if (!forward_layer<T>(network, work, l, part, batch, watch)) return false;
+  if (work.drops(l + 1)) drop_level<T>(network, work, l + 1, work.a(l + 1), work.x(l + 1), part, batch);
+  return true;
+}
+
+template <class T>
+bool delta_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
+  if (!delta_layer<T>(network, work, l, part, batch, watch)) return false;
+  if (work.drops(l - 1)) drop_level<T>(network, work, l - 1, work.delta(l - 1), work.delta(l - 1), part, batch);
+  return true;
 }
 
 // delta_t(l) where the pass that gave the deltas has not written it.
@@ -301,7 +408,7 @@ bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0,
     return !watch.spent(network.flops_per_row() * static_cast<double>(batch));
   }
   for (Index l = 0; l < network.depth(); ++l) {
-    if (!forward_layer<T>(network, work, l, {p0, p1}, batch, watch)) return false;
+    if (!forward_level<T>(network, work, l, {p0, p1}, batch, watch)) return false;
   }
   return true;
 }
@@ -315,7 +422,7 @@ bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Ind
       part = {0, panels(batch)};
       if (member.id != 0) part.p1 = 0;
     }
-    if (go_on && part.u0 != part.u1 && part.p1 > 0) go_on = forward_layer<T>(network, work, l, part, batch, watch);
+    if (go_on && part.u0 != part.u1 && part.p1 > 0) go_on = forward_level<T>(network, work, l, part, batch, watch);
     member.wait();
   }
   return go_on;
@@ -324,10 +431,10 @@ bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Ind
 template <class T>
 bool forward_pass_first_split(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch,
                               const Member& member, Watch& watch) {
-  const bool go_on = forward_layer<T>(network, work, 0, share_of(network.size_of(1), batch, member), batch, watch);
+  const bool go_on = forward_level<T>(network, work, 0, share_of(network.size_of(1), batch, member), batch, watch);
   member.wait();
   for (Index l = 1; go_on && l < network.depth(); ++l) {
-    if (!forward_layer<T>(network, work, l, {p0, p1}, batch, watch)) return false;
+    if (!forward_level<T>(network, work, l, {p0, p1}, batch, watch)) return false;
   }
   return go_on;
 }
@@ -375,7 +482,7 @@ bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0
     if (work.few() && l == network.depth()) {
       untangle_delta<T>(network.size_of(l), batch, work.few_delta(l), work.delta_t(l));
     }
-    if (!delta_layer<T>(network, work, l, part, batch, watch)) return false;
+    if (!delta_level<T>(network, work, l, part, batch, watch)) return false;
   }
   return true;
 }
@@ -393,7 +500,7 @@ void backward_pass_split(const Network<T>& network, const Workspace<T>& work, In
       member.wait();
     }
     const Part part = share_of(network.size_of(l - 1), batch, member);
-    if (go_on && part.u0 != part.u1) go_on = delta_layer<T>(network, work, l, part, batch, watch);
+    if (go_on && part.u0 != part.u1) go_on = delta_level<T>(network, work, l, part, batch, watch);
     member.wait();
   }
 }
@@ -408,7 +515,7 @@ void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>
   }
   for (Index l = network.depth(); l >= 1; --l) {
     const DwTarget<T> target = network.mirror(l - 1, work.gradients(), velocity, update);
-    dense_dw<T>(work.kernels(), network.layer(l - 1), target, work.a(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l), batch,
+    dense_dw<T>(work.kernels(), network.layer(l - 1), target, work.x(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l), batch,
                 member, first_split && l == 1);
   }
 }
@@ -431,6 +538,9 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template class Workspace<T>;                                                                                                \
   template void load_inputs(const Workspace<T>&, const Rows&, Selection, Index, Index, Index);                                \
   template void load_targets(const Workspace<T>&, const Targets&, Selection, Index, Index, Index);                            \
+  template void perturb_inputs(const Network<T>&, const Workspace<T>&, Index, Index, Index);                                  \
+  template void drop_input_gradient(const Network<T>&, const Workspace<T>&, Panels<T>, Index, Index, Index);                  \
+  template void limit_norms(const Network<T>&, const Member&);                                                                \
   template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                            \
   template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                     \
   template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);              \

@@ -36,7 +36,11 @@ void apply_update(Network<T>& network, const Arena<T>& gradients, SgdState<T>& s
     T* velocity = state.velocity().data() ? state.velocity().data() + i : nullptr;
     network.kernels().update(count, gradients.data() + i, parameters.data() + i, velocity, &update);
   });
+  if (network.limits_norms()) {
+    run_team(team_size(cost / 4, lines, n_threads, 0), [&](const Member& me) { limit_norms(network, me); });
+  }
   ++network.version;
+  ++network.steps;
 }
 
 }  // namespace retrograd

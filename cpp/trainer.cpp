@@ -43,7 +43,8 @@ template <class T>
 EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
   prepare(args);
   state.prepare(args.update);
-  const Workspace<T>& work = *work_;
+  Workspace<T>& work = *work_;
+  work.step = network_.steps;
   const Arena<T>& parameters = network_.parameters();
   const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
   const bool labels = args.y.labels != nullptr;
@@ -74,6 +75,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
       const bool split = splits_units(network_, m, me.size, args.forced);
       const bool first_split = !split && splits_first_layer(network_, work, m, me.size, args.forced);
       load_inputs(work, args.x, selection, p0, p1, m);
+      perturb_inputs(network_, work, p0, p1, m);
       if (split || first_split) me.wait();
       const bool forwarded = split         ? forward_pass_split(network_, work, m, me, watch)
                              : first_split ? forward_pass_first_split(network_, work, p0, p1, m, me, watch)
@@ -101,7 +103,12 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
         return;
       }
       dw_pass(network_, work, state.velocity(), &args.update, m, me, first_split);
+      if (network_.limits_norms()) {
+        me.wait();
+        limit_norms(network_, me);
+      }
       if (me.id == 0) {
+        ++work.step;  // which nobody reads before the barrier
         result.score.loss += score.loss;
         result.score.metric += score.metric;
         ++result.steps;
@@ -122,6 +129,8 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
   if (result.end == EpochEnd::diverged && args.snapshot) {
     std::copy(snapshot_.data(), snapshot_.data() + snapshot_.size(), parameters.data());
     state.clear();
+  } else {
+    network_.steps = work.step;
   }
   ++network_.version;
   return result;

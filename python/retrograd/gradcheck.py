@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._arrays import Array, as_array, as_float
-from .network import Dense, Network
+from .network import Network
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class GradcheckResult:
     errors: dict[str, float]
 
 
-def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: float = 1e-5) -> GradcheckResult:
+def gradcheck(
+    network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: float = 1e-5, training: bool = False
+) -> GradcheckResult:
     """Compares dw, db and dx of `network.backward(y)` with (loss(w + e) - loss(w - e)) / 2e.
 
     Takes two forward passes for each weight, bias and input: for small networks and batches. The network is left as it is;
@@ -43,6 +45,8 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
         Targets, as for `Network.loss`.
     epsilon : float, default 1e-5
         Half the distance of the two points, times max(1, |value|).
+    training : bool, default False
+        Of the passes of training, with the masks and the noise of the network's next step in all of them.
 
     Returns
     -------
@@ -53,12 +57,9 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
     At a kink (z = 0 in relu) the two have no reason to agree. The error of the difference itself is about epsilon^2.
     """
     epsilon = as_float(epsilon, "epsilon", 1e-12)
-    hidden = [Dense(n, f) for n, f in zip(network.sizes[1:], network.activations, strict=True)]
-    twin = Network(
-        [network.sizes[0], *hidden], loss=network.loss_name, init=(network.weights, network.biases), dtype="float64"
-    )
+    twin = network._as_dtype("float64")
     inputs = np.array(as_array(X, "X"), dtype=np.float64)
-    twin.forward(inputs)
+    twin.forward(inputs, training)
     gradients = twin.backward(y)
     found = {f"dw[{i}]": g for i, g in enumerate(gradients.dw)}
     found |= {f"db[{i}]": g for i, g in enumerate(gradients.db)}
@@ -72,7 +73,12 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
 
     def loss_at() -> float:
         twin.set_weights(weights, biases)
-        return twin.loss(inputs, y)
+        if not training:
+            return twin.loss(inputs, y)
+        twin.forward(inputs, training=True)
+        loss = twin.backward(y).loss
+        assert loss is not None
+        return loss
 
     errors = {}
     for name, array in places.items():

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arrays import Array, as_array, as_int, as_rows, as_targets, as_threads, check_finite, converted
+from ._arrays import Array, as_array, as_float, as_int, as_rows, as_targets, as_threads, check_finite, converted
 from .initializers import Initializer, default_for
 
 _CORE: dict[str, type[_core.NetworkF32] | type[_core.NetworkF64]] = {
@@ -40,11 +40,20 @@ class Dense:
         network's `activation`, for the last layer its `output_activation`.
     init : str or Initializer, optional
         How the weights start. Default: the network's `init`.
+    dropout : float, optional
+        In training each output is 0 with this probability, at least 0 and below 1, and else divided by its complement, so
+        that the mean is kept (Srivastava and others, "Dropout", JMLR 15, 2014, inverted). Hidden layers only. Default: the
+        network's `dropout`.
+    max_norm : float, optional
+        After each update the incoming weights of each unit are scaled down to this Euclidean norm where theirs is larger
+        (the same paper; biases do not count). Positive. Default: no limit.
     """
 
     units: int
     activation: str | None = None
     init: Init = None
+    dropout: float | None = None
+    max_norm: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", as_int(self.units, "units", 1))
@@ -52,6 +61,12 @@ class Dense:
             _check_name(self.activation, _core.ACTIVATIONS, "activation")
         if self.init is not None:
             object.__setattr__(self, "init", _initializer(self.init))
+        if self.dropout is not None:
+            object.__setattr__(self, "dropout", as_float(self.dropout, "dropout", 0.0, 1.0))
+        if self.max_norm is not None:
+            object.__setattr__(self, "max_norm", as_float(self.max_norm, "max_norm", 0.0))
+            if self.max_norm == 0:
+                raise ValueError("max_norm: expected a positive number, got 0.0")
 
 
 def _check_name(name: object, known: Sequence[str], what: str) -> None:
@@ -156,8 +171,15 @@ class Network:
     init : str, Initializer, or pair (weights, biases), optional
         How the weights start (see `Initializer`); default He for relu and leaky_relu, Glorot for the rest. A pair of
         sequences of arrays gives them. Biases start at zero.
+    dropout : float, default 0.0
+        Of the hidden layers that do not say it themselves (see `Dense`).
+    input_dropout : float, default 0.0
+        The same for the inputs.
+    input_noise : float, default 0.0
+        In training, normal noise of this standard deviation is added to the inputs, before any of them is dropped.
     seed : int or None, default 0
-        Fixes the weights and the order of rows in training; None draws a fresh one, which `seed` then shows.
+        Fixes the weights, the order of rows in training and what dropout and noise draw; None draws a fresh one, which
+        `seed` then shows.
     dtype : "float32" or "float64"
         Of weights and arithmetic.
 
@@ -175,6 +197,9 @@ class Network:
         output_activation: str = "identity",
         loss: str = "mse",
         init: Init | tuple[Sequence[npt.ArrayLike], Sequence[npt.ArrayLike]] = None,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        input_noise: float = 0.0,
         seed: int | None = 0,
         dtype: npt.DTypeLike = "float32",
     ) -> None:
@@ -198,6 +223,15 @@ class Network:
         self._dtype = self._dtype_of(dtype)
         self._check_fit()
         self._seed = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
+        if specs[-1].dropout:
+            raise ValueError(f"dropout: it is for hidden layers, got {specs[-1].dropout} for the last one")
+        everywhere = as_float(dropout, "dropout", 0.0, 1.0)
+        self._regularisation: dict[str, Any] = {
+            "input_dropout": as_float(input_dropout, "input_dropout", 0.0, 1.0),
+            "input_noise": as_float(input_noise, "input_noise", 0.0),
+            "dropout": [*(everywhere if s.dropout is None else s.dropout for s in specs[:-1]), 0.0],
+            "max_norm": [s.max_norm or 0.0 for s in specs],
+        }
         self._core = self._make_core()
         self._gradients: weakref.ref[Gradients] | None = None
         self._forced_team = 0  # for tests: this many threads, whatever the work
@@ -237,7 +271,9 @@ class Network:
             raise ValueError("cross_entropy: expected at least 2 outputs, got 1 (binary_cross_entropy takes one)")
 
     def _make_core(self) -> _core.NetworkF32 | _core.NetworkF64:
-        return _CORE[self._dtype.name](list(self._sizes), list(self._activations), self._loss)
+        return _CORE[self._dtype.name](
+            list(self._sizes), list(self._activations), self._loss, seed=self._seed, **self._regularisation
+        )
 
     # ---------------------------------------------------------------- what it is
 
@@ -277,16 +313,45 @@ class Network:
         return self._seed
 
     @property
+    def layers(self) -> tuple[Dense, ...]:
+        """Each layer as it is: units, activation and regularisation (without `init`)."""
+        settings = self._regularisation
+        return tuple(
+            Dense(units, activation, dropout=dropout or None, max_norm=max_norm or None)
+            for units, activation, dropout, max_norm in zip(
+                self._sizes[1:], self._activations, settings["dropout"], settings["max_norm"], strict=True
+            )
+        )
+
+    @property
+    def input_dropout(self) -> float:
+        """Probability that an input is dropped in training."""
+        return float(self._regularisation["input_dropout"])
+
+    @property
+    def input_noise(self) -> float:
+        """Standard deviation of what training adds to the inputs."""
+        return float(self._regularisation["input_noise"])
+
+    @property
+    def steps(self) -> int:
+        """Updates that the network has taken so far. With `seed` it fixes what dropout and noise draw next."""
+        return self._core.steps()
+
+    @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in zip(self._sizes, self._sizes[1:], strict=False))
 
     def __repr__(self) -> str:
-        head = f"Network({list(self._sizes)}, loss={self._loss!r}, dtype={self._dtype.name!r}, seed={self._seed})"
+        inputs = "".join(f"{name}={getattr(self, name)}, " for name in ("input_dropout", "input_noise") if getattr(self, name))
+        head = f"Network({list(self._sizes)}, loss={self._loss!r}, {inputs}dtype={self._dtype.name!r}, seed={self._seed})"
         lines = [head, f"  {'layer':<7}{'shape':<18}{'activation':<13}{'parameters':>14}"]
         for i, (fan_in, fan_out) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
             shape = f"{fan_in} -> {fan_out}"
-            lines.append(f"  {i + 1:<7}{shape:<18}{self._activations[i]:<13}{(fan_in + 1) * fan_out:>14,}")
+            line = f"  {i + 1:<7}{shape:<18}{self._activations[i]:<13}{(fan_in + 1) * fan_out:>14,}"
+            extras = {name: self._regularisation[name][i] for name in ("dropout", "max_norm")}
+            lines.append("  ".join([line, *(f"{name}={value}" for name, value in extras.items() if value)]))
         lines.append(f"  {'total':<38}{self.n_parameters:>14,}")
         return "\n".join(lines)
 
@@ -356,6 +421,8 @@ class Network:
             "loss": self._loss,
             "dtype": self._dtype.name,
             "seed": self._seed,
+            "regularisation": self._regularisation,
+            "steps": self.steps,
             "weights": self.weights,
             "biases": self.biases,
         }
@@ -366,9 +433,11 @@ class Network:
         self._loss = state["loss"]
         self._dtype = np.dtype(state["dtype"])
         self._seed = state["seed"]
+        self._regularisation = state["regularisation"]
         self._gradients = None
         self._forced_team = 0
         self._core = self._make_core()
+        self._core.set_steps(state["steps"])
         for i, (w, b) in enumerate(zip(state["weights"], state["biases"], strict=True)):
             self._core.set_layer(i, w, b)
 
@@ -376,6 +445,15 @@ class Network:
         """A network of its own with the same weights."""
         twin = type(self).__new__(type(self))
         twin.__setstate__(self.__getstate__())
+        return twin
+
+    def _as_dtype(self, dtype: str) -> "Network":
+        """The same network, settings and all, in the other arithmetic."""
+        twin = Network.__new__(Network)
+        state = Network.__getstate__(self) | {"dtype": dtype}
+        for name in ("weights", "biases"):
+            state[name] = [array.astype(dtype) for array in state[name]]
+        twin.__setstate__(state)
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -405,7 +483,9 @@ class Network:
         X : array (rows, inputs)
             The batch.
         training : bool, default False
-            Whether what acts only in training is at work; so far there is nothing of that kind.
+            Whether what acts only in training is at work: dropout and noise. What they draw is fixed by `seed` and by
+            the number of updates so far (`steps`): a second pass before the next update has the same masks, and so has
+            `Trainer.step`. `a` shows each layer's outputs before any of them is dropped.
         n_threads : int, optional
             At most so many threads.
 
@@ -418,7 +498,7 @@ class Network:
         if len(rows) == 0:
             raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
         self._about_to_change(weights_only=False)
-        self._core.forward(rows, as_threads(n_threads), self._forced_team)
+        self._core.forward(rows, as_threads(n_threads), self._forced_team, training)
         return self._core.output()
 
     def backward(

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dispatch.h"
+#include "random.h"
 #include "scalar.h"
 
 namespace retrograd::testing {
@@ -203,6 +204,42 @@ struct Oracle {
     }
   }
 
+  static std::uint32_t number(const Draw& draw, Index unit, Index row) {
+    const std::uint64_t block = static_cast<std::uint64_t>(row) << 32 | static_cast<std::uint64_t>(unit / 4);
+    return philox(draw.seed, static_cast<Stream>(draw.stream), draw.step, block).word[unit % 4];
+  }
+
+  static void drop(Index units, int lanes, const Draw& draw, Index unit, Index row, std::uint32_t threshold, T scale,
+                   const T* from, T* to) {
+    for (Index u = 0; u < units; ++u) {
+      for (Index i = 0; i < lanes; ++i) {
+        to[at(u, i)] = number(draw, unit + u, row + i) < threshold ? T(0) : from[at(u, i)] * scale;
+      }
+    }
+  }
+
+  static void add_noise(Index units, int lanes, const Draw& draw, Index unit, Index row, T deviation, const T* from, T* to) {
+    for (Index u = 0; u < units; ++u) {
+      for (Index i = 0; i < lanes; ++i) {
+        const Index first = (unit + u) / 2 * 2;
+        T pair[2];
+        math::normal_pair<O>(number(draw, first, row + i), number(draw, first + 1, row + i), pair[0], pair[1]);
+        to[at(u, i)] = O::fma(deviation, pair[u % 2], from[at(u, i)]);
+      }
+    }
+  }
+
+  static void limit_norm(Index rows, T* w, T most) {
+    for (Index lane = 0; lane < kLanes; ++lane) {
+      T s[4] = {};
+      for (Index r = 0; r < rows; ++r) s[r % 4] = O::fma(w[at(r, lane)], w[at(r, lane)], s[r % 4]);
+      const T sum = (s[0] + s[1]) + (s[2] + s[3]), norm = std::sqrt(sum);
+      for (Index r = 0; r < rows && !(norm <= most); ++r) {
+        w[at(r, lane)] *= std::isfinite(sum) ? most / norm : std::numeric_limits<T>::quiet_NaN();
+      }
+    }
+  }
+
   static void squared_loss(const LossArgs<T>& p, Index lane) {
     const T n = static_cast<T>(p.units);
     const bool mean = p.loss == Loss::mse;
@@ -344,7 +381,10 @@ struct Oracle {
             loss,
             small_forward,
             small_backward,
-            small_update};
+            small_update,
+            drop,
+            add_noise,
+            limit_norm};
   }
 };
 

@@ -66,6 +66,8 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "Network.weights": lambda s: s.net.weights(1),
     "Network.biases": lambda s: s.net.biases(1),
     "Network.copy_from": lambda s: (s.net.copy_from(s.network(8)), s.parameters()),
+    "Network.steps": lambda s: s.net.steps(),
+    "Network.set_steps": lambda s: (s.net.set_steps(7), s.net.steps()),
     "Network.forward": lambda s: (s.net.forward(s.x, 0, s.forced), s.net.output()),
     "Network.backward": lambda s: (s.net.backward(s.y, 0, s.forced), s.net.dw(0)),
     "Network.backward_dz": lambda s: (s.net.backward_dz(s.dz, 0, s.forced), s.net.dw(0)),
