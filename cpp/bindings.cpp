@@ -26,6 +26,8 @@ namespace {
 constexpr std::array<const char*, 6> kActivationNames = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "softmax"};
 constexpr std::array<const char*, 4> kLossNames = {"mse", "quadratic", "cross_entropy", "binary_cross_entropy"};
 
+constexpr std::array<const char*, 5> kRuleNames = {"sgd", "adam", "rmsprop", "adagrad", "lion"};
+
 constexpr std::array<const char*, 2> kDistributionNames = {"normal", "uniform"};
 
 template <class Enum, std::size_t N>
@@ -321,6 +323,9 @@ Regularisation regularisation_of(std::uint64_t seed, double input_dropout, doubl
 }
 
 template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+template <class T>
 struct PyNetwork {
   PyNetwork(const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
             Regularisation regularisation)
@@ -335,6 +340,14 @@ struct PyNetwork {
   void check_layer(Index l) const {
     if (l < 0 || l >= network.depth())
       throw py::index_error("layer " + std::to_string(l) + " of " + std::to_string(network.depth()));
+  }
+  // Of arrays laid out as the weights and biases of layer l.
+  void check_shapes(Index l, const Array<T>& w, const Array<T>& b) const {
+    const DenseLayer<T>& layer = network.layer(l);
+    if (w.ndim() != 2 || w.shape(0) != layer.fan_in || w.shape(1) != layer.fan_out || b.ndim() != 1 ||
+        b.shape(0) != layer.fan_out) {
+      throw std::invalid_argument("layer " + std::to_string(l) + ": got " + shape_of(w) + " and " + shape_of(b));
+    }
   }
   void need_forward() const {
     if (!stages.has_forward()) throw std::runtime_error("nothing there yet: call forward(X) first");
@@ -355,9 +368,6 @@ struct PyNetwork {
   Spare<T> spare;
   Users users;
 };
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
 
 template <class T>
 Array<T> empty(Index rows, Index cols) {
@@ -393,20 +403,23 @@ Array<T> unpack_rows(const Kernels<T>& kernels, Panels<T> from, Index rows, Inde
   return out;
 }
 
+// ... and back.
+template <class T>
+void pack(const Array<T>& from, Panels<T> to) {
+  const Index rows = from.shape(0), cols = from.shape(1);
+  for (Index p = 0; p < panels(cols); ++p) {
+    const Index lanes = std::min(kLanes, cols - p * kLanes);
+    for (Index r = 0; r < rows; ++r) std::copy_n(from.data() + r * cols + p * kLanes, lanes, to.row(p, r));
+  }
+}
+
 template <class T>
 void set_layer(PyNetwork<T>& self, Index l, const Array<T>& w, const Array<T>& b) {
   self.check_layer(l);
   const auto hold = self.users.alone();
+  self.check_shapes(l, w, b);
   const DenseLayer<T>& layer = self.network.layer(l);
-  if (w.ndim() != 2 || w.shape(0) != layer.fan_in || w.shape(1) != layer.fan_out || b.ndim() != 1 ||
-      b.shape(0) != layer.fan_out) {
-    throw std::invalid_argument("layer " + std::to_string(l) + ": got " + shape_of(w) + " and " + shape_of(b));
-  }
-  const T* from = w.data();
-  for (Index p = 0; p < panels(layer.fan_out); ++p) {
-    const Index lanes = std::min(kLanes, layer.fan_out - p * kLanes);
-    for (Index r = 0; r < layer.fan_in; ++r) std::copy_n(from + r * layer.fan_out + p * kLanes, lanes, layer.w.row(p, r));
-  }
+  pack(w, layer.w);
   std::copy_n(b.data(), layer.fan_out, layer.b);
   ++self.network.version;
 }
@@ -570,20 +583,82 @@ Array<T> network_dx(PyNetwork<T>& self, int n_threads) {
   return unpack_rows(self.network.kernels(), dx, self.stages.rows(), self.network.inputs());
 }
 
+// The optimiser of one network, whose users are those of the optimiser.
 template <class T>
-Update<T> update_of(double lr, double momentum, double weight_decay, bool nesterov) {
-  return {static_cast<T>(lr), static_cast<T>(momentum), static_cast<T>(weight_decay), nesterov};
+struct PyOptimizer {
+  explicit PyOptimizer(PyNetwork<T>& network_) : network(network_), optimizer(network_.network) {}
+
+  // Where a plane of the state has the numbers of layer l: g and g_bias, null where there is no such plane.
+  DwTarget<T> plane(int i, Index l) const {
+    network.check_layer(l);
+    if (i < 0 || i >= Optimizer<T>::kPlanes) throw py::index_error("plane " + std::to_string(i));
+    return network.network.mirror(l, {optimizer.plane(i)});
+  }
+  void check_network(const PyNetwork<T>& other) const {
+    if (&other != &network) throw std::invalid_argument("the optimiser belongs to another network");
+  }
+
+  PyNetwork<T>& network;
+  Optimizer<T> optimizer;
+  StoredGradients<T> stored;  // of a step by hand
+};
+
+using Group = std::tuple<double, double, bool>;  // lr_factor, weight_decay, frozen
+
+template <class T>
+void configure_optimizer(PyOptimizer<T>& self, const std::string& rule, double lr, double momentum, double weight_decay,
+                         bool nesterov, double dampening, double beta1, double beta2, double eps, double lr_decay,
+                         double initial, bool decoupled, bool third, double clip_value, double clip_norm,
+                         const std::vector<Group>& groups) {
+  OptimizerSettings settings;
+  settings.rule = named<Rule>(kRuleNames, rule, "rule");
+  settings.lr = lr;
+  settings.momentum = momentum;
+  settings.weight_decay = weight_decay;
+  settings.nesterov = nesterov;
+  settings.dampening = dampening;
+  settings.beta1 = beta1;
+  settings.beta2 = beta2;
+  settings.eps = eps;
+  settings.lr_decay = lr_decay;
+  settings.initial = initial;
+  settings.decoupled = decoupled;
+  settings.third = third;
+  settings.clip_value = clip_value;
+  settings.clip_norm = clip_norm;
+  std::vector<GroupSettings> list;
+  for (const auto& [lr_factor, decay, frozen] : groups) list.push_back({lr_factor, decay, frozen});
+  const auto hold = self.network.users.shared();  // those who only predict do not mind; the GIL keeps others out
+  self.optimizer.configure(settings, list);
 }
 
 template <class T>
-void network_apply(PyNetwork<T>& self, SgdState<T>& state, double lr, double momentum, double weight_decay, bool nesterov,
-                   int n_threads) {
+std::pair<Array<T>, Array<T>> optimizer_plane(PyOptimizer<T>& self, int i, Index l) {
+  const auto hold = self.network.users.shared();
+  const DwTarget<T> at = self.plane(i, l);
+  if (!at.g.data) throw std::runtime_error("this plane does not exist yet");
+  const DenseLayer<T>& layer = self.network.network.layer(l);
+  return {unpack(at.g, layer.fan_in, layer.fan_out), unpack_vector(at.g_bias, layer.fan_out)};
+}
+
+template <class T>
+void set_optimizer_plane(PyOptimizer<T>& self, int i, Index l, const Array<T>& w, const Array<T>& b) {
+  const auto hold = self.network.users.alone();
+  self.plane(i, l);  // checks both
+  self.network.check_shapes(l, w, b);
+  self.optimizer.make_plane(i);
+  const DwTarget<T> at = self.plane(i, l);
+  pack(w, at.g);
+  std::copy_n(b.data(), b.size(), at.g_bias);
+}
+
+template <class T>
+void network_apply(PyNetwork<T>& self, PyOptimizer<T>& optimizer, int n_threads) {
   const auto hold = self.users.alone();
   self.need_backward();
-  if (!state.fits(self.network)) throw std::invalid_argument("the optimiser's state belongs to another network");
-  const Update<T> update = update_of<T>(lr, momentum, weight_decay, nesterov);
+  optimizer.check_network(self);
   const WithoutGil release;
-  apply_update(self.network, self.stages.work().gradients(), state, update, n_threads);
+  apply_update(self.network, self.stages.work().gradients(), optimizer.optimizer, optimizer.stored, n_threads);
 }
 
 template <class T>
@@ -595,21 +670,30 @@ struct PyTrainer {
 };
 
 template <class T>
-py::tuple trainer_epoch(PyTrainer<T>& self, SgdState<T>& state, const py::array& x, const py::array& y, Index batch_size,
-                        bool shuffle, bool snapshot, std::uint64_t seed, std::uint32_t epoch, double lr, double momentum,
-                        double weight_decay, bool nesterov, int n_threads, int forced, py::object report) {
+py::tuple trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::array& x, const py::array& y, Index batch_size,
+                        bool shuffle, bool snapshot, std::uint64_t seed, std::uint32_t epoch, int n_threads, int forced,
+                        py::object report, const std::optional<Array<double>>& lr, Index first, Index last,
+                        bool gradient_norms) {
   const auto hold = self.network.users.alone();
   EpochArgs<T> args;
   args.x = rows_of(x, self.network.network.inputs(), "X");
   args.y = targets_of(y, args.x.rows, self.network.network.outputs());
   if (batch_size < 1 || args.x.rows < 1) throw std::invalid_argument("expected at least one row, and batches of at least one");
-  if (!state.fits(self.network.network)) throw std::invalid_argument("the optimiser's state belongs to another network");
+  optimizer.check_network(self.network);
+  const Index steps = (args.x.rows - 1) / batch_size + 1;
+  if (lr && (lr->ndim() != 1 || lr->shape(0) != steps)) {
+    throw std::invalid_argument("lr: expected one for each of " + std::to_string(steps) + " steps, got " + shape_of(*lr));
+  }
+  if (first < 0 || first >= steps || (last >= 0 && last < first)) throw std::invalid_argument("no such steps");
+  args.lr = lr ? lr->data() : nullptr;
+  args.first = first;
+  args.last = last;
+  args.gradient_norms = gradient_norms;
   args.batch = batch_size;
   args.shuffle = shuffle;
   args.snapshot = snapshot;
   args.seed = seed;
   args.epoch = epoch;
-  args.update = update_of<T>(lr, momentum, weight_decay, nesterov);
   args.n_threads = n_threads;
   args.forced = forced;
   PythonPoll poll(std::move(report), &self.trainer.progress());
@@ -617,38 +701,36 @@ py::tuple trainer_epoch(PyTrainer<T>& self, SgdState<T>& state, const py::array&
   EpochResult result;
   {
     const WithoutGil release;
-    result = self.trainer.epoch(args, state);
+    result = self.trainer.epoch(args, optimizer.optimizer);
   }
   poll.raise_if_interrupted();
-  const auto rows = static_cast<double>(args.x.rows);
-  return py::make_tuple(result.end == EpochEnd::diverged, result.score.loss / rows, result.score.metric / rows, result.bad_step,
+  return py::make_tuple(result.end == EpochEnd::diverged, result.score.loss, result.score.metric, result.rows, result.bad_step,
                         result.bad_loss, result.team);
 }
 
 // One batch as it is; its mean loss, or None where the arrays are not taken as they are or the loss is not finite. Then
 // nothing has changed, and the caller takes the long way.
 template <class T>
-py::object trainer_step(PyTrainer<T>& self, SgdState<T>& state, const py::object& x, const py::object& y, double lr,
-                        double momentum, double weight_decay, bool nesterov, int n_threads, int forced) {
+py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::object& x, const py::object& y, int n_threads,
+                        int forced) {
   const Network<T>& network = self.network.network;
   EpochArgs<T> args;
-  if (!view_rows(x, network.inputs(), args.x) || args.x.rows < 1 || !state.fits(network)) return py::none();
+  if (!view_rows(x, network.inputs(), args.x) || args.x.rows < 1 || &optimizer.network != &self.network) return py::none();
   const auto hold = self.network.users.alone();
   if (!all_finite(network.kernels(), args.x) || !quick_targets(y, network, args.x.rows, self.labels, args.y)) return py::none();
   args.batch = args.x.rows;
   args.snapshot = false;
-  args.update = update_of<T>(lr, momentum, weight_decay, nesterov);
   args.n_threads = n_threads;
   args.forced = forced;
   EpochResult result;
   if (network.flops_per_row() * static_cast<double>(args.x.rows) <= kQuickFlops && forced == 0) {
-    result = self.trainer.epoch(args, state);
+    result = self.trainer.epoch(args, optimizer.optimizer);
   } else {
     PythonPoll poll;
     args.poll = poll.poll();
     {
       const WithoutGil release;
-      result = self.trainer.epoch(args, state);
+      result = self.trainer.epoch(args, optimizer.optimizer);
     }
     poll.raise_if_interrupted();
   }
@@ -659,12 +741,43 @@ py::object trainer_step(PyTrainer<T>& self, SgdState<T>& state, const py::object
 template <class T>
 void bind(py::module_& m, const std::string& suffix) {
   using Net = PyNetwork<T>;
-  using State = SgdState<T>;
+  using State = PyOptimizer<T>;
   // both are named before any signature shows them
   py::class_<Net> network(m, ("Network" + suffix).c_str());
-  py::class_<State> state(m, ("SgdState" + suffix).c_str());
+  py::class_<State> optimizer(m, ("Optimizer" + suffix).c_str());
 
-  state.def(py::init([](const Net& net) { return State(net.network); }), py::arg("network")).def("clear", &State::clear);
+  optimizer.def(py::init<Net&>(), py::arg("network"), py::keep_alive<1, 2>())
+      .def("configure", &configure_optimizer<T>, py::arg("rule"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
+           py::arg("nesterov"), py::arg("dampening"), py::arg("beta1"), py::arg("beta2"), py::arg("eps"), py::arg("lr_decay"),
+           py::arg("initial"), py::arg("decoupled"), py::arg("third"), py::arg("clip_value"), py::arg("clip_norm"),
+           py::arg("groups"))
+      .def("clear",
+           [](State& self) {
+             const auto hold = self.network.users.alone();
+             self.optimizer.clear();
+           })
+      .def("steps",
+           [](State& self) {
+             const auto hold = self.network.users.shared();
+             return self.optimizer.steps();
+           })
+      .def(
+          "set_steps",
+          [](State& self, Index steps) {
+            const auto hold = self.network.users.alone();
+            self.optimizer.set_steps(steps);
+          },
+          py::arg("steps"))
+      .def("planes",
+           [](State& self) {
+             const auto hold = self.network.users.shared();
+             std::vector<bool> there;
+             for (int i = 0; i < Optimizer<T>::kPlanes; ++i) there.push_back(self.optimizer.plane(i) != nullptr);
+             return there;
+           })
+      .def("plane", &optimizer_plane<T>, py::arg("plane"), py::arg("layer"))
+      .def("set_plane", &set_optimizer_plane<T>, py::arg("plane"), py::arg("layer"), py::arg("w").noconvert(),
+           py::arg("b").noconvert());
 
   network
       .def(py::init([](const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
@@ -726,8 +839,7 @@ void bind(py::module_& m, const std::string& suffix) {
            py::arg("training") = false)
       .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0)
       .def("backward_dz", &network_backward_dz<T>, py::arg("dz"), py::arg("n_threads") = 0, py::arg("forced") = 0)
-      .def("apply", &network_apply<T>, py::arg("state"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
-           py::arg("nesterov"), py::arg("n_threads") = 0)
+      .def("apply", &network_apply<T>, py::arg("optimizer"), py::arg("n_threads") = 0)
       .def("output", &network_output<T>)
       .def("batch_rows",
            [](Net& self) {
@@ -769,7 +881,7 @@ void bind(py::module_& m, const std::string& suffix) {
             self.check_layer(l);
             const auto hold = self.users.shared();
             self.need_backward();
-            const DwTarget<T> at = self.network.mirror(l, self.stages.work().gradients(), {}, nullptr);
+            const DwTarget<T> at = self.network.mirror(l, {self.stages.work().gradients().data()});
             return unpack(at.g, self.network.size_of(l), self.network.size_of(l + 1));
           },
           py::arg("layer"))
@@ -779,7 +891,7 @@ void bind(py::module_& m, const std::string& suffix) {
             self.check_layer(l);
             const auto hold = self.users.shared();
             self.need_backward();
-            return unpack_vector(self.network.mirror(l, self.stages.work().gradients(), {}, nullptr).g_bias,
+            return unpack_vector(self.network.mirror(l, {self.stages.work().gradients().data()}).g_bias,
                                  self.network.size_of(l + 1));
           },
           py::arg("layer"))
@@ -812,11 +924,17 @@ void bind(py::module_& m, const std::string& suffix) {
 
   py::class_<PyTrainer<T>>(m, ("Trainer" + suffix).c_str())
       .def(py::init<Net&>(), py::arg("network"), py::keep_alive<1, 2>())
-      .def("epoch", &trainer_epoch<T>, py::arg("state"), py::arg("x"), py::arg("y"), py::arg("batch_size"), py::arg("shuffle"),
-           py::arg("snapshot"), py::arg("seed"), py::arg("epoch"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
-           py::arg("nesterov"), py::arg("n_threads") = 0, py::arg("forced") = 0, py::arg("report") = py::none())
-      .def("step", &trainer_step<T>, py::arg("state"), py::arg("x"), py::arg("y"), py::arg("lr"), py::arg("momentum"),
-           py::arg("weight_decay"), py::arg("nesterov"), py::arg("n_threads") = 0, py::arg("forced") = 0);
+      .def("epoch", &trainer_epoch<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("batch_size"),
+           py::arg("shuffle"), py::arg("snapshot"), py::arg("seed"), py::arg("epoch"), py::arg("n_threads") = 0,
+           py::arg("forced") = 0, py::arg("report") = py::none(), py::arg("lr").noconvert() = py::none(), py::arg("first") = 0,
+           py::arg("last") = -1, py::arg("gradient_norms") = false)
+      .def("gradient_norms",
+           [](PyTrainer<T>& self) {
+             const auto hold = self.network.users.shared();
+             return self.trainer.gradient_norms();
+           })
+      .def("step", &trainer_step<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("n_threads") = 0,
+           py::arg("forced") = 0);
 }
 
 }  // namespace

@@ -224,15 +224,23 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
   }
 }
 
+namespace {
+
 template <class T>
-void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
-              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
+constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T));  // rows of a batch in a block of dw's reduction
+constexpr Index kSmallGroup = 16, kLargeGroup = 64, kMaxMr = 16;
+
+template <class T>
+void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
+                      const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
   // A group of tiles of w's rows shares one panel of deltas. Where the batch is cut into blocks of kMc rows, their sums wait
-  // in the scratch, and the group is small enough for L1; else it is larger, for longer stretches of w and v.
-  constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T)), small = 16, large = 64, max_mr = 16;
-  alignas(64) T scratch[kMaxGroup * small * max_mr * kLanes];
-  const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc - 1) / kMc;
-  const Index group = blocks == 1 ? large : small, columns = kernels.group * kLanes;
+  // in the scratch, as whole gradients do for an update that is not fused, and the group is small enough for L1; else it is
+  // larger, for longer stretches of w and v.
+  alignas(64) T scratch[kMaxGroup * kSmallGroup * kMaxMr * kLanes];
+  const Update<T>* update = target.update && target.update->fused() ? target.update : nullptr;
+  const bool update_after = target.update && !update;
+  const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc<T> - 1) / kMc<T>;
+  const Index group = blocks == 1 && !update_after ? kLargeGroup : kSmallGroup, columns = kernels.group * kLanes;
   const Tiles tiles(layer.fan_in, kernels.mr);
   const Index first_tile = by_units ? 0 : member.begin(tiles.count),
               last_tile = by_units ? tiles.count : member.end(tiles.count);
@@ -241,36 +249,60 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
   for (Index t = first_tile; t < last_tile; t += group) {
     const Index t1 = std::min(last_tile, t + group), r = tiles.begin(t), count = tiles.begin(t1) - r;
     for (Index j = first_unit; j < last_unit; j += columns) {
-      const int lanes = static_cast<int>(std::min(columns, last_unit - j));
+      const Index units = std::min(columns, last_unit - j);
+      // an update that follows runs over whole panels: their padding has to be there, as zero
+      const int lanes = static_cast<int>(update_after ? panels(units) * kLanes : units);
       const Panels<T> w = layer.w.at(j / kLanes, r), v = target.v.at(j / kLanes, r);
-      const Panels<T> g = target.g.data ? target.g.at(j / kLanes, r)
-                          : blocks > 1  ? Panels<T>{scratch, small * max_mr}
-                                        : Panels<T>{};
+      const Panels<T> g = target.g.data                ? target.g.at(j / kLanes, r)
+                          : blocks > 1 || update_after ? Panels<T>{scratch, kSmallGroup * kMaxMr}
+                                                       : Panels<T>{};
       if (rows) {
-        kernels.dw_rows(count, batch, lanes, rows, r, delta_t.at(j / kLanes, 0), g, w, v, target.update);
-        continue;
-      }
-      // a few tiles a call where there is something to fetch in between
-      const bool fetch = batch >= 128 && j + columns < last_unit;
-      const Index at_once = fetch ? 2 : t1 - t;
-      Ahead<T> ahead(delta_t.panel((j + columns) / kLanes), fetch ? batch * kLanes : 0,
-                     blocks * (t1 - t + at_once - 1) / at_once);
-      for (Index q = 0; q < blocks; ++q) {
-        const Index p0 = cut(batch_panels, blocks, q), p1 = cut(batch_panels, blocks, q + 1);
-        const Index m = std::min(batch, p1 * kLanes) - p0 * kLanes;
-        for (Index i = t; i < t1; i += at_once) {
-          ahead.fetch();
-          const Index row = tiles.begin(i), o = row - r;
-          kernels.dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.at(p0, row), delta_t.at(j / kLanes, p0 * kLanes),
-                     g.at(0, o), q == 0, q == blocks - 1, w.at(0, o), v.at(0, o), target.update);
+        kernels.dw_rows(count, batch, lanes, rows, r, delta_t.at(j / kLanes, 0), g, w, v, update);
+      } else {
+        // a few tiles a call where there is something to fetch in between
+        const bool fetch = batch >= 128 && j + columns < last_unit;
+        const Index at_once = fetch ? 2 : t1 - t;
+        Ahead<T> ahead(delta_t.panel((j + columns) / kLanes), fetch ? batch * kLanes : 0,
+                       blocks * (t1 - t + at_once - 1) / at_once);
+        for (Index q = 0; q < blocks; ++q) {
+          const Index p0 = cut(batch_panels, blocks, q), p1 = cut(batch_panels, blocks, q + 1);
+          const Index m = std::min(batch, p1 * kLanes) - p0 * kLanes;
+          for (Index i = t; i < t1; i += at_once) {
+            ahead.fetch();
+            const Index row = tiles.begin(i), o = row - r;
+            kernels.dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.at(p0, row),
+                       delta_t.at(j / kLanes, p0 * kLanes), g.at(0, o), q == 0, q == blocks - 1, w.at(0, o), v.at(0, o),
+                       update);
+          }
         }
+      }
+      for (Index p = 0; update_after && p < panels(lanes); ++p) {
+        kernels.update(count * kLanes, g.panel(p), w.panel(p), v.panel(p), target.update);
       }
     }
   }
+}
+
+}  // namespace
+
+template <class T>
+void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
+              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
+  if (!target.update || !target.update->frozen) {
+    dense_dw_weights(kernels, layer, target, x, rows, delta_t, batch, member, by_units);
+  }
+  const Update<T>* update = target.bias_update;
+  if (update && update->frozen) return;
   for (Index j = member.id; j < panels(layer.fan_out); j += member.size) {
+    T* b = layer.b + j * kLanes;
     T* v = target.v_bias ? target.v_bias + j * kLanes : nullptr;
-    T* g = target.g_bias ? target.g_bias + j * kLanes : nullptr;
-    kernels.db(batch, delta_t.panel(j), g, layer.b + j * kLanes, v, target.update);
+    if (!update || update->fused()) {
+      kernels.db(batch, delta_t.panel(j), target.g_bias ? target.g_bias + j * kLanes : nullptr, b, v, update);
+    } else {
+      alignas(64) T g[kLanes];
+      kernels.db(batch, delta_t.panel(j), g, nullptr, nullptr, nullptr);
+      kernels.update(kLanes, g, b, v, update);
+    }
   }
 }
 

@@ -79,7 +79,8 @@ template <class T>
 void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, const Part& part,
                      Index batch);
 
-// Where dw and db go: into the gradient `g` (laid out as w), or, where `update` is given, at once into w with its velocity.
+// Where dw and db go: into the gradient `g` (laid out as w), or, where updates are given, at once into w and b with the first
+// plane of their state, v.
 template <class T>
 struct DwTarget {
   Panels<T> g;
@@ -87,6 +88,7 @@ struct DwTarget {
   Panels<T> v;
   T* v_bias = nullptr;
   const Update<T>* update = nullptr;
+  const Update<T>* bias_update = nullptr;
 };
 
 // dw = xT delta and db, for this member's share of the rows of w, or, `by_units`, of its columns. Once begun it is finished.

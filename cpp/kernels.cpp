@@ -461,11 +461,13 @@ void delta(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d,
 
 enum Mode { kStore, kPlain, kMomentum, kGeneral };
 
+// Of an update that is fused.
 template <class T>
 RG_INLINE Mode mode_of(const Update<T>* u) {
   if (!u) return kStore;
-  if (u->nesterov || u->weight_decay != 0) return kGeneral;
-  return u->momentum != 0 ? kMomentum : kPlain;
+  const bool every_term = u->nesterov || u->weight_decay != 0 || u->keep != 1 || u->scale != 1 || u->shrink != 1 ||
+                          u->clip != std::numeric_limits<T>::infinity();
+  return every_term ? kGeneral : u->momentum != 0 ? kMomentum : kPlain;
 }
 
 // each(Mode) with the mode of an update as a constant.
@@ -490,29 +492,43 @@ RG_INLINE void with_mode(const Update<T>* u, Each each) {
 // An update's numbers, one to each lane.
 template <class T>
 struct Rates {
-  V<T> minus_lr, momentum, weight_decay;
+  V<T> minus_lr, momentum, weight_decay, keep, scale, clip, shrink;
   bool nesterov;
 
   explicit RG_INLINE Rates(const Update<T>& u)
       : minus_lr(-Ops<T>::broadcast(&u.lr)),
         momentum(Ops<T>::broadcast(&u.momentum)),
         weight_decay(Ops<T>::broadcast(&u.weight_decay)),
+        keep(Ops<T>::broadcast(&u.keep)),
+        scale(Ops<T>::broadcast(&u.scale)),
+        clip(Ops<T>::broadcast(&u.clip)),
+        shrink(Ops<T>::broadcast(&u.shrink)),
         nesterov(u.nesterov) {}
+
+  // What every rule begins with.
+  RG_INLINE V<T> prepared(V<T> gradient, V<T>& w) const {
+    gradient = gradient * scale;
+    gradient = Ops<T>::select(gradient > clip, clip, gradient);
+    gradient = Ops<T>::select(gradient < -clip, -clip, gradient);
+    w = w * shrink;
+    return Ops<T>::fma(weight_decay, w, gradient);
+  }
 };
 
 // One vector's step at w and v. Without momentum v is not touched.
 template <class T, Mode M>
 RG_INLINE void update_vector(V<T> gradient, T* w, T* v, const Rates<T>& rates) {
   using O = Ops<T>;
-  if constexpr (M == kGeneral) gradient = O::fma(rates.weight_decay, O::load(w), gradient);
+  V<T> weight = O::load(w);
+  if constexpr (M == kGeneral) gradient = rates.prepared(gradient, weight);
   if constexpr (M == kMomentum || M == kGeneral) {
     if (v) {
-      const V<T> velocity = O::fma(rates.momentum, O::load(v), gradient);
+      const V<T> velocity = O::fma(rates.momentum, O::load(v), M == kGeneral ? rates.keep * gradient : gradient);
       O::store(v, velocity);
       gradient = M == kGeneral && rates.nesterov ? O::fma(rates.momentum, velocity, gradient) : velocity;
     }
   }
-  O::store(w, O::fma(rates.minus_lr, gradient, O::load(w)));
+  O::store(w, O::fma(rates.minus_lr, gradient, weight));
 }
 
 // What to do with the tile whose first element lies at offset o: store it as the gradient, or take the step.
@@ -659,10 +675,111 @@ void db(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update) {
             [=](auto mode) RG_LAMBDA { db_vectors<T, decltype(mode)::value>(m, Ops<T>::per_panel, d, g, w, v, update); });
 }
 
+// step(gradient, w, i) gives the change of w by -lr for each vector, i values from the first.
+template <class T, class Step>
+RG_INLINE void update_each(Index count, const T* g, T* w, const Update<T>& u, Step step) {
+  using O = Ops<T>;
+  const Rates<T> rates(u);
+  for (Index i = 0; i < count; i += O::width) {
+    V<T> weight = O::load(w + i);
+    const V<T> gradient = rates.prepared(O::load(g + i), weight);
+    O::store(w + i, O::fma(rates.minus_lr, step(gradient, i), weight));
+  }
+}
+
+// decay s + (1 - decay) x
+template <class T>
+struct Average {
+  V<T> decay, rest;
+  explicit RG_INLINE Average(T d) : decay(Ops<T>::broadcast(&d)), rest(Ops<T>::set(1) - decay) {}
+  RG_INLINE V<T> operator()(T* s, V<T> x) const {
+    const V<T> mean = Ops<T>::fma(decay, Ops<T>::load(s), rest * x);
+    Ops<T>::store(s, mean);
+    return mean;
+  }
+};
+
+template <class T>
+void update_adam(Index count, const T* g, T* w, T* s, const Update<T>& u) {
+  using O = Ops<T>;
+  const Average<T> first(u.beta1), second(u.beta2);
+  const V<T> eps = O::broadcast(&u.eps), correction = O::broadcast(&u.correction);
+  T* squares = s + u.second;
+  T* highest = u.third ? s + u.third : nullptr;
+  update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
+    const V<T> mean = first(s + i, gradient);
+    V<T> square = second(squares + i, gradient * gradient);
+    if (highest) {
+      const V<T> high = O::load(highest + i);
+      square = O::select(square > high, square, high);
+      O::store(highest + i, square);
+    }
+    return mean / O::fma(O::sqrt(square), correction, eps);
+  });
+}
+
+template <class T>
+void update_rmsprop(Index count, const T* g, T* w, T* s, const Update<T>& u) {
+  using O = Ops<T>;
+  const Average<T> average(u.beta2);
+  const V<T> eps = O::broadcast(&u.eps), momentum = O::broadcast(&u.momentum);
+  T* moving = u.momentum != 0 ? s + u.second : nullptr;
+  T* means = u.third ? s + u.third : nullptr;
+  update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
+    V<T> square = average(s + i, gradient * gradient);
+    if (means) {
+      const V<T> mean = average(means + i, gradient);
+      square = O::fma(-mean, mean, square);
+      square = O::select(square < V<T>{}, V<T>{}, square);  // what rounding leaves of a constant gradient
+    }
+    V<T> d = gradient / (O::sqrt(square) + eps);
+    if (moving) {
+      d = O::fma(momentum, O::load(moving + i), d);
+      O::store(moving + i, d);
+    }
+    return d;
+  });
+}
+
+template <class T>
+void update_adagrad(Index count, const T* g, T* w, T* s, const Update<T>& u) {
+  using O = Ops<T>;
+  const V<T> eps = O::broadcast(&u.eps);
+  update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
+    const V<T> sum = O::fma(gradient, gradient, O::load(s + i));
+    O::store(s + i, sum);
+    return gradient / (O::sqrt(sum) + eps);
+  });
+}
+
+template <class T>
+void update_lion(Index count, const T* g, T* w, T* s, const Update<T>& u) {
+  using O = Ops<T>;
+  const V<T> one = O::set(1), beta1 = O::broadcast(&u.beta1), rest1 = one - beta1;
+  const Average<T> momentum(u.beta2);
+  update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
+    const V<T> mix = O::fma(beta1, O::load(s + i), rest1 * gradient);
+    momentum(s + i, gradient);
+    return O::select(mix > V<T>{}, one, O::select(mix < V<T>{}, -one, mix));  // NaN stays
+  });
+}
+
 template <class T>
 void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
+  switch (u->rule) {
+    case Rule::adam:
+      return update_adam(count, g, w, v, *u);
+    case Rule::rmsprop:
+      return update_rmsprop(count, g, w, v, *u);
+    case Rule::adagrad:
+      return update_adagrad(count, g, w, v, *u);
+    case Rule::lion:
+      return update_lion(count, g, w, v, *u);
+    case Rule::sgd:
+      break;
+  }
   with_mode(u, [=](auto mode) RG_LAMBDA {
-    if constexpr (decltype(mode)::value != kStore) {
+    if constexpr (decltype(mode)::value != kStore) {  // u is not null
       const Rates<T> rates(*u);
       const bool moves = u->momentum != 0;
       for (Index i = 0; i < count; i += Ops<T>::width) {
@@ -670,6 +787,24 @@ void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
       }
     }
   });
+}
+
+template <class T>
+double squares(Index count, const T* g) {
+  using O = Ops<T>;
+  V<T> sum[O::per_panel] = {};
+  for (Index i = 0; i < count; i += kLanes) {
+    RG_UNROLL for (int v = 0; v < O::per_panel; ++v) {
+      const V<T> x = O::load(g + i + v * O::width);
+      sum[v] = O::fma(x, x, sum[v]);
+    }
+  }
+  double chain[kLanes];
+  for (int l = 0; l < kLanes; ++l) chain[l] = static_cast<double>(sum[l / O::width][l % O::width]);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int l = 0; l < half; ++l) chain[l] += chain[l + half];
+  }
+  return chain[0];
 }
 
 // ---------------------------------------------------------------------------------------------- moving data
@@ -908,9 +1043,10 @@ RG_NOINLINE void small_delta_tile(Index n, const T* w, Index w_rows, const T* d,
   DeltaTile<T>::template tile<N, 1>({n, {w, w_rows}, {d, 0}, {out, 0}, {a, 0}, true, a != nullptr}, 0, 0);
 }
 
+// Without an update v is where the gradient goes.
 template <class T, Mode M, int N>
 RG_NOINLINE void small_dw_tile(Index m, const T* a, const T* d, T* w, T* v, const Update<T>* update) {
-  DwTile<T, M>::template tile<N, 1>({m, {a, 0}, {d, 0}, {}, {w, 0}, {v, 0}, update, true}, 0, 0);
+  DwTile<T, M>::template tile<N, 1>({m, {a, 0}, {d, 0}, {M == kStore ? v : nullptr, 0}, {w, 0}, {v, 0}, update, true}, 0, 0);
 }
 
 template <int N>
@@ -964,7 +1100,7 @@ void small_backward(Index depth, const SmallLayer<T>* layers, int lanes) {
 }
 
 template <class T>
-void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* velocity,
+void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
                   const Update<T>* update) {
   with_mode(update, [=](auto mode) RG_LAMBDA {
     constexpr Mode M = decltype(mode)::value;
@@ -974,7 +1110,7 @@ void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* 
         const int nv = vectors<T>(static_cast<int>(units < kLanes ? units : kLanes));
         const T* d = l->delta_t.panel(p);
         T* w = l->w.panel(p);
-        T* v = velocity ? velocity + (w - parameters) : nullptr;
+        T* v = beside ? beside + (w - parameters) : nullptr;
         for (Index n = 0; n < nv * Ops<T>::width; n += Ops<T>::width) {
           each_tile(l->fan_in, [=](auto height, Index r) RG_LAMBDA {
             const Index o = r * kLanes + n;
@@ -982,7 +1118,8 @@ void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* 
           });
         }
         T* b = l->b + p * kLanes;
-        db_vectors<T, M>(lanes, nv, d, nullptr, b, velocity ? velocity + (b - parameters) : nullptr, update);
+        T* b_beside = beside ? beside + (b - parameters) : nullptr;
+        db_vectors<T, M>(lanes, nv, d, b_beside, b, b_beside, update);
       }
     }
   });
@@ -1009,6 +1146,7 @@ constexpr Kernels<T> table() {
           dw_rows<T>,
           db<T>,
           update<T>,
+          squares<T>,
           transpose<T>,
           {gather<T, float>, gather<T, double>, gather<T, std::uint8_t>},
           {convert<T, float>, convert<T, double>, convert<T, std::uint8_t>},

@@ -8,6 +8,8 @@
 // named rows is read or written, and of a row of a panel only the vectors that hold the first `lanes` lanes are.
 #pragma once
 
+#include <limits>
+
 #include "panel.h"
 
 namespace retrograd {
@@ -17,13 +19,40 @@ enum class Loss : int { mse = 0, quadratic, cross_entropy, binary_cross_entropy 
 
 constexpr double kLeakySlope = 0.01;
 
-// v = momentum v + (dw + weight_decay w);  w = w - lr v, or w - lr (dw + weight_decay w + momentum v) with nesterov.
+// How a step turns a gradient into a change of the weights: PyTorch's rules of the same names, Lion its paper's.
+enum class Rule : int { sgd = 0, adam, rmsprop, adagrad, lion };
+
+// One step for one array of parameters. s0, s1, s2 below are arrays laid out as the parameters: s0 where the functions take v,
+// the others `second` and `third` values further. For every rule first
+//   g = scale dw, held between -clip and clip;  w = shrink w;  g = g + weight_decay w
+// sgd:      s0 = momentum s0 + keep g;  w = w - lr s0, or w - lr (g + momentum s0) with nesterov; without momentum w - lr g.
+// adam:     s0 = beta1 s0 + (1 - beta1) g;  s1 = beta2 s1 + (1 - beta2) g^2;  w = w - lr s0 / (correction sqrt(s1) + eps), the
+//           largest s1 so far (s2) in its place where there is a third.
+// rmsprop:  s0 = beta2 s0 + (1 - beta2) g^2;  d = g / (sqrt(s0) + eps), where there is a third sqrt(s0 - s2^2) with s2 = beta2
+//           s2 + (1 - beta2) g;  with momentum s1 = momentum s1 + d in place of d;  w = w - lr d.
+// adagrad:  s0 = s0 + g^2;  w = w - lr g / (sqrt(s0) + eps).
+// lion:     w = w - lr sign(beta1 s0 + (1 - beta1) g);  s0 = beta2 s0 + (1 - beta2) g.
 template <class T>
 struct Update {
   T lr;
   T momentum;
   T weight_decay;
   bool nesterov;
+  Rule rule = Rule::sgd;
+  bool frozen = false;  // for the passes over layers: this array is left alone
+  T keep = 1;
+  T scale = 1;
+  T clip = std::numeric_limits<T>::infinity();
+  T shrink = 1;
+  T beta1 = 0;
+  T beta2 = 0;
+  T eps = 0;
+  T correction = 1;
+  Index second = 0;
+  Index third = 0;  // 0: none
+
+  // Whether dw and db can take the step themselves, in their registers. Else they store, and `update` follows.
+  bool fused() const { return rule == Rule::sgd; }
 };
 
 // One panel (up to 16 rows of a batch) at the output of the network.
@@ -90,8 +119,8 @@ struct Kernels {
 
   // dw[r][lane] = sum_m a[r][m] d[m][lane] for r < rows. a: rows r of batch panel 0 of the block, its m in this panel and
   // the next ones; d: transposed deltas [m][16]; g: [rows][16]. Not `first`: go on from g. `update` null or not `last`:
-  // the sum is stored in g; else w and v ([rows][16]) are updated in place and g is only the scratch of earlier blocks.
-  // v may be null where momentum is 0.
+  // the sum is stored in g; else (`update` is one that is fused) w and v ([rows][16]) are updated in place and g is only the
+  // scratch of earlier blocks. v may be null where momentum is 0.
   void (*dw)(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Panels<T> g, bool first, bool last,
              Panels<T> w, Panels<T> v, const Update<T>* update);
 
@@ -102,8 +131,12 @@ struct Kernels {
   // db[lane] = sum over m of d[m][lane], in four chains (m mod 4) added as (0 + 1) + (2 + 3). g, w, v: [16], as in dw.
   void (*db)(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update);
 
-  // The update as a pass of its own; count is a multiple of 16.
+  // The update of any rule as a pass of its own; count is a multiple of 16. v: the first plane of the state, or null where
+  // the rule has none.
   void (*update)(Index count, const T* g, T* w, T* v, const Update<T>* update);
+
+  // The sum of squares of count values, a multiple of 16: in 16 chains (value i to chain i mod 16), and those pairwise.
+  double (*squares)(Index count, const T* g);
 
   // dst[i][r] = src[r][i] for r < rows <= 16, i < lanes <= 16; lanes past `rows` of dst become zero. dst: [16][16].
   void (*transpose)(Index rows, Index lanes, const T* src, T* dst);
@@ -131,9 +164,9 @@ struct Kernels {
   void (*small_forward)(Index depth, const SmallLayer<T>* layers, int lanes);
   // delta of every layer but the last, delta_t of every layer.
   void (*small_backward)(Index depth, const SmallLayer<T>* layers, int lanes);
-  // dw and db of every layer, at once into w and b; `velocity` (null: no momentum) is laid out as `parameters`, in which
-  // they lie.
-  void (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* velocity,
+  // dw and db of every layer, at once into w and b, with their velocity `beside` (null: no momentum); `update` null: they are
+  // stored `beside`. `beside` is laid out as `parameters`, in which w and b lie.
+  void (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
                        const Update<T>* update);
 
   // Regularisation (kernels_regular.h). Units from `unit`, a multiple of 4, and rows of the batch from `row` (lane 0) on, each

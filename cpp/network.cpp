@@ -116,18 +116,20 @@ void Network<T>::check_regularisation() {
 }
 
 template <class T>
-DwTarget<T> Network<T>::mirror(Index l, const Arena<T>& gradients, const Arena<T>& velocity, const Update<T>* update) const {
+DwTarget<T> Network<T>::mirror(Index l, const Destination<T>& to) const {
   const DenseLayer<T>& from = layer(l);
   const Index w = from.w.data - parameters_.data(), b = from.b - parameters_.data();
   DwTarget<T> target;
-  target.update = update;
-  if (gradients.data() && !update) {
-    target.g = {gradients.data() + w, from.w.rows};
-    target.g_bias = gradients.data() + b;
+  if (to.updates) {
+    target.update = to.updates + 2 * l;
+    target.bias_update = to.updates + 2 * l + 1;
+  } else if (to.gradients) {
+    target.g = {to.gradients + w, from.w.rows};
+    target.g_bias = to.gradients + b;
   }
-  if (velocity.data()) {
-    target.v = {velocity.data() + w, from.w.rows};
-    target.v_bias = velocity.data() + b;
+  if (to.state) {
+    target.v = {to.state + w, from.w.rows};
+    target.v_bias = to.state + b;
   }
   return target;
 }
@@ -334,11 +336,11 @@ void drop_input_gradient(const Network<T>& network, const Workspace<T>& work, Pa
 }
 
 template <class T>
-void limit_norms(const Network<T>& network, const Member& member) {
+void limit_norms(const Network<T>& network, const Update<T>* updates, const Member& member) {
   for (Index l = 1; l <= network.depth(); ++l) {
     const double most = network.max_norm(l);
     const DenseLayer<T>& layer = network.layer(l - 1);
-    if (most == 0) continue;
+    if (most == 0 || updates[2 * (l - 1)].frozen) continue;
     for (Index p = member.begin(panels(layer.fan_out)); p < member.end(panels(layer.fan_out)); ++p) {
       network.kernels().limit_norm(layer.fan_in, layer.w.panel(p), static_cast<T>(most));
     }
@@ -506,17 +508,16 @@ void backward_pass_split(const Network<T>& network, const Workspace<T>& work, In
 }
 
 template <class T>
-void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>& velocity, const Update<T>* update,
-             Index batch, const Member& member, bool first_split) {
-  if (work.small() && member.size == 1) {
+void dw_pass(const Network<T>& network, const Workspace<T>& work, const Destination<T>& to, Index batch, const Member& member,
+             bool first_split) {
+  if (work.small() && member.size == 1 && (!to.updates || to.alike)) {
     work.kernels().small_update(network.depth(), work.small(), static_cast<int>(batch), network.parameters().data(),
-                                velocity.data(), update);
+                                to.updates ? to.state : to.gradients, to.updates);
     return;
   }
   for (Index l = network.depth(); l >= 1; --l) {
-    const DwTarget<T> target = network.mirror(l - 1, work.gradients(), velocity, update);
-    dense_dw<T>(work.kernels(), network.layer(l - 1), target, work.x(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l), batch,
-                member, first_split && l == 1);
+    dense_dw<T>(work.kernels(), network.layer(l - 1), network.mirror(l - 1, to), work.x(l - 1), work.inputs_as_rows(l - 1),
+                work.delta_t(l), batch, member, first_split && l == 1);
   }
 }
 
@@ -540,14 +541,13 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template void load_targets(const Workspace<T>&, const Targets&, Selection, Index, Index, Index);                            \
   template void perturb_inputs(const Network<T>&, const Workspace<T>&, Index, Index, Index);                                  \
   template void drop_input_gradient(const Network<T>&, const Workspace<T>&, Panels<T>, Index, Index, Index);                  \
-  template void limit_norms(const Network<T>&, const Member&);                                                                \
+  template void limit_norms(const Network<T>&, const Update<T>*, const Member&);                                                                \
   template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                            \
   template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                     \
   template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);              \
   template void loss_pass(const Network<T>&, const Workspace<T>&, bool, Index, Index, Index, bool);                           \
   template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                           \
-  template void dw_pass(const Network<T>&, const Workspace<T>&, const Arena<T>&, const Update<T>*, Index, const Member&,      \
-                        bool);                                                                                                \
+  template void dw_pass(const Network<T>&, const Workspace<T>&, const Destination<T>&, Index, const Member&, bool);           \
   template bool forward_pass_first_split(const Network<T>&, const Workspace<T>&, Index, Index, Index, const Member&, Watch&); \
   template Score batch_score(const Workspace<T>&, Index);
 

@@ -29,6 +29,16 @@ struct Regularisation {
   std::uint64_t seed = 0;                   // of the numbers that training draws
 };
 
+// Where the gradients of all layers go: they are stored, or, where `updates` are given (one for the weights and one for the
+// biases of each layer, in turn), they go at once into the parameters. Arrays are laid out as the parameters.
+template <class T>
+struct Destination {
+  T* gradients = nullptr;
+  T* state = nullptr;  // its first plane; null where the rule has none
+  const Update<T>* updates = nullptr;
+  bool alike = false;  // all updates are one, fused, and nothing is frozen
+};
+
 template <class T>
 class Network {
  public:
@@ -58,7 +68,7 @@ class Network {
 
   // All weights, then biases, layer by layer, with zero padding; gradients and optimiser state have the same layout.
   const Arena<T>& parameters() const { return parameters_; }
-  DwTarget<T> mirror(Index l, const Arena<T>& gradients, const Arena<T>& velocity, const Update<T>* update) const;
+  DwTarget<T> mirror(Index l, const Destination<T>& to) const;
 
   // Multiply-add flops of one row of a training step, with a charge for activations; half of it is about the forward pass.
   double flops_per_row() const { return flops_per_row_; }
@@ -225,16 +235,16 @@ template <class T>
 void backward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch,
                          bool go_on);
 
-// dw and db of every layer: into the workspace's gradients, or at once into the parameters where `update` is given.
-// `first_split`: of the first layer each member takes the units that it took in forward_pass_first_split.
+// dw and db of every layer. `first_split`: of the first layer each member takes the units that it took in
+// forward_pass_first_split.
 template <class T>
-void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>& velocity, const Update<T>* update,
-             Index batch, const Member& member, bool first_split = false);
+void dw_pass(const Network<T>& network, const Workspace<T>& work, const Destination<T>& to, Index batch, const Member& member,
+             bool first_split = false);
 
-// This member's share of the columns of w: those whose norm is above their layer's limit are scaled down to it. After dw of all
-// members.
+// This member's share of the columns of w: those whose norm is above their layer's limit are scaled down to it, but for frozen
+// weights. `updates` as in Destination; after the step of all members.
 template <class T>
-void limit_norms(const Network<T>& network, const Member& member);
+void limit_norms(const Network<T>& network, const Update<T>* updates, const Member& member);
 
 // The scores of the panels added in their order.
 template <class T>

@@ -125,6 +125,7 @@ struct Ops {
   // Rounded correctly, everywhere.
   static RG_INLINE V sqrt(V x) {
 #if defined(__AVX512F__)
+    // all lanes; without a mask g++ 12 warns of its own header
     if constexpr (sizeof(T) == 4) return _mm512_maskz_sqrt_ps(0xffff, x);
     if constexpr (sizeof(T) == 8) return _mm512_maskz_sqrt_pd(0xff, x);
 #elif defined(RG_HALVES)

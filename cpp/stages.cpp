@@ -45,7 +45,7 @@ bool Stages<T>::run_backward(Seed seed, int n_threads, int forced, Poll poll) {
     backward_pass(network_, *work_, p0, p1, rows_, watch);
     me.wait();
     if (interrupt.stopped()) return;
-    dw_pass<T>(network_, *work_, no_velocity_, nullptr, rows_, me);
+    dw_pass<T>(network_, *work_, {work_->gradients().data()}, rows_, me);
   });
   has_backward_ = !interrupt.stopped();
   return has_backward_;

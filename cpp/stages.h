@@ -37,7 +37,6 @@ class Stages {
 
   const Network<T>& network_;
   std::unique_ptr<Workspace<T>> work_;
-  Arena<T> no_velocity_;
   Index rows_ = 0;
   bool has_forward_ = false, has_backward_ = false;
   std::uint64_t version_ = 0;

@@ -13,18 +13,25 @@ from .gradcheck import GradcheckResult, gradcheck
 from .history import History
 from .initializers import Initializer, normal
 from .network import Dense, Gradients, Network
-from .optimizers import SGD
+from .optimizers import SGD, Adagrad, Adam, AdamW, Group, Lion, Optimizer, RMSprop
 from .trainer import Trainer
 
 __all__ = [
     "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "Dense",
     "DivergenceError",
     "GradcheckResult",
     "Gradients",
+    "Group",
     "History",
     "Initializer",
+    "Lion",
     "Network",
+    "Optimizer",
+    "RMSprop",
     "Trainer",
     "__version__",
     "gradcheck",

@@ -41,15 +41,7 @@ class _Network(Generic[_T]):
     def forward(self, x: npt.NDArray[Any], n_threads: int = 0, forced: int = 0, training: bool = False) -> None: ...
     def backward(self, y: npt.NDArray[Any], n_threads: int = 0, forced: int = 0) -> float: ...
     def backward_dz(self, dz: npt.NDArray[Any], n_threads: int = 0, forced: int = 0) -> None: ...
-    def apply(
-        self,
-        state: _SgdState[_T],
-        lr: float,
-        momentum: float,
-        weight_decay: float,
-        nesterov: bool,
-        n_threads: int = 0,
-    ) -> None: ...
+    def apply(self, optimizer: _Optimizer[_T], n_threads: int = 0) -> None: ...
     def output(self) -> npt.NDArray[_T]: ...
     def batch_rows(self) -> int: ...
     def z(self, layer: int) -> npt.NDArray[_T]: ...
@@ -71,19 +63,43 @@ class NetworkF32(_Network[np.float32], metaclass=_Pybind11Type): ...
 class NetworkF64(_Network[np.float64], metaclass=_Pybind11Type): ...
 
 @type_check_only
-class _SgdState(Generic[_T]):
+class _Optimizer(Generic[_T]):
     def __init__(self, network: _Network[_T]) -> None: ...
+    def configure(
+        self,
+        rule: str,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        nesterov: bool,
+        dampening: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        lr_decay: float,
+        initial: float,
+        decoupled: bool,
+        third: bool,
+        clip_value: float,
+        clip_norm: float,
+        groups: Sequence[tuple[float, float, bool]],
+    ) -> None: ...
     def clear(self) -> None: ...
+    def steps(self) -> int: ...
+    def set_steps(self, steps: int) -> None: ...
+    def planes(self) -> list[bool]: ...
+    def plane(self, plane: int, layer: int) -> tuple[npt.NDArray[_T], npt.NDArray[_T]]: ...
+    def set_plane(self, plane: int, layer: int, w: npt.NDArray[_T], b: npt.NDArray[_T]) -> None: ...
 
-class SgdStateF32(_SgdState[np.float32], metaclass=_Pybind11Type): ...
-class SgdStateF64(_SgdState[np.float64], metaclass=_Pybind11Type): ...
+class OptimizerF32(_Optimizer[np.float32], metaclass=_Pybind11Type): ...
+class OptimizerF64(_Optimizer[np.float64], metaclass=_Pybind11Type): ...
 
 @type_check_only
 class _Trainer(Generic[_T]):
     def __init__(self, network: _Network[_T]) -> None: ...
     def epoch(
         self,
-        state: _SgdState[_T],
+        optimizer: _Optimizer[_T],
         x: npt.NDArray[Any],
         y: npt.NDArray[Any],
         batch_size: int,
@@ -91,23 +107,20 @@ class _Trainer(Generic[_T]):
         snapshot: bool,
         seed: int,
         epoch: int,
-        lr: float,
-        momentum: float,
-        weight_decay: float,
-        nesterov: bool,
         n_threads: int = 0,
         forced: int = 0,
         report: Callable[[int, float], object] | None = None,
-    ) -> tuple[bool, float, float, int, float, int]: ...
+        lr: npt.NDArray[np.float64] | None = None,
+        first: int = 0,
+        last: int = -1,
+        gradient_norms: bool = False,
+    ) -> tuple[bool, float, float, int, int, float, int]: ...
+    def gradient_norms(self) -> list[float]: ...
     def step(
         self,
-        state: _SgdState[_T],
+        optimizer: _Optimizer[_T],
         x: object,
         y: object,
-        lr: float,
-        momentum: float,
-        weight_decay: float,
-        nesterov: bool,
         n_threads: int = 0,
         forced: int = 0,
     ) -> float | None: ...

@@ -216,9 +216,7 @@ class Network:
         last = len(specs) - 1
 
         self._sizes = (as_int(layers[0], "layers", 1), *(s.units for s in specs))
-        self._activations = tuple(
-            s.activation or (output_activation if i == last else activation) for i, s in enumerate(specs)
-        )
+        self._activations = tuple(s.activation or (output_activation if i == last else activation) for i, s in enumerate(specs))
         self._loss = loss
         self._dtype = self._dtype_of(dtype)
         self._check_fit()

@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from ._arrays import Array, as_float, as_int, as_threads
 from .errors import DivergenceError
 from .history import History
 from .network import Network
-from .optimizers import SGD
+from .optimizers import Optimizer
 
 _CORE = {"float32": _core.TrainerF32, "float64": _core.TrainerF64}
 
@@ -24,7 +24,8 @@ class Trainer:
     Parameters
     ----------
     network : Network
-    optimizer : SGD
+    optimizer : Optimizer
+        SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
     batch_size : int, default 32
         Rows of a step; the last, smaller batch of an epoch is trained on too.
     shuffle : bool, default True
@@ -45,7 +46,7 @@ class Trainer:
     def __init__(
         self,
         network: Network,
-        optimizer: SGD,
+        optimizer: Optimizer,
         *,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -54,8 +55,8 @@ class Trainer:
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: expected a Network, got {type(network).__name__}")
-        if not isinstance(optimizer, SGD):
-            raise TypeError(f"optimizer: expected an SGD, got {type(optimizer).__name__}")
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(optimizer).__name__}")
         if not isinstance(shuffle, bool):
             raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
         if not isinstance(progress, bool) and progress != "auto":
@@ -73,24 +74,48 @@ class Trainer:
         self._core = _CORE[network.dtype.name](network._core)
         self._last_team = 0
 
-    def _epoch(self, X: Array, y: Array, batch_size: int, shuffle: bool, snapshot: bool, report: Any) -> tuple[Any, ...]:
+    def _epoch(
+        self,
+        X: Array,
+        y: Array,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        snapshot: bool,
+        report: Any = None,
+        lr: npt.NDArray[np.float64] | None = None,
+        first: int = 0,
+        last: int = -1,
+        gradient_norms: bool = False,
+    ) -> "_Part":
+        """Steps `first` to `last` (-1: the end) of an epoch, whose order of rows is that of the whole.
+
+        `lr`: the learning rate of each step of the epoch. A part that begins later goes back, where it diverges, to the
+        start of the epoch.
+        """
+        core = self.optimizer._bind(self.network)
         self.network._about_to_change()
-        result: tuple[Any, ...] = self._core.epoch(
-            self.optimizer._bind(self.network),
-            X,
-            y,
-            batch_size,
-            shuffle,
-            snapshot,
-            self.network.seed,
-            self.epochs_done,
-            *self.optimizer._settings(),
-            as_threads(self.n_threads),
-            self.network._forced_team,
-            report,
+        part = _Part(
+            *self._core.epoch(
+                core,
+                X,
+                y,
+                batch_size,
+                shuffle,
+                snapshot,
+                self.network.seed,
+                self.epochs_done,
+                as_threads(self.n_threads),
+                self.network._forced_team,
+                report,
+                lr,
+                first,
+                last,
+                gradient_norms,
+            )
         )
-        self._last_team = result[-1]
-        return result
+        self._last_team = part.team
+        return part
 
     def fit(
         self,
@@ -143,7 +168,7 @@ class Trainer:
         patience = as_int(patience, "patience", 1)
         tol = None if tol is None else as_float(tol, "tol", 0.0)
         batch_size = as_int(self.batch_size, "batch_size", 1)
-        self.optimizer._settings()
+        self.optimizer._bind(network)  # checks its settings
         rows, targets = self._checked(X, y)
         validation = None
         if validation_data is not None:
@@ -158,10 +183,10 @@ class Trainer:
             for _ in range(epochs):
                 epoch = self.epochs_done = self.epochs_done + 1
                 start = time.perf_counter()
-                result = self._epoch(rows, targets, batch_size, self.shuffle, True, bar.report)
-                diverged, loss, metric, bad_step, bad_loss, _ = result
-                if diverged:
-                    raise DivergenceError(epoch, bad_step, self.optimizer.lr, bad_loss)
+                part = self._epoch(rows, targets, batch_size, shuffle=self.shuffle, snapshot=True, report=bar.report)
+                if part.diverged:
+                    raise DivergenceError(epoch, part.bad_step, self.optimizer.lr, part.bad_loss)
+                loss = part.loss / part.rows
                 seconds = time.perf_counter() - start
                 val_loss = val_metric = None
                 if validation is not None:
@@ -169,7 +194,7 @@ class Trainer:
                 history.append(
                     epoch=epoch,
                     loss=loss,
-                    metric=network._metric(metric),
+                    metric=network._metric(part.metric / part.rows),
                     val_loss=val_loss,
                     val_metric=val_metric,
                     seconds=seconds,
@@ -195,18 +220,17 @@ class Trainer:
         DivergenceError
             The loss is not finite; the weights are unchanged.
         """
-        network, optimizer = self.network, self.optimizer
+        network = self.network
+        core = self.optimizer._bind(network)
         network._about_to_change()
-        settings = optimizer._settings()
-        state = optimizer._bind(network)
-        quick: float | None = self._core.step(state, X, y, *settings, as_threads(self.n_threads), network._forced_team)
+        quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads), network._forced_team)
         if quick is not None:  # arrays as the core takes them, and a finite loss
             return quick
         rows, targets = self._checked(X, y)
-        diverged, loss, _, _, bad_loss, _ = self._epoch(rows, targets, len(rows), False, False, None)
-        if diverged:
-            raise DivergenceError(None, 1, self.optimizer.lr, bad_loss)
-        return float(loss)
+        part = self._epoch(rows, targets, len(rows), shuffle=False, snapshot=False)
+        if part.diverged:
+            raise DivergenceError(None, 1, self.optimizer.lr, part.bad_loss)
+        return part.loss / part.rows
 
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         rows = self.network._rows(X)
@@ -224,6 +248,18 @@ class Trainer:
             f"Trainer({list(self.network.sizes)}, {self.optimizer!r}, batch_size={self.batch_size}, "
             f"shuffle={self.shuffle}, n_threads={self.n_threads})"
         )
+
+
+class _Part(NamedTuple):
+    """What the core tells of the steps of an epoch: sums over the rows that were seen."""
+
+    diverged: bool
+    loss: float
+    metric: float
+    rows: int
+    bad_step: int
+    bad_loss: float
+    team: int
 
 
 class _Bar:
@@ -264,8 +300,6 @@ class _Bar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.close()

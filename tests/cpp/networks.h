@@ -143,11 +143,49 @@ EpochArgs<T> arguments(const Data<T>& data, Index batch) {
   args.batch = batch;
   args.shuffle = true;
   args.seed = kSeed;
-  args.update = {T(0.05), T(0.9), T(0.001), false};
   return args;
 }
 
-// What epochs leave behind.
+// Stochastic gradient descent, as the tests of training use it where they say nothing else.
+inline OptimizerSettings sgd(double lr = 0.05, double momentum = 0.9, double weight_decay = 0.001, bool nesterov = false) {
+  OptimizerSettings settings;
+  settings.lr = lr;
+  settings.momentum = momentum;
+  settings.weight_decay = weight_decay;
+  settings.nesterov = nesterov;
+  return settings;
+}
+
+// Everything that stochastic gradient descent has at once.
+inline OptimizerSettings every_term_of_sgd() {
+  OptimizerSettings settings = sgd(0.05, 0.9, 0.01);
+  settings.dampening = 0.25;
+  settings.clip_value = 0.02;
+  settings.clip_norm = 0.5;
+  return settings;
+}
+
+inline OptimizerSettings settings_of(Rule rule, double lr = 0.003) {
+  OptimizerSettings settings = sgd(lr, rule == Rule::rmsprop ? 0.5 : 0, 0.01);
+  settings.rule = rule;
+  settings.beta1 = 0.9;
+  settings.beta2 = 0.99;
+  settings.eps = 1e-8;
+  settings.lr_decay = 0.01;
+  settings.initial = 0.1;
+  settings.decoupled = rule == Rule::lion;
+  settings.third = true;
+  return settings;
+}
+
+template <class T>
+Optimizer<T> make_optimizer(const Network<T>& network, const OptimizerSettings& settings = sgd()) {
+  Optimizer<T> optimizer(network);
+  optimizer.configure(settings);
+  return optimizer;
+}
+
+// What epochs leave behind; velocity: all of the optimiser's state.
 template <class T>
 struct Trained {
   std::vector<T> parameters, velocity;
@@ -160,10 +198,10 @@ struct Trained {
 };
 
 template <class T>
-Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced) {
+Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced, const OptimizerSettings& settings = sgd()) {
   Network<T> network = make_network<T>(spec);
   Trainer<T> trainer(network);
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network, settings);
   Trained<T> result;
   args.forced = forced;
   for (args.epoch = 0; args.epoch < 2; ++args.epoch) {
@@ -178,7 +216,7 @@ Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced) {
     result.metric += epoch.score.metric;
   }
   result.parameters = copy_of(network.parameters());
-  result.velocity = copy_of(state.velocity());
+  result.velocity = copy_of(state.state());
   return result;
 }
 

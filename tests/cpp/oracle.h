@@ -100,17 +100,54 @@ struct Oracle {
     }
   }
 
+  // One value's step, of any rule; v: the first plane of the state.
   static void take(T gradient, Index i, T* g, T* w, T* v, const Update<T>* u) {
     if (!u) {
       g[i] = gradient;
       return;
     }
+    gradient *= u->scale;
+    if (gradient > u->clip) gradient = u->clip;
+    if (gradient < -u->clip) gradient = -u->clip;
+    w[i] *= u->shrink;
     if (u->weight_decay != 0) gradient = O::fma(u->weight_decay, w[i], gradient);
-    if (u->momentum != 0) {
-      v[i] = O::fma(u->momentum, v[i], gradient);
-      gradient = u->nesterov ? O::fma(u->momentum, v[i], gradient) : v[i];
+    w[i] = O::fma(-u->lr, change(gradient, v ? v + i : nullptr, *u), w[i]);
+  }
+
+  static T mean(T decay, T& s, T x) { return s = O::fma(decay, s, (T(1) - decay) * x); }
+
+  static T change(T g, T* s, const Update<T>& u) {
+    switch (u.rule) {
+      case Rule::sgd:
+        if (u.momentum == 0) return g;
+        *s = O::fma(u.momentum, *s, u.keep * g);
+        return u.nesterov ? O::fma(u.momentum, *s, g) : *s;
+      case Rule::adam: {
+        const T first = mean(u.beta1, *s, g);
+        T second = mean(u.beta2, s[u.second], g * g);
+        if (u.third) second = s[u.third] = std::max(s[u.third], second);
+        return first / O::fma(std::sqrt(second), u.correction, u.eps);
+      }
+      case Rule::rmsprop: {
+        T square = mean(u.beta2, *s, g * g);
+        if (u.third) {
+          const T first = mean(u.beta2, s[u.third], g);
+          square = std::max(T(0), O::fma(-first, first, square));
+        }
+        const T d = g / (std::sqrt(square) + u.eps);
+        if (u.momentum == 0) return d;
+        return s[u.second] = O::fma(u.momentum, s[u.second], d);
+      }
+      case Rule::adagrad:
+        *s = O::fma(g, g, *s);
+        return g / (std::sqrt(*s) + u.eps);
+      case Rule::lion: {
+        const T mix = O::fma(u.beta1, *s, (T(1) - u.beta1) * g);
+        mean(u.beta2, *s, g);
+        return static_cast<T>((mix > 0) - (mix < 0));
+      }
     }
-    w[i] = O::fma(-u->lr, gradient, w[i]);
+    return 0;
   }
 
   static void dw(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d_, Panels<T> g, bool first, bool last,
@@ -147,6 +184,19 @@ struct Oracle {
 
   static void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
     for (Index i = 0; i < count; ++i) take(g[i], i, nullptr, w, v, u);
+  }
+
+  static double squares(Index count, const T* g) {
+    double chains[kLanes];
+    for (Index l = 0; l < kLanes; ++l) {
+      T sum = 0;
+      for (Index i = l; i < count; i += kLanes) sum = O::fma(g[i], g[i], sum);
+      chains[l] = static_cast<double>(sum);
+    }
+    for (Index half = kLanes / 2; half > 0; half /= 2) {
+      for (Index l = 0; l < half; ++l) chains[l] += chains[l + half];
+    }
+    return chains[0];
   }
 
   static void transpose(Index rows, Index lanes, const T* src, T* dst) {
@@ -346,16 +396,17 @@ struct Oracle {
     }
   }
 
-  static void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* velocity,
+  static void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
                            const Update<T>* update) {
     for (Index l = 0; l < depth; ++l) {
       const SmallLayer<T>& layer = layers[l];
       for (Index j = 0; j < layer.fan_out; j += kLanes) {
         T *w = layer.w.panel(j / kLanes), *b = layer.b + j;
+        T *beside_w = beside ? beside + (w - parameters) : nullptr, *beside_b = beside ? beside + (b - parameters) : nullptr;
         const T* d = layer.delta_t.panel(j / kLanes);
-        dw(layer.fan_in, lanes, static_cast<int>(std::min(kLanes, layer.fan_out - j)), {layer.x, 0}, {d, 0}, {}, true, true,
-           {w, 0}, {velocity ? velocity + (w - parameters) : nullptr, 0}, update);
-        db(lanes, d, nullptr, b, velocity ? velocity + (b - parameters) : nullptr, update);
+        dw(layer.fan_in, lanes, static_cast<int>(std::min(kLanes, layer.fan_out - j)), {layer.x, 0}, {d, 0}, {beside_w, 0},
+           true, true, {w, 0}, {beside_w, 0}, update);
+        db(lanes, d, beside_b, b, beside_b, update);
       }
     }
   }
@@ -372,6 +423,7 @@ struct Oracle {
             dw_rows,
             db,
             update,
+            squares,
             transpose,
             {gather<float>, gather<double>, gather<std::uint8_t>},
             {convert<float>, convert<double>, convert<std::uint8_t>},

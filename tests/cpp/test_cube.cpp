@@ -176,7 +176,7 @@ struct Layer {
     DwTarget<T> step;
     step.v = {pv, hk};
     step.v_bias = pvb;
-    step.update = &update;
+    step.update = step.bias_update = &update;
     dense_dw<T>(kernels, layer, step, {px, hk}, nullptr, {pt, rows_t}, m, Member{});
     expect_panels("w after its update", k, n, pw, w, [&](Index i, Index j) {
       return O::fma(-update.lr, O::fma(update.momentum, T(0), dw(i, j)), Sums<O>::at(sums.w, i, j));

@@ -364,13 +364,28 @@ TEST_CASE_TEMPLATE("delta: going on, leaving off, every activation", T, float, d
 
 namespace {
 
-// Every kind of step; null: the gradient is asked for.
+// With all that any rule may have; `from` has the rest.
+template <class T>
+Update<T> every_term(Update<T> from) {
+  from.keep = T(0.75);
+  from.scale = T(0.5);
+  from.clip = T(0.2);
+  from.shrink = T(0.99);
+  return from;
+}
+
+// Every kind of step that is fused; null: the gradient is asked for.
 template <class T>
 std::vector<const Update<T>*> updates() {
-  static const Update<T> all[] = {
-      {T(0.1), 0, 0, false},       {T(0.1), T(0.9), 0, false},       {T(0.1), T(0.9), 0, true},
-      {T(0.1), 0, T(0.01), false}, {T(0.1), T(0.9), T(0.01), false}, {T(0.1), T(0.9), T(0.01), true},
-      {T(0.1), 0, 0, true}};
+  static const Update<T> all[] = {{T(0.1), 0, 0, false},
+                                  {T(0.1), T(0.9), 0, false},
+                                  {T(0.1), T(0.9), 0, true},
+                                  {T(0.1), 0, T(0.01), false},
+                                  {T(0.1), T(0.9), T(0.01), false},
+                                  {T(0.1), T(0.9), T(0.01), true},
+                                  {T(0.1), 0, 0, true},
+                                  every_term<T>({T(0.1), T(0.9), T(0.01), false}),
+                                  every_term<T>({T(0.1), 0, 0, false})};
   std::vector<const Update<T>*> list{nullptr};
   for (const Update<T>& u : all) list.push_back(&u);
   return list;
@@ -380,7 +395,7 @@ template <class T>
 std::string describe_update(const Update<T>* u) {
   if (!u) return "no update";
   return "momentum " + std::to_string(u->momentum) + " weight decay " + std::to_string(u->weight_decay) +
-         words(" nesterov", u->nesterov);
+         words(" nesterov, rule", u->nesterov, static_cast<Index>(u->rule)) + " clip " + std::to_string(u->clip);
 }
 
 // What dw, dw_rows, db and update write: g where the gradient is asked for (or an earlier block left it), w and v where not.
@@ -836,6 +851,60 @@ TEST_CASE_TEMPLATE("update: a pass of its own", T, float, double) {
           step.expect(pair, kLanes, describe);
           expect_kept(pair, memory, describe);
         }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("update: every rule, with all planes of its state and with few", T, float, double) {
+  Dice dice(41);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Rule rule : {Rule::adam, Rule::rmsprop, Rule::adagrad, Rule::lion}) {
+      for (int flags = 0; flags < 8; ++flags) {
+        for (const Index lines : {1, 2, 5, 33}) {
+          const Index count = lines * kLanes;
+          Update<T> update{T(0.1), (flags & 1) != 0 ? T(0.9) : T(0), T(0.01), false};
+          if ((flags & 2) != 0) update = every_term(update);
+          update.rule = rule;
+          update.beta1 = T(0.9);
+          update.beta2 = T(0.99);
+          update.eps = T(1e-3);
+          update.correction = T(1.5);
+          update.second = count;
+          update.third = (flags & 4) != 0 ? 2 * count : 0;
+          Values<T> g = dice.numbers<T>(count), w = dice.numbers<T>(count), s = dice.numbers<T>(3 * count);
+          for (std::size_t i = 0; i < s.size(); ++i) {
+            // squares have a root; the first plane of adam and lion has signs
+            const bool mean = static_cast<Index>(i) < count && (rule == Rule::adam || rule == Rule::lion);
+            s[i] = mean ? s[i] : std::fabs(s[i]);
+          }
+          for (Index i = 0; i < count; i += 7) g[static_cast<std::size_t>(i)] = 0;
+          Values<T> want_w = w, want_s = s;
+          pair.oracle.update(count, g.data(), want_w.data(), want_s.data(), &update);
+          const auto describe = [&] { return words("update flags, lines", flags, lines) + " " + describe_update(&update); };
+          for (const Guard guard : kGuards) {
+            Operands<T>& memory = operands<T>(guard);
+            T *got_w = memory.out(w), *got_s = memory.out(s);
+            pair.kernels.update(count, memory.in(g), got_w, got_s, &update);
+            expect_values(pair, got_w, want_w, describe);
+            expect_values(pair, got_s, want_s, describe);
+            expect_kept(pair, memory, describe);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("squares: sixteen chains, then pairs", T, float, double) {
+  Dice dice(42);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index lines : {0, 1, 2, 3, 8, 9, 256}) {
+      const Values<T> g = dice.numbers<T>(lines * kLanes);
+      for (const Guard guard : kGuards) {
+        Operands<T>& memory = operands<T>(guard);
+        CHECK(same(pair.kernels.squares(lines * kLanes, memory.in(g)), pair.oracle.squares(lines * kLanes, g.data())));
+        expect_kept(pair, memory, [&] { return words("squares lines", lines); });
       }
     }
   }
@@ -1388,7 +1457,7 @@ void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes
     const std::vector<SmallLayer<T>> oracle = want.layers(want.parameters.data(), want.x.data(), own);
     Operands<T>& memory = operands<T>(guard);
     T* parameters = memory.out(network.parameters);
-    T* velocity = update->momentum != 0 ? memory.out(network.velocity) : nullptr;
+    T* velocity = !update || update->momentum != 0 ? memory.out(network.velocity) : nullptr;
     const T* x = memory.in(network.x);
     const auto guarded = [&](Values<T>& values) { return memory.out(values); };
     const std::vector<SmallLayer<T>> layers = network.layers(parameters, x, guarded);
@@ -1423,10 +1492,7 @@ void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes
 
 TEST_CASE_TEMPLATE("small networks: whole passes have the bits of single layers", T, float, double) {
   Dice dice(31);
-  std::vector<const Update<T>*> kinds;
-  for (const Update<T>* update : updates<T>()) {
-    if (update) kinds.push_back(update);
-  }
+  const std::vector<const Update<T>*> kinds = updates<T>();  // without one the gradients are stored
   for (const Pair<T>& pair : pairs<T>()) {
     for (const Index lanes : sizes_to(kLanes)) {
       for (const Index fan_in : sizes_to(33)) {

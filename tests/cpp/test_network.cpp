@@ -49,17 +49,20 @@ TEST_CASE_TEMPLATE("epoch: the same bits for every team, and from run to run", T
 
 namespace {
 
-template <class T>
-std::vector<Update<T>> kinds_of_update() {
-  return {{T(0.05), 0, 0, false}, {T(0.05), T(0.9), 0, false}, {T(0.05), T(0.9), T(0.01), true}, {T(0.05), 0, T(0.01), false}};
+std::vector<OptimizerSettings> kinds_of_update() {
+  std::vector<OptimizerSettings> kinds = {sgd(0.05, 0, 0), sgd(0.05, 0.9, 0), sgd(0.05, 0.9, 0.01, true), sgd(0.05, 0, 0.01),
+                                          every_term_of_sgd()};
+  for (const Rule rule : {Rule::adam, Rule::rmsprop, Rule::adagrad, Rule::lion}) kinds.push_back(settings_of(rule));
+  return kinds;
 }
 
 // One epoch by hand: forward, backward, update, in batches of the epoch's own order.
 template <class T>
-Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& args) {
+Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& args, const OptimizerSettings& settings) {
   Network<T> network = make_network<T>(spec);
   Stages<T> stages(network);
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network, settings);
+  StoredGradients<T> stored;
   Trained<T> result;
   std::vector<std::uint32_t> order(static_cast<std::size_t>(data.rows));
   permutation(args.seed, args.epoch, static_cast<std::uint32_t>(data.rows), order.data());
@@ -72,7 +75,7 @@ Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& ar
     CHECK(stages.has_backward());
     CHECK(stages.rows() == part.rows);
     CHECK(stages.version() == network.version);
-    apply_update(network, stages.work().gradients(), state, args.update, 0);
+    apply_update(network, stages.work().gradients(), state, stored, 0);
     CHECK(stages.version() != network.version);
     const Score score = batch_score(stages.work(), part.rows);
     CHECK(loss == score.loss / static_cast<double>(part.rows));
@@ -80,14 +83,14 @@ Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& ar
     result.metric += score.metric;
   }
   result.parameters = copy_of(network.parameters());
-  result.velocity = copy_of(state.velocity());
+  result.velocity = copy_of(state.state());
   return result;
 }
 
 }  // namespace
 
 TEST_CASE_TEMPLATE("epoch: the bits of the three stages by hand", T, float, double) {
-  const std::vector<Update<T>> kinds = kinds_of_update<T>();
+  const std::vector<OptimizerSettings> kinds = kinds_of_update();
   std::size_t turn = 0;
   for (const Spec& spec : specs()) {
     for (const Index batch : batches()) {
@@ -95,14 +98,14 @@ TEST_CASE_TEMPLATE("epoch: the bits of the three stages by hand", T, float, doub
       CAPTURE(batch);
       const Data<T> data(spec, rows_for(batch));
       EpochArgs<T> args = arguments(data, batch);
-      args.update = kinds[turn++ % kinds.size()];
+      const OptimizerSettings& settings = kinds[turn++ % kinds.size()];
       args.epoch = 3;
       args.forced = kTeams[turn % std::size(kTeams)];
       Network<T> network = make_network<T>(spec);
-      SgdState<T> state(network);
+      Optimizer<T> state = make_optimizer(network, settings);
       const EpochResult epoch = Trainer<T>(network).epoch(args, state);
-      const Trained<T> fused{copy_of(network.parameters()), copy_of(state.velocity()), epoch.score.loss, epoch.score.metric};
-      CHECK(by_hand(spec, data, args) == fused);
+      const Trained<T> fused{copy_of(network.parameters()), copy_of(state.state()), epoch.score.loss, epoch.score.metric};
+      CHECK(by_hand(spec, data, args, settings) == fused);
     }
   }
 }
@@ -167,9 +170,9 @@ TEST_CASE_TEMPLATE("epoch: padding of weights and state stays zero", T, float, d
   const Spec spec{{64, 17, 3}, {kRelu, kIdentity}, Loss::mse};
   const Data<T> data(spec, 40);
   Network<T> network = make_network<T>(spec);
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network);
   REQUIRE(Trainer<T>(network).epoch(arguments(data, 16), state).end == EpochEnd::finished);
-  for (const Arena<T>* arena : {&network.parameters(), &state.velocity()}) {
+  for (const Arena<T>* arena : {&network.parameters(), &state.state()}) {
     const std::vector<T> all = copy_of(*arena);
     Index zeros = 0, real = 0;
     for (const T v : all) zeros += v == 0 ? 1 : 0;
@@ -183,16 +186,16 @@ TEST_CASE_TEMPLATE("epoch: padding of weights and state stays zero", T, float, d
 namespace {
 
 template <class T>
-void check_bits(const Spec& spec, Index rows, Index batch, Update<double> u, std::uint64_t float32, std::uint64_t float64) {
+void check_bits(const Spec& spec, Index rows, Index batch, const OptimizerSettings& settings, std::uint64_t float32,
+                std::uint64_t float64) {
   const Data<T> data(spec, rows);
   for (const int team : {1, 3}) {
     CAPTURE(spec.describe());
     CAPTURE(team);
     Network<T> network = make_network<T>(spec);
     Trainer<T> trainer(network);
-    SgdState<T> state(network);
+    Optimizer<T> state = make_optimizer(network, settings);
     EpochArgs<T> args = arguments(data, batch);
-    args.update = {static_cast<T>(u.lr), static_cast<T>(u.momentum), static_cast<T>(u.weight_decay), u.nesterov};
     args.forced = team;
     for (args.epoch = 0; args.epoch < 3; ++args.epoch) REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);
     CHECK(weights_hash(network) == (sizeof(T) == 4 ? float32 : float64));
@@ -204,15 +207,15 @@ void check_bits(const Spec& spec, Index rows, Index batch, Update<double> u, std
 // Data, weights and steps are made of operations that every machine rounds alike; libm has no part in them.
 TEST_CASE_TEMPLATE("training: the bits that every table with fused multiply-add has given so far", T, float, double) {
   if (!active_table().fused) return;
-  check_bits<T>({{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true}, 150, 32, {0.05, 0.9, 0, false},
+  check_bits<T>({{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true}, 150, 32, sgd(0.05, 0.9, 0, false),
                 0x22f53cbc7ef9cb05, 0xa61433a939b2e48d);
-  check_bits<T>({{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy}, 100, 7, {0.05, 0.9, 0.001, true},
+  check_bits<T>({{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy}, 100, 7, sgd(0.05, 0.9, 0.001, true),
                 0x2a6d55319d1693b1, 0xb07b984ca51bb76b);
-  check_bits<T>({{31, 50, 4}, {kLeaky, kTanh}, Loss::mse}, 90, 20, {0.05, 0.5, 0, false}, 0x7359e3e5392dd3bc,
+  check_bits<T>({{31, 50, 4}, {kLeaky, kTanh}, Loss::mse}, 90, 20, sgd(0.05, 0.5, 0, false), 0x7359e3e5392dd3bc,
                 0xc38e3c7f7f62647a);
-  check_bits<T>({{300, 130, 20}, {kSigmoid, kSigmoid}, Loss::binary_cross_entropy}, 210, 70, {0.05, 0, 0, false},
+  check_bits<T>({{300, 130, 20}, {kSigmoid, kSigmoid}, Loss::binary_cross_entropy}, 210, 70, sgd(0.05, 0, 0, false),
                 0x6e91d8436d1991d4, 0xdc2a4b8698db1831);
-  check_bits<T>({{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic}, 130, 64, {0.05, 0.9, 0.01, false},
+  check_bits<T>({{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic}, 130, 64, sgd(0.05, 0.9, 0.01, false),
                 0xab957b284ece9978, 0x384e0459d7f95c0c);
 }
 
@@ -223,9 +226,8 @@ TEST_CASE_TEMPLATE("a thousand steps: the bits that every table with fused multi
   for (const int team : {1, 2}) {
     Network<T> network = make_network<T>(spec);
     Trainer<T> trainer(network);
-    SgdState<T> state(network);
+    Optimizer<T> state = make_optimizer(network, sgd(0.01));
     EpochArgs<T> args = arguments(data, 9);
-    args.update.lr = T(0.01);
     args.forced = team;
     for (args.epoch = 0; args.epoch < 10; ++args.epoch) REQUIRE(trainer.epoch(args, state).steps == 100);
     CHECK(weights_hash(network) == (sizeof(T) == 4 ? 0xbf226b5094b1feafu : 0x7c87f9f22fa512fau));
@@ -381,7 +383,7 @@ TEST_CASE_TEMPLATE("gradient: dw, db, dx and loss against differences in long do
       Worst dw, db, dx;
       for (Index l = 0; l < network.depth(); ++l) {
         const auto i = static_cast<std::size_t>(l);
-        const DwTarget<T> gradient = network.mirror(l, stages.work().gradients(), {}, nullptr);
+        const DwTarget<T> gradient = network.mirror(l, {stages.work().gradients().data()});
         const Index fan_out = network.layer(l).fan_out;
         for (Index k = 0; k < network.layer(l).fan_in; ++k) {
           for (Index j = 0; j < fan_out; ++j) {
@@ -538,7 +540,7 @@ void check_chains(const Spec& spec, Index rows, int team) {
     CHECK(same(unpacked(work.z(l), rows, units), chains.z[i]));
     CHECK(same(unpacked(work.a(l), rows, units), chains.a[i]));
     CHECK(same(unpacked_lanes(work.delta_t(l), rows, units), chains.delta[i]));
-    const DwTarget<T> gradient = network.mirror(l - 1, work.gradients(), {}, nullptr);
+    const DwTarget<T> gradient = network.mirror(l - 1, {work.gradients().data()});
     CHECK(same(unpacked_lanes(gradient.g, network.size_of(l - 1), units), chains.dw[i]));
     CHECK(same(std::vector<T>(gradient.g_bias, gradient.g_bias + units), chains.db[i]));
   }
@@ -647,7 +649,7 @@ TEST_CASE_TEMPLATE("no rows: nothing to predict, to score, to learn from", T, fl
     CHECK(predict(network, data.inputs_view(), false, static_cast<T*>(nullptr), 0, 0, {}));
     CHECK(evaluate(network, data.inputs_view(), data.targets(), score, 0, 0, {}));
     CHECK(score.loss == 0);
-    SgdState<T> state(network);
+    Optimizer<T> state = make_optimizer(network);
     const EpochResult result = Trainer<T>(network).epoch(arguments(data, 16), state);
     CHECK(result.end == EpochEnd::finished);
     CHECK(result.steps == 0);
@@ -745,13 +747,12 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
       Asked asked;
       asked.stop_at = stop_at;
       Network<T> network = make_network<T>(endless.spec);
-      SgdState<T> state(network);
+      Optimizer<T> state = make_optimizer(network, sgd(0.01, 0.9, 0));
       Trainer<T> trainer(network);
       EpochArgs<T> args;
       args.x = endless.x(rows);
       args.y = endless.y();
       args.batch = batch;
-      args.update = {T(0.01), T(0.9), 0, false};
       args.forced = team;
       args.poll = asked.poll();
       const EpochResult result = trainer.epoch(args, state);
@@ -762,7 +763,7 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
 
       // another network, and as many steps as were finished
       Network<T> other = make_network<T>(endless.spec);
-      SgdState<T> other_state(other);
+      Optimizer<T> other_state = make_optimizer(other, sgd(0.01, 0.9, 0));
       args.x = endless.x(result.steps * batch);
       args.poll = {};
       const EpochResult again = Trainer<T>(other).epoch(args, other_state);
@@ -770,7 +771,7 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
       CHECK(again.steps == result.steps);
       CHECK(again.score.loss == result.score.loss);
       CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
-      CHECK(same(copy_of(state.velocity()), copy_of(other_state.velocity())));
+      CHECK(same(copy_of(state.state()), copy_of(other_state.state())));
 
       // and both go on alike
       args.x = endless.x(5 * batch + 3);
@@ -786,7 +787,7 @@ TEST_CASE("a shuffle of very many rows can be interrupted, before the first step
   const Spec spec{{1, 1}, {kIdentity}, Loss::mse};
   Network<float> network = make_network<float>(spec);
   const std::vector<float> before = copy_of(network.parameters());
-  SgdState<float> state(network);
+  Optimizer<float> state = make_optimizer(network);
   Trainer<float> trainer(network);
   const float one = 1;
   Asked asked;
@@ -795,7 +796,6 @@ TEST_CASE("a shuffle of very many rows can be interrupted, before the first step
   args.x = args.y.rows = {&one, rows, 1, 0, Source::float32};
   args.batch = 64;
   args.shuffle = true;
-  args.update = {0.01f, 0, 0, false};
   args.poll = asked.poll();
   const EpochResult result = trainer.epoch(args, state);
   CHECK(result.end == EpochEnd::interrupted);
@@ -851,7 +851,7 @@ TEST_CASE_TEMPLATE("divergence: a bad batch is not learned from", T, float, doub
         Data<T> data(spec, 70);
         data.y[static_cast<std::size_t>((steps_before * batch + 3) * 3)] = bad;
         Network<T> network = make_network<T>(spec), other = make_network<T>(spec);
-        SgdState<T> state(network), other_state(other);
+        Optimizer<T> state = make_optimizer(network), other_state = make_optimizer(other);
         Trainer<T> trainer(network);
         EpochArgs<T> args = arguments(data, batch);
         args.shuffle = false;
@@ -870,10 +870,10 @@ TEST_CASE_TEMPLATE("divergence: a bad batch is not learned from", T, float, doub
         CHECK_FALSE(same(start, copy_of(other.parameters())));
         if (snapshot) {
           CHECK(same(copy_of(network.parameters()), start));
-          CHECK(all_zero(copy_of(state.velocity())));
+          CHECK(all_zero(copy_of(state.state())));
         } else {
           CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
-          CHECK(same(copy_of(state.velocity()), copy_of(other_state.velocity())));
+          CHECK(same(copy_of(state.state()), copy_of(other_state.state())));
         }
       }
     }
@@ -888,22 +888,22 @@ TEST_CASE_TEMPLATE("divergence: a learning rate that is too large, seen in a los
       CAPTURE(rows);
       const Data<T> data(spec, rows);
       Network<T> network = make_network<T>(spec);
-      SgdState<T> state(network);
+      // after one batch the weights themselves overflow; after several, first the loss
+      const T most = std::numeric_limits<T>::max();
+      const double lr = static_cast<double>(rows == 16 ? most : std::sqrt(most));
+      Optimizer<T> state = make_optimizer(network, sgd(lr, 0.9, rows == 16 ? 1e9 : 0.001));
       Trainer<T> trainer(network);
       EpochArgs<T> args = arguments(data, 16);
       args.forced = team;
-      // after one batch the weights themselves overflow; after several, first the loss
-      args.update.lr = rows == 16 ? std::numeric_limits<T>::max() : std::sqrt(std::numeric_limits<T>::max());
-      if (rows == 16) args.update.weight_decay = T(1e9);
       const std::vector<T> start = copy_of(network.parameters());
       const EpochResult result = trainer.epoch(args, state);
       CHECK(result.end == EpochEnd::diverged);
       CHECK_FALSE(std::isfinite(result.bad_loss));
       CHECK(result.bad_step == (rows == 16 ? 1 : 2));
       CHECK(same(copy_of(network.parameters()), start));
-      CHECK(all_zero(copy_of(state.velocity())));
+      CHECK(all_zero(copy_of(state.state())));
 
-      args.update = {T(0.01), T(0.9), 0, false};
+      state.configure(sgd(0.01, 0.9, 0));
       CHECK(trainer.epoch(args, state).end == EpochEnd::finished);  // still of use
     }
   }

@@ -176,7 +176,7 @@ Network<T> regular_network(const Spec& spec, Regularisation regularisation) {
 template <class T>
 Trained<T> two_epochs(const Spec& spec, EpochArgs<T> args, int forced) {
   Network<T> network = regular_network<T>(spec, all_of(spec));
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network);
   Trainer<T> trainer(network);
   Trained<T> result;
   args.forced = forced;
@@ -188,7 +188,7 @@ Trained<T> two_epochs(const Spec& spec, EpochArgs<T> args, int forced) {
   }
   CHECK(network.steps == static_cast<std::uint64_t>(2 * ((args.x.rows + args.batch - 1) / args.batch)));
   result.parameters = copy_of(network.parameters());
-  result.velocity = copy_of(state.velocity());
+  result.velocity = copy_of(state.state());
   return result;
 }
 
@@ -207,7 +207,8 @@ TEST_CASE_TEMPLATE("regularised training: any team, and the stages by hand, give
 
       Network<T> network = regular_network<T>(spec, all_of(spec));
       Stages<T> stages(network);
-      SgdState<T> state(network);
+      Optimizer<T> state = make_optimizer(network);
+      StoredGradients<T> stored;
       for (std::uint32_t epoch = 0; epoch < 2; ++epoch) {
         std::vector<std::uint32_t> order(static_cast<std::size_t>(data.rows));
         permutation(args.seed, epoch, static_cast<std::uint32_t>(data.rows), order.data());
@@ -216,7 +217,7 @@ TEST_CASE_TEMPLATE("regularised training: any team, and the stages by hand, give
           double loss = 0;
           REQUIRE(stages.forward(part.inputs_view(), 0, 2, {}, true));
           REQUIRE(stages.backward(part.targets(), loss, 0, 2, {}));
-          apply_update(network, stages.work().gradients(), state, args.update, 0);
+          apply_update(network, stages.work().gradients(), state, stored, 0);
         }
       }
       CHECK(same(copy_of(network.parameters()), one.parameters));
@@ -233,7 +234,7 @@ TEST_CASE_TEMPLATE("no regularisation asked for: the passes of training are thos
   Network<T> network = regular_network<T>(spec, none);
   CHECK_FALSE(network.perturbs());
   CHECK_FALSE(network.limits_norms());
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network);
   EpochArgs<T> args = arguments(data, 32);
   Trainer<T> trainer(network);
   for (args.epoch = 0; args.epoch < 2; ++args.epoch) trainer.epoch(args, state);
@@ -244,7 +245,7 @@ TEST_CASE_TEMPLATE("regularised training that diverges goes back to the start of
   const Spec spec = regular_spec(1);
   const Data<T> data(spec, 100);
   Network<T> network = regular_network<T>(spec, all_of(spec));
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network);
   Trainer<T> trainer(network);
   EpochArgs<T> args = arguments(data, 10);
   REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);

@@ -503,8 +503,16 @@ WRONG_TRAINING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "decay type": (lambda: rg.SGD(0.1, weight_decay=[1]), TypeError, r"weight_decay: expected a number, got \[1\]"),
     "step": (lambda: rg.SGD(0.1).step(3), TypeError, "expected a Network, got int"),
     "network": (lambda: rg.Trainer(3, rg.SGD(0.1)), TypeError, "network: expected a Network, got int"),
-    "optimizer": (lambda: rg.Trainer(rg.Network([3, 2]), 0.1), TypeError, "optimizer: expected an SGD, got float"),
-    "optimizer class": (lambda: rg.Trainer(rg.Network([3, 2]), rg.SGD), TypeError, "optimizer: expected an SGD, got type"),
+    "optimizer": (
+        lambda: rg.Trainer(rg.Network([3, 2]), 0.1),
+        TypeError,
+        "optimizer: expected an optimiser such as SGD, got float",
+    ),
+    "optimizer class": (
+        lambda: rg.Trainer(rg.Network([3, 2]), rg.SGD),
+        TypeError,
+        "optimizer: expected an optimiser such as SGD, got type",
+    ),
     "batch_size": (lambda: trainer(batch_size=0), ValueError, "batch_size: expected at least 1, got 0"),
     "batch_size type": (lambda: trainer(batch_size=32.0), TypeError, "batch_size: expected an integer, got 32.0"),
     "shuffle": (lambda: trainer(shuffle=1), TypeError, "shuffle: expected True or False, got 1"),
