@@ -1159,7 +1159,12 @@ constexpr Kernels<T> table() {
           small_update<T>,
           drop<T>,
           add_noise<T>,
-          limit_norm<T>};
+          limit_norm<T>,
+          normalise_rows<T>,
+          denormalise_rows<T>,
+          unit_sums<T>,
+          normalise_units<T>,
+          denormalise_units<T>};
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 namespace retrograd {
 
 enum class Activation : int { identity = 0, relu, leaky_relu, tanh, sigmoid, softmax };
+enum class Norm : int { none = 0, layer, batch };
 enum class Loss : int { mse = 0, quadratic, cross_entropy, binary_cross_entropy };
 
 constexpr double kLeakySlope = 0.01;
@@ -179,6 +180,23 @@ struct Kernels {
   // Each column of w, [rows][16], whose norm is above `most` is scaled down to it. The sum of squares is taken in four chains
   // (row mod 4) added as (0 + 1) + (2 + 3); where it overflows, the column becomes NaN.
   void (*limit_norm)(Index rows, T* w, T most);
+
+  // Normalisation of each row over its units: hat = (z - mean) rstd, rstd = 1 / sqrt(variance + eps), a = gamma hat + beta.
+  // Sums run in four chains (unit mod 4) added as (0 + 1) + (2 + 3). z, hat, a: [units][16], rstd: [16]; a may be z; hat and
+  // rstd may be null.
+  void (*normalise_rows)(Index units, int lanes, T eps, const T* gamma, const T* beta, const T* z, T* hat, T* rstd, T* a);
+  // Its way back, with g = d gamma: product = d hat, then d = rstd (g - mean of g - hat mean of (g hat)).
+  void (*denormalise_rows)(Index units, int lanes, const T* gamma, const T* hat, const T* rstd, T* d, T* product);
+
+  // For each of `units` <= 16 units the sum over the rows of a batch of x y (y.data null: of x), or, where `centre` is given,
+  // of (x - centre)^2; 0 for the units after them. In 16 chains (row mod 16), then those pairwise: l and l + 8, l + 4, l + 2,
+  // l + 1. x, y: panels with lanes = rows; centre: [units]; out: [16].
+  void (*unit_sums)(Index units, Index rows, Panels<const T> x, Panels<const T> y, const T* centre, T* out);
+  // hat = (z - mean) rstd, a = gamma hat + beta, with one mean, rstd, gamma, beta for each unit; hat may be null, a may be z.
+  void (*normalise_units)(Index units, int lanes, const T* mean, const T* rstd, const T* gamma, const T* beta, const T* z,
+                          T* hat, T* a);
+  // d = factor (d - mean - hat slope), with one factor, mean, slope for each unit.
+  void (*denormalise_units)(Index units, int lanes, const T* mean, const T* slope, const T* factor, const T* hat, T* d);
 };
 
 struct KernelTable {

@@ -63,14 +63,22 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
   if (sizes.size() < 2 || activations.size() + 1 != sizes.size()) {
     throw std::invalid_argument("a network needs at least an input size and one layer, and an activation for each layer");
   }
-  Index total = 0;
+  if (!regularisation_.layers.empty() && regularisation_.layers.size() != activations.size()) {
+    throw std::invalid_argument("regularisation: expected one for each layer");
+  }
+  Index total = 0, statistics = 0;
   for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
     if (sizes[l] < 1 || sizes[l + 1] < 1) throw std::invalid_argument("layer sizes must be at least 1");
     for (const Index size : {sizes[l], sizes[l + 1]}) checked_panels(size);
     total = add(total, add(weight_values(sizes[l], sizes[l + 1]), checked_multiply(panels(sizes[l + 1]), kLanes)));
+    const Norm own = norm(static_cast<Index>(l) + 1);
+    const Index two = checked_multiply(2, panels(sizes[l + 1]) * kLanes);
+    if (own != Norm::none) total = add(total, two);
+    if (own == Norm::batch) statistics = add(statistics, two);
   }
   parameters_ = Arena<T>(total);
-  T* next = parameters_.data();
+  statistics_ = Arena<T>(statistics);
+  T *next = parameters_.data(), *next_statistic = statistics_.data();
   for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
     DenseLayer<T> layer;
     layer.fan_in = sizes[l];
@@ -79,12 +87,32 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
     layer.w = {next, padded_rows(layer.fan_in)};
     next += weight_values(layer.fan_in, layer.fan_out);
     layer.b = next;
-    next += panels(layer.fan_out) * kLanes;
-    if (layer.activation == Activation::softmax && l + 2 < sizes.size()) {
+    const Index width = panels(layer.fan_out) * kLanes;
+    next += width;
+    layer.norm = norm(static_cast<Index>(l) + 1);
+    if (layer.norm != Norm::none) {
+      if (l + 2 == sizes.size()) throw std::invalid_argument("normalisation is for hidden layers, not for the last one");
+      layer.after_norm = layer.activation;
+      layer.activation = Activation::identity;
+      layer.gamma = next;
+      layer.beta = next + width;
+      next += 2 * width;
+      std::fill_n(layer.gamma, layer.fan_out, T(1));
+      normalises_ = true;
+    }
+    if (layer.norm == Norm::batch) {
+      layer.running_mean = next_statistic;
+      layer.running_variance = next_statistic + width;
+      next_statistic += 2 * width;
+      std::fill_n(layer.running_variance, width, T(1));
+      normalises_batch_ = true;
+    }
+    if (activations[l] == Activation::softmax && l + 2 < sizes.size()) {
       throw std::invalid_argument("softmax is for the last layer only");
     }
     const double products = 2.0 * static_cast<double>(layer.fan_in) * static_cast<double>(layer.fan_out);
-    flops_per_row_ += products * (l == 0 ? 2 : 3) + kActivationFlops * static_cast<double>(layer.fan_out);
+    flops_per_row_ += products * (l == 0 ? 2 : 3) +
+                      kActivationFlops * static_cast<double>(layer.fan_out) * (layer.norm == Norm::none ? 1 : 2);
     layers_.push_back(layer);
   }
   output_activation_ = activations.back();
@@ -99,9 +127,6 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
 template <class T>
 void Network<T>::check_regularisation() {
   const Regularisation& r = regularisation_;
-  if (!r.layers.empty() && static_cast<Index>(r.layers.size()) != depth()) {
-    throw std::invalid_argument("regularisation: expected one for each layer");
-  }
   if (!(r.input_noise >= 0) || !std::isfinite(r.input_noise)) {
     throw std::invalid_argument("input_noise: expected a finite number that is not negative");
   }
@@ -157,7 +182,7 @@ Index find_nonfinite_layer(const Network<T>& network) {
   const auto finite = network.kernels().finite[static_cast<int>(source_of<T>)];
   for (Index l = 0; l < network.depth(); ++l) {
     const DenseLayer<T>& layer = network.layer(l);
-    const T* end = layer.b + panels(layer.fan_out) * kLanes;  // the biases follow the weights
+    const T* end = layer.b + panels(layer.fan_out) * kLanes * (layer.gamma ? 3 : 1);  // which follow the weights
     if (!finite(end - layer.w.data, layer.w.data)) return l;
   }
   return -1;
@@ -191,10 +216,11 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
     widest_of_all = std::max(widest_of_all, network.size_of(l));
     if (l > 0 && l < depth) widest_hidden = std::max(widest_hidden, network.size_of(l));
   }
-  // dropout and noise know panels alone
+  // dropout, noise and normalisation know panels alone
   const bool perturbs = network.perturbs() && keep == Keep::training, perturbs_inputs = perturbs && network.perturbs(0);
-  few_ = keep != Keep::everything && !perturbs && batch < kFewRows && widest_hidden > kLanes;
-  const bool small = keep != Keep::everything && !perturbs && batch <= kLanes && widest_of_all <= kSmallUnits && !few_;
+  const bool plain = keep != Keep::everything && !perturbs && !network.normalises();
+  few_ = plain && batch < kFewRows && widest_hidden > kLanes;
+  const bool small = plain && batch <= kLanes && widest_of_all <= kSmallUnits && !few_;
   const bool by_rows = keep != Keep::everything && !perturbs_inputs && !small && rows_beat_panels(network, batch);
   if (small) kernels_ = &kernels_for<T>(batch);
   const auto size = static_cast<std::size_t>(depth + 1);
@@ -202,6 +228,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
   z_.resize(size);
   delta_t_.resize(size);
   x_.resize(size);
+  norms_.resize(size);
   Plan<T> plan;
   Index widest = 0;
   for (Index l = 0; l <= depth; ++l) {
@@ -215,6 +242,23 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
     if (l == depth || !few_) widest = std::max(widest, rows);
     if (keep == Keep::everything) plan.panels_of(z_[i], count, rows);
     if (keep != Keep::forward) plan.panels_of(delta_t_[i], panels(network.size_of(l)), count * kLanes);
+  }
+  for (Index l = 1; l < depth && keep != Keep::forward; ++l) {
+    const Norm norm = network.norm(l);
+    if (norm == Norm::none) continue;
+    const bool of_batch = norm == Norm::batch;
+    NormState<T>& state = norms_[static_cast<std::size_t>(l)];
+    const Index wide = panels(network.size_of(l)), rows = of_batch ? 1 : count * kLanes;
+    plan.panels_of(state.hat, count, padded_rows(network.size_of(l)));
+    plan.panels_of(state.rstd, of_batch ? wide : count, 1);
+    plan.panels_of(state.dgamma, wide, rows);
+    plan.panels_of(state.dbeta, wide, rows);
+    if (of_batch) {
+      plan.panels_of(state.mean, wide, 1);
+      plan.panels_of(state.variance, wide, 1);
+    } else {
+      plan.panels_of(state.product, count, padded_rows(network.size_of(l)));
+    }
   }
   if (keep != Keep::forward) {
     for (Panels<T>& delta : delta_) plan.panels_of(delta, count, widest);
@@ -347,6 +391,13 @@ void limit_norms(const Network<T>& network, const Update<T>* updates, const Memb
   }
 }
 
+template <class T>
+void remember_statistics(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member) {
+  for (Index l = 1; network.normalises_batch() && l < network.depth(); ++l) {
+    if (network.norm(l) == Norm::batch) norm_remember(network.layer(l - 1), work.norm(l), batch, member);
+  }
+}
+
 namespace {
 
 template <class T>
@@ -373,20 +424,39 @@ bool delta_layer(const Network<T>& network, const Workspace<T>& work, Index l, c
                             work.few_a(l - 1).rows, below, part, batch, watch);
 }
 
-// The same with what dropout does to the outputs, and to the deltas on their way back.
+// What follows the product of layer l: normalisation with its activation, dropout.
+template <class T>
+void finish_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch) {
+  const DenseLayer<T>& layer = network.layer(l);
+  if (layer.norm != Norm::none) norm_forward<T>(work.kernels(), layer, work.norm(l + 1), work.a(l + 1), part, batch);
+  if (work.drops(l + 1)) drop_level<T>(network, work, l + 1, work.a(l + 1), work.x(l + 1), part, batch);
+}
+
+// ... and what it does to the deltas of level l on their way back.
+template <class T>
+void return_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch) {
+  const DenseLayer<T>& layer = network.layer(l - 1);
+  const Panels<T> delta = work.delta(l);
+  if (work.drops(l)) drop_level<T>(network, work, l, delta, delta, part, batch);
+  if (layer.norm != Norm::none) norm_backward<T>(work.kernels(), layer, work.norm(l), delta, work.a(l), part, batch);
+}
+
 template <class T>
 bool forward_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
   if (!forward_layer<T>(network, work, l, part, batch, watch)) return false;
-  if (work.drops(l + 1)) drop_level<T>(network, work, l + 1, work.a(l + 1), work.x(l + 1), part, batch);
+  finish_level<T>(network, work, l, part, batch);
   return true;
 }
 
 template <class T>
 bool delta_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
   if (!delta_layer<T>(network, work, l, part, batch, watch)) return false;
-  if (work.drops(l - 1)) drop_level<T>(network, work, l - 1, work.delta(l - 1), work.delta(l - 1), part, batch);
+  return_level<T>(network, work, l - 1, part, batch);
   return true;
 }
+
+// This member's rows of the batch, where a layer normalises over all units of each.
+Part rows_of(Index batch, const Member& member) { return {member.begin(panels(batch)), member.end(panels(batch))}; }
 
 // delta_t(l) where the pass that gave the deltas has not written it.
 template <class T>
@@ -424,8 +494,16 @@ bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Ind
       part = {0, panels(batch)};
       if (member.id != 0) part.p1 = 0;
     }
-    if (go_on && part.u0 != part.u1 && part.p1 > 0) go_on = forward_level<T>(network, work, l, part, batch, watch);
+    const bool over_units = network.layer(l).norm == Norm::layer;
+    if (go_on && part.u0 != part.u1 && part.p1 > 0) {
+      go_on = over_units ? forward_layer<T>(network, work, l, part, batch, watch)
+                         : forward_level<T>(network, work, l, part, batch, watch);
+    }
     member.wait();
+    if (over_units) {
+      if (go_on) finish_level<T>(network, work, l, rows_of(batch, member), batch);
+      member.wait();
+    }
   }
   return go_on;
 }
@@ -443,7 +521,7 @@ bool forward_pass_first_split(const Network<T>& network, const Workspace<T>& wor
 
 template <class T>
 bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Index rows, int team, int forced) {
-  if (team == 1 || work.few() || network.depth() == 1) return false;
+  if (team == 1 || work.few() || network.depth() == 1 || network.normalises()) return false;
   constexpr Index large = 65536;  // bytes
   const DenseLayer<T>& first = network.layer(0);
   const bool equal = panels(first.fan_out) % (work.kernels().group * team) == 0 && panels(rows) >= team;
@@ -502,8 +580,16 @@ void backward_pass_split(const Network<T>& network, const Workspace<T>& work, In
       member.wait();
     }
     const Part part = share_of(network.size_of(l - 1), batch, member);
-    if (go_on && part.u0 != part.u1) go_on = delta_level<T>(network, work, l, part, batch, watch);
+    const bool over_units = network.layer(l - 2).norm == Norm::layer;
+    if (go_on && part.u0 != part.u1) {
+      go_on = over_units ? delta_layer<T>(network, work, l, part, batch, watch)
+                         : delta_level<T>(network, work, l, part, batch, watch);
+    }
     member.wait();
+    if (over_units) {
+      if (go_on) return_level<T>(network, work, l - 1, rows_of(batch, member), batch);
+      member.wait();
+    }
   }
 }
 
@@ -516,8 +602,15 @@ void dw_pass(const Network<T>& network, const Workspace<T>& work, const Destinat
     return;
   }
   for (Index l = network.depth(); l >= 1; --l) {
-    dense_dw<T>(work.kernels(), network.layer(l - 1), network.mirror(l - 1, to), work.x(l - 1), work.inputs_as_rows(l - 1),
-                work.delta_t(l), batch, member, first_split && l == 1);
+    const DenseLayer<T>& layer = network.layer(l - 1);
+    const DwTarget<T> target = network.mirror(l - 1, to);
+    dense_dw<T>(work.kernels(), layer, target, work.x(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l), batch, member,
+                first_split && l == 1);
+    if (layer.norm == Norm::none) continue;
+    const NormState<T> state = work.norm(l);
+    const Index rows = NormState<T>::rows(layer.norm, batch);
+    dense_db<T>(work.kernels(), layer, target, layer.gamma, state.dgamma, rows, member);
+    dense_db<T>(work.kernels(), layer, target, layer.beta, state.dbeta, rows, member);
   }
 }
 
@@ -541,7 +634,8 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template void load_targets(const Workspace<T>&, const Targets&, Selection, Index, Index, Index);                            \
   template void perturb_inputs(const Network<T>&, const Workspace<T>&, Index, Index, Index);                                  \
   template void drop_input_gradient(const Network<T>&, const Workspace<T>&, Panels<T>, Index, Index, Index);                  \
-  template void limit_norms(const Network<T>&, const Update<T>*, const Member&);                                                                \
+  template void remember_statistics(const Network<T>&, const Workspace<T>&, Index, const Member&);                            \
+  template void limit_norms(const Network<T>&, const Update<T>*, const Member&);                                              \
   template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                            \
   template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                     \
   template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);              \

@@ -6,6 +6,7 @@
 
 #include "dense.h"
 #include "memory.h"
+#include "norm.h"
 #include "rows.h"
 
 namespace retrograd {
@@ -18,8 +19,9 @@ struct Targets {
 
 // What keeps a layer from learning its rows by heart.
 struct LayerRegularisation {
-  double dropout = 0;   // in training each output is 0 with this probability, else divided by its complement; hidden layers
-  double max_norm = 0;  // after an update no unit's incoming weights have a larger norm; 0: no limit
+  double dropout = 0;      // in training each output is 0 with this probability, else divided by its complement; hidden layers
+  double max_norm = 0;     // after an update no unit's incoming weights have a larger norm; 0: no limit
+  Norm norm = Norm::none;  // hidden layers
 };
 
 struct Regularisation {
@@ -79,7 +81,12 @@ class Network {
   double max_norm(Index l) const { return of_layer(l).max_norm; }
   // Whether training changes what is read of level l: x(l) is then not a(l).
   bool perturbs(Index l) const { return dropout(l) > 0 || (l == 0 && regularisation_.input_noise > 0); }
-  bool perturbs() const { return perturbs_; }          // any level
+  bool perturbs() const { return perturbs_; }  // any level
+  Norm norm(Index l) const { return of_layer(l).norm; }
+  bool normalises() const { return normalises_; }              // any layer
+  bool normalises_batch() const { return normalises_batch_; }  // ... over the rows of the batch
+  // Running means and variances of the layers that need them, and nothing else.
+  const Arena<T>& statistics() const { return statistics_; }
   bool limits_norms() const { return limits_norms_; }  // of any layer
 
   // Counts the changes of the parameters.
@@ -99,7 +106,8 @@ class Network {
     return regularisation_.layers.empty() ? LayerRegularisation{} : regularisation_.layers[static_cast<std::size_t>(l - 1)];
   }
   Regularisation regularisation_;
-  bool perturbs_ = false, limits_norms_ = false;
+  bool perturbs_ = false, limits_norms_ = false, normalises_ = false, normalises_batch_ = false;
+  Arena<T> statistics_;
 };
 
 enum class Distribution : int { normal = 0, uniform };  // standard normal; uniform in (-1, 1)
@@ -148,6 +156,12 @@ class Workspace {
   Panels<T> z(Index l) const { return z_[static_cast<std::size_t>(l)]; }              // l >= 1; data null if not kept
   Panels<T> delta_t(Index l) const { return delta_t_[static_cast<std::size_t>(l)]; }  // l >= 1
   Panels<T> delta(Index l) const { return delta_[static_cast<std::size_t>(l % 2)]; }  // two take turns
+  // Of level l >= 1, where its layer normalises.
+  NormState<T> norm(Index l) const {
+    NormState<T> state = norms_[static_cast<std::size_t>(l)];
+    state.of_batch = training;
+    return state;
+  }
   Panels<T> target() const { return target_; }
   std::int32_t* labels() const { return labels_.data(); }
   Score* scores() const { return scores_.data(); }  // one for each panel of the batch
@@ -174,6 +188,7 @@ class Workspace {
   const Kernels<T>* kernels_;
   std::vector<Panels<T>> a_, x_, z_, delta_t_;
   std::vector<bool> drops_;
+  std::vector<NormState<T>> norms_;
   Panels<T> delta_[2], target_;
   Arena<T> values_, gradients_, row_buffer_;
   Arena<const T*> rows_, few_pointers_;
@@ -205,7 +220,8 @@ template <class T>
 bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch);
 
 // The same for all the batch, with each layer's outputs split among the team: a barrier after each layer. For batches that
-// do not fall into as many equal parts as there are members. Interrupted or not, every member comes to every barrier.
+// do not fall into as many equal parts as there are members, and for means over the batch. Interrupted or not, every member
+// comes to every barrier.
 template <class T>
 bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch);
 
@@ -240,6 +256,11 @@ void backward_pass_split(const Network<T>& network, const Workspace<T>& work, In
 template <class T>
 void dw_pass(const Network<T>& network, const Workspace<T>& work, const Destination<T>& to, Index batch, const Member& member,
              bool first_split = false);
+
+// After a forward pass in training over `batch` rows: the running means take in those of the batch, this member's share of
+// them.
+template <class T>
+void remember_statistics(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member);
 
 // This member's share of the columns of w: those whose norm is above their layer's limit are scaled down to it, but for frozen
 // weights. `updates` as in Destination; after the step of all members.

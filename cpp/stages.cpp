@@ -2,6 +2,7 @@
 #include "stages.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace retrograd {
 
@@ -12,6 +13,9 @@ int Stages<T>::team(double share, int n_threads, int forced) const {
 
 template <class T>
 bool Stages<T>::forward(const Rows& x, int n_threads, int forced, Poll poll, bool training) {
+  if (training && network_.normalises_batch() && x.rows == 1) {
+    throw std::invalid_argument("batch normalisation: expected more than one row in training, got 1");
+  }
   has_forward_ = has_backward_ = false;
   if (!work_ || work_->batch() != x.rows) {
     work_.reset();
@@ -26,8 +30,14 @@ bool Stages<T>::forward(const Rows& x, int n_threads, int forced, Poll poll, boo
     const Index p0 = me.begin(panels(rows_)), p1 = me.end(panels(rows_));
     load_inputs(*work_, x, Selection{}, p0, p1, rows_);
     perturb_inputs(network_, *work_, p0, p1, rows_);
-    forward_pass(network_, *work_, p0, p1, rows_, watch);
+    if (network_.normalises_batch()) {
+      me.wait();
+      forward_pass_split(network_, *work_, rows_, me, watch);
+    } else {
+      forward_pass(network_, *work_, p0, p1, rows_, watch);
+    }
   });
+  if (training && !interrupt.stopped()) remember_statistics(network_, *work_, rows_, Member{});
   version_ = network_.version;
   has_forward_ = !interrupt.stopped();
   return has_forward_;
@@ -42,7 +52,12 @@ bool Stages<T>::run_backward(Seed seed, int n_threads, int forced, Poll poll) {
     Watch watch(interrupt, me);
     const Index p0 = me.begin(panels(rows_)), p1 = me.end(panels(rows_));
     seed(p0, p1);
-    backward_pass(network_, *work_, p0, p1, rows_, watch);
+    if (network_.normalises_batch()) {
+      me.wait();
+      backward_pass_split(network_, *work_, rows_, me, watch, true);
+    } else {
+      backward_pass(network_, *work_, p0, p1, rows_, watch);
+    }
     me.wait();
     if (interrupt.stopped()) return;
     dw_pass<T>(network_, *work_, {work_->gradients().data()}, rows_, me);

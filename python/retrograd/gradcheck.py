@@ -20,8 +20,8 @@ class GradcheckResult:
     where : str
         The array it was found in, "dw[0]" say.
     errors : dict
-        For each array ("dw[0]", "db[0]", ..., "dx") the largest |gradient - difference| relative to the largest number of
-        either array.
+        For each array ("dw[0]", "db[0]", "dgamma[0]", ..., "dx") the largest |gradient - difference| relative to the largest
+        number of either array.
     """
 
     worst: float
@@ -63,16 +63,23 @@ def gradcheck(
     gradients = twin.backward(y)
     found = {f"dw[{i}]": g for i, g in enumerate(gradients.dw)}
     found |= {f"db[{i}]": g for i, g in enumerate(gradients.db)}
+    found |= {f"dgamma[{i}]": g for i, g in enumerate(gradients.dgamma) if g is not None}
+    found |= {f"dbeta[{i}]": g for i, g in enumerate(gradients.dbeta) if g is not None}
     found["dx"] = gradients.dx
 
     weights = [np.array(w) for w in twin.weights]
     biases = [np.array(b) for b in twin.biases]
     places: dict[str, Array] = {f"dw[{i}]": w for i, w in enumerate(weights)}
     places |= {f"db[{i}]": b for i, b in enumerate(biases)}
+    gammas = {i: np.array(g) for i, g in enumerate(twin.gamma) if g is not None}
+    betas = {i: np.array(g) for i, g in enumerate(twin.beta) if g is not None}
+    places |= {f"dgamma[{i}]": g for i, g in gammas.items()} | {f"dbeta[{i}]": g for i, g in betas.items()}
     places["dx"] = inputs
 
     def loss_at() -> float:
         twin.set_weights(weights, biases)
+        for i, gamma in gammas.items():
+            twin.set_norm(i, gamma=gamma, beta=betas[i])
         if not training:
             return twin.loss(inputs, y)
         twin.forward(inputs, training=True)

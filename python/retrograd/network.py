@@ -47,6 +47,12 @@ class Dense:
     max_norm : float, optional
         After each update the incoming weights of each unit are scaled down to this Euclidean norm where theirs is larger
         (the same paper; biases do not count). Positive. Default: no limit.
+    norm : "layer" or "batch", optional
+        a = f(gamma normalised(z) + beta), with gamma and beta learned like biases, from 1 and 0 on; hidden layers only.
+        "layer": each row over the layer's units (Ba, Kiros, Hinton, "Layer normalization", 2016); "batch": each unit over
+        the rows of the batch in training, else by running means (Ioffe, Szegedy, "Batch normalization", ICML 2015), with
+        at least two rows in every batch. PyTorch's LayerNorm and BatchNorm1d with their defaults: eps 1e-5, momentum 0.1,
+        the variance biased but for the running one.
     """
 
     units: int
@@ -54,6 +60,7 @@ class Dense:
     init: Init = None
     dropout: float | None = None
     max_norm: float | None = None
+    norm: Literal["layer", "batch"] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", as_int(self.units, "units", 1))
@@ -67,6 +74,8 @@ class Dense:
             object.__setattr__(self, "max_norm", as_float(self.max_norm, "max_norm", 0.0))
             if self.max_norm == 0:
                 raise ValueError("max_norm: expected a positive number, got 0.0")
+        if self.norm is not None:
+            _check_name(self.norm, ("layer", "batch"), "norm")
 
 
 def _check_name(name: object, known: Sequence[str], what: str) -> None:
@@ -93,6 +102,8 @@ class Gradients:
         Gradient with respect to each layer's weights: x^T delta.
     db : tuple of arrays (fan_out,)
         Gradient with respect to each layer's biases: the sum of delta over rows.
+    dgamma, dbeta : tuple of arrays (fan_out,) or None
+        Gradients with respect to gamma and beta of each layer, None where it does not normalise.
     dx : array (rows, inputs)
         Gradient with respect to the inputs. Computed at the first reading (or when the weights are about to change while
         this object is still held).
@@ -126,6 +137,22 @@ class Gradients:
         """Gradient with respect to the biases of each layer."""
         return self._read("db")
 
+    def _read_norm(self, which: int) -> tuple[Array | None, ...]:
+        if "norms" not in self._found:
+            assert self._network is not None
+            self._found["norms"] = tuple(map(self._network._core.dnorm, range(self._network.depth)))
+        return tuple(arrays[which] if arrays else None for arrays in self._found["norms"])
+
+    @property
+    def dgamma(self) -> tuple[Array | None, ...]:
+        """Gradient with respect to gamma of each layer."""
+        return self._read_norm(0)
+
+    @property
+    def dbeta(self) -> tuple[Array | None, ...]:
+        """Gradient with respect to beta of each layer."""
+        return self._read_norm(1)
+
     @property
     def dx(self) -> Array:
         """Gradient with respect to the inputs."""
@@ -141,7 +168,7 @@ class Gradients:
             return
         _ = self.dx
         if not weights_only:
-            _ = self.delta, self.dw, self.db
+            _ = self.delta, self.dw, self.db, self.dgamma
             self._network = None
 
     def __repr__(self) -> str:
@@ -223,12 +250,15 @@ class Network:
         self._seed = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
         if specs[-1].dropout:
             raise ValueError(f"dropout: it is for hidden layers, got {specs[-1].dropout} for the last one")
+        if specs[-1].norm:
+            raise ValueError(f"norm: it is for hidden layers, got {specs[-1].norm!r} for the last one")
         everywhere = as_float(dropout, "dropout", 0.0, 1.0)
         self._regularisation: dict[str, Any] = {
             "input_dropout": as_float(input_dropout, "input_dropout", 0.0, 1.0),
             "input_noise": as_float(input_noise, "input_noise", 0.0),
             "dropout": [*(everywhere if s.dropout is None else s.dropout for s in specs[:-1]), 0.0],
             "max_norm": [s.max_norm or 0.0 for s in specs],
+            "norm": [s.norm or "none" for s in specs],
         }
         self._core = self._make_core()
         self._gradients: weakref.ref[Gradients] | None = None
@@ -315,10 +345,14 @@ class Network:
         """Each layer as it is: units, activation and regularisation (without `init`)."""
         settings = self._regularisation
         return tuple(
-            Dense(units, activation, dropout=dropout or None, max_norm=max_norm or None)
-            for units, activation, dropout, max_norm in zip(
-                self._sizes[1:], self._activations, settings["dropout"], settings["max_norm"], strict=True
+            Dense(
+                units,
+                activation,
+                dropout=settings["dropout"][i] or None,
+                max_norm=settings["max_norm"][i] or None,
+                norm=None if settings["norm"][i] == "none" else settings["norm"][i],
             )
+            for i, (units, activation) in enumerate(zip(self._sizes[1:], self._activations, strict=True))
         )
 
     @property
@@ -338,8 +372,12 @@ class Network:
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in zip(self._sizes, self._sizes[1:], strict=False))
+        """Number of weights and biases, and of gamma and beta where a layer has them."""
+        return sum(map(self._parameters_of, range(self.depth)))
+
+    def _parameters_of(self, i: int) -> int:
+        vectors = 1 if self._regularisation["norm"][i] == "none" else 3
+        return (self._sizes[i] + vectors) * self._sizes[i + 1]
 
     def __repr__(self) -> str:
         inputs = "".join(f"{name}={getattr(self, name)}, " for name in ("input_dropout", "input_noise") if getattr(self, name))
@@ -347,9 +385,10 @@ class Network:
         lines = [head, f"  {'layer':<7}{'shape':<18}{'activation':<13}{'parameters':>14}"]
         for i, (fan_in, fan_out) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
             shape = f"{fan_in} -> {fan_out}"
-            line = f"  {i + 1:<7}{shape:<18}{self._activations[i]:<13}{(fan_in + 1) * fan_out:>14,}"
-            extras = {name: self._regularisation[name][i] for name in ("dropout", "max_norm")}
-            lines.append("  ".join([line, *(f"{name}={value}" for name, value in extras.items() if value)]))
+            line = f"  {i + 1:<7}{shape:<18}{self._activations[i]:<13}{self._parameters_of(i):>14,}"
+            extras = {name: self._regularisation[name][i] for name in ("norm", "dropout", "max_norm")}
+            shown = (f"{name}={value}" for name, value in extras.items() if value not in (0, "none"))
+            lines.append("  ".join([line, *shown]))
         lines.append(f"  {'total':<38}{self.n_parameters:>14,}")
         return "\n".join(lines)
 
@@ -400,6 +439,75 @@ class Network:
         check_finite(self._core, result.reshape(expected[0], -1), label, array)
         return result
 
+    def _norm(self, i: int) -> dict[str, Array]:
+        """What layer i has beside weights and biases, by name."""
+        names = ("gamma", "beta", "running_mean", "running_var")
+        arrays: Sequence[Array] = self._core.norm(i)
+        return {name: _read_only(array) for name, array in zip(names, arrays, strict=False)}
+
+    @property
+    def gamma(self) -> tuple[Array | None, ...]:
+        """Factors of the normalised sums of each layer (fan_out,), None where it has none: copies, read-only."""
+        return tuple(self._norm(i).get("gamma") for i in range(self.depth))
+
+    @property
+    def beta(self) -> tuple[Array | None, ...]:
+        """What is added to them (fan_out,), None where there is nothing: copies, read-only."""
+        return tuple(self._norm(i).get("beta") for i in range(self.depth))
+
+    @property
+    def running_mean(self) -> tuple[Array | None, ...]:
+        """Running means of the sums of each layer with batch normalisation (fan_out,), else None: copies, read-only."""
+        return tuple(self._norm(i).get("running_mean") for i in range(self.depth))
+
+    @property
+    def running_var(self) -> tuple[Array | None, ...]:
+        """Running variances, as `running_mean`."""
+        return tuple(self._norm(i).get("running_var") for i in range(self.depth))
+
+    def set_norm(
+        self,
+        layer: int,
+        *,
+        gamma: npt.ArrayLike | None = None,
+        beta: npt.ArrayLike | None = None,
+        running_mean: npt.ArrayLike | None = None,
+        running_var: npt.ArrayLike | None = None,
+    ) -> None:
+        """Replaces what is given of a layer that normalises.
+
+        Parameters
+        ----------
+        layer : int
+            Counted from 0, as in `weights`.
+        gamma, beta, running_mean, running_var : array (fan_out,), optional
+            `running_mean` and `running_var` (not negative) with batch normalisation alone.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The layer has no such numbers, or shape, type or values do not fit. Nothing is changed then.
+        """
+        layer = as_int(layer, "layer", 0)
+        if layer >= self.depth:
+            raise ValueError(f"layer: expected less than {self.depth}, got {layer}")
+        now = self._norm(layer)
+        given = {"gamma": gamma, "beta": beta, "running_mean": running_mean, "running_var": running_var}
+        for name, value in given.items():
+            if value is None:
+                continue
+            if name not in now:
+                raise ValueError(f"{name}: layer {layer} has none (norm={self.layers[layer].norm!r})")
+            array = as_array(value, name)
+            if array.shape != (self._sizes[layer + 1],):
+                raise ValueError(f"{name}: expected shape {(self._sizes[layer + 1],)}, got {array.shape}")
+            now[name] = converted(array, self._dtype)
+            check_finite(self._core, now[name].reshape(1, -1), name, array)
+            if name == "running_var" and (now[name] < 0).any():
+                raise ValueError(f"running_var: expected no negative numbers, got {now[name].min()}")
+        self._about_to_change()
+        self._core.set_norm(layer, list(now.values()))
+
     def copy_from(self, other: "Network") -> None:
         """Takes over the weights and biases of a network with the same layer sizes and dtype (a target network, say)."""
         if not isinstance(other, Network):
@@ -408,6 +516,9 @@ class Network:
             raise ValueError(
                 f"copy_from: expected sizes {self.sizes} and dtype {self.dtype}, got {other.sizes} and {other.dtype}"
             )
+        norms, others = ([layer.norm for layer in net.layers] for net in (self, other))
+        if norms != others:
+            raise ValueError(f"copy_from: expected norms {norms}, got {others}")
         self._about_to_change()
         self._core.copy_from(other._core)  # type: ignore[arg-type]  # the dtypes are equal
 
@@ -421,6 +532,7 @@ class Network:
             "seed": self._seed,
             "regularisation": self._regularisation,
             "steps": self.steps,
+            "norms": [self._core.norm(i) for i in range(self.depth)],
             "weights": self.weights,
             "biases": self.biases,
         }
@@ -438,6 +550,8 @@ class Network:
         self._core.set_steps(state["steps"])
         for i, (w, b) in enumerate(zip(state["weights"], state["biases"], strict=True)):
             self._core.set_layer(i, w, b)
+        for i, arrays in enumerate(state["norms"]):
+            self._core.set_norm(i, arrays)
 
     def __copy__(self) -> Self:
         """A network of its own with the same weights."""
@@ -451,6 +565,7 @@ class Network:
         state = Network.__getstate__(self) | {"dtype": dtype}
         for name in ("weights", "biases"):
             state[name] = [array.astype(dtype) for array in state[name]]
+        state["norms"] = [[array.astype(dtype) for array in arrays] for arrays in state["norms"]]
         twin.__setstate__(state)
         return twin
 
@@ -481,7 +596,8 @@ class Network:
         X : array (rows, inputs)
             The batch.
         training : bool, default False
-            Whether what acts only in training is at work: dropout and noise. What they draw is fixed by `seed` and by
+            Whether what acts only in training is at work: dropout and noise, and the means of the
+            batch in batch normalisation, which the running ones take in. What dropout and noise draw is fixed by `seed` and by
             the number of updates so far (`steps`): a second pass before the next update has the same masks, and so has
             `Trainer.step`. `a` shows each layer's outputs before any of them is dropped.
         n_threads : int, optional

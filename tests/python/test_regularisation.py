@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import retrograd as rg
 from helpers import Array, assert_close, inputs, network, parameters, python, same_bits, targets
-from retrograd import _core
+from retrograd import _core, reference
 
 DROPOUT, NOISE = 3, 4  # what the generator's streams are for
 
@@ -48,6 +48,13 @@ def normals(seed: int, step: int, rows: int, units: int, dtype: str = "float64")
     angle = (words[:, 1::2] & (-128 if lost else -1)) / 2.0**30 - 0.5
     angle = angle * (np.pi / 2)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(rows, -1)[:, :units]
+
+
+def pytorch() -> Any:
+    """PyTorch on one thread: a team that waits for small work spins."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    return torch
 
 
 def identity_network(units: int, p: float, **options: Any) -> rg.Network:
@@ -164,7 +171,7 @@ def torch_loss(torch: Any, net: rg.Network, tensors: list[Any], x: Any, y: Array
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("case", CASES)
 def test_gradients_of_pytorch(case: str, activation: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     net = network(SIZES, "cross_entropy", activation=activation, dtype="float64", seed=5, **CASES[case])
     net._core.set_steps(9)
     X, y = inputs(50, 13), targets("cross_entropy", 50, 5)
@@ -181,7 +188,7 @@ def test_gradients_of_pytorch(case: str, activation: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_training_of_pytorch(case: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     net = network(SIZES, "cross_entropy", dtype="float64", seed=5, **CASES[case])
     X, y = inputs(60, 13), targets("cross_entropy", 60, 5)
     tensors = [torch.tensor(np.array(p), requires_grad=True) for p in parameters(net)]
@@ -209,6 +216,253 @@ def test_gradcheck_with_frozen_masks(case: str) -> None:
     assert rg.gradcheck(net, X, y).errors != result.errors
     net.forward(X, training=True)
     assert np.any(net.backward(y).dw[1] != network([4, 7, 5, 3], "cross_entropy", activation="tanh", seed=2).weights[1])
+
+
+# ---------------------------------------------------------------- normalisation
+
+NORMS = {
+    "layer": ("layer", "layer"),
+    "batch": ("batch", "batch"),
+    "both": ("layer", "batch"),
+    "the other way": ("batch", "layer"),
+    "one": (None, "batch"),
+}
+
+
+def normalising(norms: tuple[Any, Any], dtype: str = "float64", seed: int = 5, **options: Any) -> rg.Network:
+    """A network whose gammas and betas are not 1 and 0."""
+    layers = [13, rg.Dense(40, "tanh", norm=norms[0]), rg.Dense(21, "relu", norm=norms[1]), 5]
+    net = network(layers, "cross_entropy", dtype=dtype, seed=seed, **options)
+    rng = np.random.default_rng(8)
+    for i, norm in enumerate(norms):
+        if norm:
+            n = net.sizes[i + 1]
+            net.set_norm(i, gamma=1 + 0.3 * rng.standard_normal(n), beta=0.3 * rng.standard_normal(n))
+    return net
+
+
+def torch_twin(torch: Any, net: rg.Network) -> Any:
+    """The same of PyTorch's modules, dropout left out."""
+    modules: list[Any] = []
+    for i, layer in enumerate(net.layers):
+        linear = torch.nn.Linear(net.sizes[i], layer.units, dtype=torch.float64)
+        linear.weight.data = torch.tensor(net.weights[i].T.copy())
+        linear.bias.data = torch.tensor(net.biases[i].copy())
+        modules.append(linear)
+        if layer.norm:
+            kind = torch.nn.LayerNorm if layer.norm == "layer" else torch.nn.BatchNorm1d
+            norm = kind(layer.units, dtype=torch.float64)
+            norm.weight.data = torch.tensor(np.array(net.gamma[i]))
+            norm.bias.data = torch.tensor(np.array(net.beta[i]))
+            if layer.norm == "batch":
+                norm.running_mean = torch.tensor(np.array(net.running_mean[i]))
+                norm.running_var = torch.tensor(np.array(net.running_var[i]))
+            modules.append(norm)
+        if i < net.depth - 1:
+            modules.append({"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[net.activations[i]]())
+    return torch.nn.Sequential(*modules)
+
+
+def assert_same_as_torch(torch: Any, net: rg.Network, twin: Any) -> None:
+    modules = iter(twin)
+    for i, layer in enumerate(net.layers):
+        linear = next(m for m in modules if isinstance(m, torch.nn.Linear))
+        assert_close(net.weights[i], linear.weight.detach().numpy().T, 1e-10)
+        assert_close(net.biases[i], linear.bias.detach().numpy(), 1e-10)
+        if layer.norm:
+            norm = next(modules)
+            assert_close(net.gamma[i], norm.weight.detach().numpy(), 1e-10)
+            assert_close(net.beta[i], norm.bias.detach().numpy(), 1e-10)
+            if layer.norm == "batch":
+                assert_close(net.running_mean[i], norm.running_mean.numpy(), 1e-10)
+                assert_close(net.running_var[i], norm.running_var.numpy(), 1e-10)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("rows", [5, 16, 50])  # of two rows, what batch normalisation lets back is nothing but rounding
+@pytest.mark.parametrize("name", NORMS)
+def test_normalisation_of_pytorch(name: str, rows: int, training: bool) -> None:
+    torch = pytorch()
+    net = normalising(NORMS[name])
+    for i, norm in enumerate(NORMS[name]):
+        if norm == "batch":
+            n = net.sizes[i + 1]
+            net.set_norm(i, running_mean=0.1 * inputs(1, n)[0], running_var=0.5 + inputs(1, n, seed=3)[0] ** 2)
+    twin = torch_twin(torch, net).train(training)
+    X, y = inputs(rows, 13), targets("cross_entropy", rows, 5)
+    x = torch.tensor(X, requires_grad=True)
+    out = twin(x)
+    loss = torch.nn.functional.cross_entropy(out, torch.tensor(y))
+    loss.backward()
+    assert_close(net.forward(X, training=training), out.detach().numpy(), 1e-10)
+    gradients = net.backward(y)
+    assert_close(gradients.loss, loss.item(), 1e-10)
+    assert_close(gradients.dx, x.grad.numpy(), 1e-10)
+    modules = list(twin)
+    for i, layer in enumerate(net.layers):
+        at = [k for k, m in enumerate(modules) if isinstance(m, torch.nn.Linear)][i]
+        assert_close(gradients.dw[i], modules[at].weight.grad.numpy().T, 1e-10)
+        # batch normalisation takes the bias away again: its gradient is nothing but rounding
+        noise = 1e-14 * np.abs(gradients.dw[i]).max() if training and layer.norm == "batch" else 0.0
+        assert np.abs(gradients.db[i] - modules[at].bias.grad.numpy()).max() <= 1e-10 * np.abs(gradients.db[i]).max() + noise
+        if layer.norm is None:
+            assert gradients.dgamma[i] is None
+            assert gradients.dbeta[i] is None
+        else:
+            assert_close(gradients.dgamma[i], modules[at + 1].weight.grad.numpy(), 1e-10)
+            assert_close(gradients.dbeta[i], modules[at + 1].bias.grad.numpy(), 1e-10)
+    assert_same_as_torch(torch, net, twin)  # the running means, too
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("name", NORMS)
+def test_training_with_normalisation_of_pytorch(name: str, optimizer: str) -> None:
+    torch = pytorch()
+    net = normalising(NORMS[name])
+    twin = torch_twin(torch, net)
+    X, y = inputs(60, 13), targets("cross_entropy", 60, 5)
+    if optimizer == "sgd":
+        ours: Any = rg.SGD(0.1, momentum=0.9, weight_decay=0.01)
+        theirs = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
+    else:  # eps large enough for the biases before batch normalisation, whose gradients are nothing but rounding
+        ours = rg.Adam(0.01, eps=1e-4)
+        theirs = torch.optim.Adam(twin.parameters(), lr=0.01, eps=1e-4)
+    for i in range(12):
+        at = slice(i % 3 * 20, i % 3 * 20 + 20)
+        theirs.zero_grad()
+        torch.nn.functional.cross_entropy(twin(torch.tensor(X[at])), torch.tensor(y[at])).backward()
+        theirs.step()
+    rg.Trainer(net, ours, batch_size=20, shuffle=False).fit(X, y, epochs=4)
+    assert_same_as_torch(torch, net, twin)
+    twin.eval()
+    assert_close(net.predict_proba(X), torch.softmax(twin(torch.tensor(X)), 1).detach().numpy(), 1e-10)
+    for rows in (1, 3, 16):
+        expected = torch.softmax(twin(torch.tensor(X[:rows])), 1).detach().numpy()
+        assert_close(net.predict_proba(X[:rows]), expected, 1e-10)
+    expected = torch.nn.functional.cross_entropy(twin(torch.tensor(X)), torch.tensor(y)).item()
+    assert_close(net.loss(X, y), expected, 1e-10)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", NORMS)
+def test_gradcheck_with_normalisation(name: str, training: bool) -> None:
+    layers = [4, rg.Dense(7, "tanh", norm=NORMS[name][0]), rg.Dense(5, "sigmoid", norm=NORMS[name][1], dropout=0.3), 3]
+    net = network(layers, "cross_entropy", seed=2)
+    result = rg.gradcheck(net, inputs(6, 4), targets("cross_entropy", 6, 3), training=training)
+    # the bias before batch normalisation has no gradient to compare
+    none = {f"db[{i}]" for i, norm in enumerate(NORMS[name]) if training and norm == "batch"}
+    errors = {where: error for where, error in result.errors.items() if where not in none}
+    assert max(errors.values()) < 1e-6
+    assert f"dgamma[{0 if NORMS[name][0] else 1}]" in errors
+    assert "dbeta[1]" in errors
+
+
+def test_batches_of_one_row_have_no_variance() -> None:
+    net = normalising((None, "batch"))
+    X, y = inputs(21, 13), targets("cross_entropy", 21, 5)
+    before = parameters(net)
+    trainer = rg.Trainer(net, rg.SGD(0.1), batch_size=20)
+    with pytest.raises(ValueError, match="more than one row in every batch, got 21 rows in batches of 20"):
+        trainer.fit(X, y, epochs=1)
+    trainer.batch_size = 1
+    with pytest.raises(ValueError, match="more than one row"):
+        trainer.fit(X, y, epochs=1)
+    with pytest.raises(ValueError, match="more than one row"):
+        trainer.step(X[:1], y[:1])
+    with pytest.raises(ValueError, match="more than one row in training, got 1"):
+        net.forward(X[:1], training=True)
+    assert same_bits(parameters(net), before)
+    net.forward(X[:1])  # outside of training there is nothing to take a mean of
+    net.backward(y[:1])
+    trainer.step(X[:2], y[:2])
+    normalising(("layer", "layer")).forward(X[:1], training=True)
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_any_team_with_normalisation(name: str, dtype: str) -> None:
+    def run(team: int) -> tuple[Any, ...]:
+        net = normalising(NORMS[name], dtype, dropout=0.2)
+        net._forced_team = team
+        X, y = inputs(210, 13), targets("cross_entropy", 210, 5)
+        for batch_size in (6, 16, 64, 210):
+            trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=batch_size)
+            history = trainer.fit(X, y, epochs=2)
+            assert trainer._last_team == team
+        shown = net.predict_proba(X), net.predict_proba(X[:1]), net.loss(X, y), history.loss
+        out = [net.forward(X, training=True)]
+        gradients = net.backward(y)
+        norms = [a for a in (*net.gamma, *net.beta, *net.running_mean, *net.running_var) if a is not None]
+        found = [a for a in (*gradients.dgamma, *gradients.dbeta) if a is not None]
+        return parameters(net), norms, shown, out, gradients.dw, gradients.db, gradients.dx, found
+
+    one = run(1)
+    for team in (2, 3, 4):
+        assert same_bits(run(team), one), team
+
+
+def test_the_settings_of_normalisation_are_kept() -> None:
+    net = normalising(("batch", "layer"))
+    X, y = inputs(20, 13), targets("cross_entropy", 20, 5)
+    adam = rg.Adam(0.01)
+    trainer = rg.Trainer(net, adam)
+    for _ in range(3):
+        trainer.step(X, y)
+    assert [layer.norm for layer in net.layers] == ["batch", "layer", None]
+    assert "norm=batch" in repr(net).splitlines()[2]
+    assert "norm=layer" in repr(net).splitlines()[3]
+    assert net.n_parameters == sum(p.size for p in parameters(net)) + 2 * 40 + 2 * 21
+    twins = [pickle.loads(pickle.dumps(net)), copy.copy(net), normalising(("batch", "layer"), seed=9)]
+    twins[-1].copy_from(net)
+
+    def norms(n: rg.Network) -> list[Array]:
+        return [a for a in (*n.gamma, *n.beta, *n.running_mean, *n.running_var) if a is not None]
+
+    expected = norms(net), net.predict_proba(X)
+    other = pickle.loads(pickle.dumps(adam))
+    for twin in twins:
+        assert same_bits((norms(twin), twin.predict_proba(X)), expected)
+    assert np.any(net.gamma[0] != normalising(("batch", "layer")).gamma[0])
+    trainer.step(X, y)
+    rg.Trainer(twins[0], other).step(X, y)  # the state of gamma and beta travels with the optimiser
+    assert same_bits((parameters(twins[0]), norms(twins[0])), (parameters(net), norms(net)))
+    with pytest.raises(ValueError, match="expected norms"):
+        net.copy_from(normalising(("layer", "layer")))
+    with pytest.raises(ValueError, match="no normalisation"):
+        reference.Network.like(net)
+
+
+def test_divergence_puts_the_running_means_back() -> None:
+    net = normalising(("batch", "batch"), "float32")
+    X, y = inputs(40, 13), targets("cross_entropy", 40, 5)
+    trainer = rg.Trainer(net, rg.SGD(0.1), batch_size=20)
+    trainer.fit(X, y, epochs=1)
+    before = net.running_mean[:2], net.running_var[:2], net.gamma[:2], parameters(net)
+    trainer.optimizer.lr = 1e37
+    with pytest.raises(rg.DivergenceError):
+        trainer.fit(X, y, epochs=1)
+    assert same_bits((net.running_mean[:2], net.running_var[:2], net.gamma[:2], parameters(net)), before)
+
+
+def test_what_set_norm_refuses() -> None:
+    net = normalising(("layer", "batch"))
+    before = [net._core.norm(i) for i in range(3)]
+    refused: list[tuple[int, dict[str, Any], str]] = [
+        (0, {"running_mean": np.zeros(40)}, "running_mean: layer 0 has none"),
+        (2, {"gamma": np.ones(5)}, "gamma: layer 2 has none"),
+        (3, {"gamma": np.ones(5)}, "layer: expected less than 3"),
+        (0, {"gamma": np.ones(39)}, r"gamma: expected shape \(40,\), got \(39,\)"),
+        (0, {"gamma": np.ones(40), "beta": np.full(40, np.nan)}, "beta"),
+        (1, {"running_var": -np.ones(21)}, "running_var: expected no negative numbers"),
+    ]
+    for layer, given, message in refused:
+        with pytest.raises(ValueError, match=message):
+            net.set_norm(layer, **given)
+    assert same_bits([net._core.norm(i) for i in range(3)], before)
+    with pytest.raises(ValueError, match="norm: expected one of layer, batch, got 'group'"):
+        rg.Dense(3, norm="group")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="norm: it is for hidden layers"):
+        rg.Network([3, 4, rg.Dense(2, norm="layer")])
 
 
 # ---------------------------------------------------------------- norms
@@ -380,7 +634,7 @@ def test_settings_are_kept() -> None:
         assert same_bits(parameters(twin), parameters(net))
     spec = rg.Dense(4, "relu", dropout=0.5, max_norm=1)
     assert pickle.loads(pickle.dumps(spec)) == spec == copy.copy(spec)
-    assert repr(spec) == "Dense(units=4, activation='relu', init=None, dropout=0.5, max_norm=1.0)"
+    assert repr(spec) == "Dense(units=4, activation='relu', init=None, dropout=0.5, max_norm=1.0, norm=None)"
 
 
 @pytest.mark.parametrize("name", ["dropout", "input_dropout", "input_noise"])
