@@ -31,6 +31,7 @@ constexpr std::array<const char*, 10> kLossNames = {
 
 constexpr std::array<const char*, 5> kRuleNames = {"sgd", "adam", "rmsprop", "adagrad", "lion"};
 
+constexpr std::array<const char*, 3> kNormNames = {"none", "layer", "batch"};
 constexpr std::array<const char*, 2> kDistributionNames = {"normal", "uniform"};
 
 template <class Enum, std::size_t N>
@@ -320,14 +321,32 @@ class Users {
   std::atomic<State> state_{State{0, 0}};
 };
 
+// One number for each layer, or none at all.
+Regularisation regularisation_of(std::uint64_t seed, double input_dropout, double input_noise,
+                                 const std::vector<double>& dropout, const std::vector<double>& max_norm,
+                                 const std::vector<std::string>& norm) {
+  Regularisation all{input_dropout, input_noise, {}, seed};
+  all.layers.resize(std::max({dropout.size(), max_norm.size(), norm.size()}));
+  for (const std::size_t given : {dropout.size(), max_norm.size(), norm.size()}) {
+    if (given != 0 && given != all.layers.size()) {
+      throw std::invalid_argument("dropout, max_norm, norm: expected one for each layer");
+    }
+  }
+  for (std::size_t i = 0; i < dropout.size(); ++i) all.layers[i].dropout = dropout[i];
+  for (std::size_t i = 0; i < max_norm.size(); ++i) all.layers[i].max_norm = max_norm[i];
+  for (std::size_t i = 0; i < norm.size(); ++i) all.layers[i].norm = named<Norm>(kNormNames, norm[i], "norm");
+  return all;
+}
+
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
 template <class T>
 struct PyNetwork {
   PyNetwork(const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
-            double loss_parameter)
-      : network(sizes, activations_named(activations), named<Loss>(kLossNames, loss, "loss"), loss_parameter),
+            double loss_parameter, Regularisation regularisation)
+      : network(sizes, activations_named(activations), named<Loss>(kLossNames, loss, "loss"), loss_parameter,
+                std::move(regularisation)),
         stages(network) {}
 
   static std::vector<Activation> activations_named(const std::vector<std::string>& names) {
@@ -340,10 +359,10 @@ struct PyNetwork {
       throw py::index_error("layer " + std::to_string(l) + " of " + std::to_string(network.depth()));
   }
   // Of arrays laid out as the weights and biases of layer l.
-  void check_shapes(Index l, const Array<T>& w, const Array<T>& b) const {
+  void check_shapes(Index l, const Array<T>& w, const Array<T>& b, Index vectors = 1) const {
     const DenseLayer<T>& layer = network.layer(l);
     if (w.ndim() != 2 || w.shape(0) != layer.fan_in || w.shape(1) != layer.fan_out || b.ndim() != 1 ||
-        b.shape(0) != layer.fan_out) {
+        b.shape(0) != vectors * layer.fan_out) {
       throw std::invalid_argument("layer " + std::to_string(l) + ": got " + shape_of(w) + " and " + shape_of(b));
     }
   }
@@ -390,6 +409,25 @@ Array<T> unpack_vector(const T* from, Index count) {
   Array<T> out(count);
   std::copy_n(from, count, out.mutable_data());
   return out;
+}
+
+// The numbers of b, gamma and beta one after the other, from an array laid out as these; b alone where there are no others.
+template <class T>
+Array<T> unpack_biases(const T* from, const DenseLayer<T>& layer) {
+  const Index count = layer.gamma ? 3 : 1;
+  Array<T> out(count * layer.fan_out);
+  for (Index i = 0; i < count; ++i) {
+    std::copy_n(from + i * panels(layer.fan_out) * kLanes, layer.fan_out, out.mutable_data() + i * layer.fan_out);
+  }
+  return out;
+}
+
+// What a layer that normalises has beside w and b: gamma and beta; running mean and variance too where it has them.
+template <class T>
+std::vector<T*> norm_arrays(const DenseLayer<T>& layer) {
+  if (layer.norm == Norm::none) return {};
+  if (layer.norm == Norm::layer) return {layer.gamma, layer.beta};
+  return {layer.gamma, layer.beta, layer.running_mean, layer.running_variance};
 }
 
 template <class T>
@@ -507,13 +545,13 @@ std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& 
 }
 
 template <class T>
-void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int forced) {
+void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int forced, bool training) {
   const Rows rows = rows_of(x, self.network.inputs(), "X");
   const auto hold = self.users.alone();
   PythonPoll poll;
   {
     const WithoutGil release;
-    self.stages.forward(rows, n_threads, forced, poll.poll());
+    self.stages.forward(rows, n_threads, forced, poll.poll(), training);
   }
   poll.raise_if_interrupted();
 }
@@ -564,6 +602,48 @@ Array<T> network_output(PyNetwork<T>& self) {
   const Panels<T> view{copy.data(), a.rows};
   activate_panels(network.kernels(), view, rows, units, network.output_activation());
   return unpack_rows(network.kernels(), view, rows, units);
+}
+
+// gamma, beta, and with batch normalisation the running mean and variance; empty where the layer does not normalise.
+template <class T>
+std::vector<Array<T>> network_norm(PyNetwork<T>& self, Index l) {
+  self.check_layer(l);
+  const auto hold = self.users.shared();
+  std::vector<Array<T>> all;
+  for (const T* array : norm_arrays(self.network.layer(l))) all.push_back(unpack_vector(array, self.network.size_of(l + 1)));
+  return all;
+}
+
+template <class T>
+void set_network_norm(PyNetwork<T>& self, Index l, const std::vector<Array<T>>& given) {
+  self.check_layer(l);
+  const auto hold = self.users.alone();
+  const std::vector<T*> arrays = norm_arrays(self.network.layer(l));
+  const Index units = self.network.size_of(l + 1);
+  if (given.size() != arrays.size()) {
+    throw std::invalid_argument("norm: expected " + std::to_string(arrays.size()) + " arrays, got " +
+                                std::to_string(given.size()));
+  }
+  for (const Array<T>& array : given) {
+    if (array.ndim() != 1 || array.shape(0) != units) {
+      throw std::invalid_argument("norm: expected shape (" + std::to_string(units) + ",), got " + shape_of(array));
+    }
+  }
+  for (std::size_t i = 0; i < given.size(); ++i) std::copy_n(given[i].data(), units, arrays[i]);
+  ++self.network.version;
+}
+
+// The gradients of gamma and beta.
+template <class T>
+std::vector<Array<T>> network_dnorm(PyNetwork<T>& self, Index l) {
+  self.check_layer(l);
+  const auto hold = self.users.shared();
+  self.need_backward();
+  const DenseLayer<T>& layer = self.network.layer(l);
+  if (layer.norm == Norm::none) return {};
+  const T* db = self.network.mirror(l, {self.stages.work().gradients().data()}).g_bias;
+  return {unpack_vector(db + (layer.gamma - layer.b), layer.fan_out),
+          unpack_vector(db + (layer.beta - layer.b), layer.fan_out)};
 }
 
 template <class T>
@@ -637,18 +717,21 @@ std::pair<Array<T>, Array<T>> optimizer_plane(PyOptimizer<T>& self, int i, Index
   const DwTarget<T> at = self.plane(i, l);
   if (!at.g.data) throw std::runtime_error("this plane does not exist yet");
   const DenseLayer<T>& layer = self.network.network.layer(l);
-  return {unpack(at.g, layer.fan_in, layer.fan_out), unpack_vector(at.g_bias, layer.fan_out)};
+  return {unpack(at.g, layer.fan_in, layer.fan_out), unpack_biases(at.g_bias, layer)};
 }
 
 template <class T>
 void set_optimizer_plane(PyOptimizer<T>& self, int i, Index l, const Array<T>& w, const Array<T>& b) {
   const auto hold = self.network.users.alone();
   self.plane(i, l);  // checks both
-  self.network.check_shapes(l, w, b);
+  const DenseLayer<T>& layer = self.network.network.layer(l);
+  self.network.check_shapes(l, w, b, layer.gamma ? 3 : 1);
   self.optimizer.make_plane(i);
   const DwTarget<T> at = self.plane(i, l);
   pack(w, at.g);
-  std::copy_n(b.data(), b.size(), at.g_bias);
+  for (Index k = 0; k < b.size() / layer.fan_out; ++k) {
+    std::copy_n(b.data() + k * layer.fan_out, layer.fan_out, at.g_bias + k * panels(layer.fan_out) * kLanes);
+  }
 }
 
 template <class T>
@@ -671,8 +754,8 @@ struct PyTrainer {
 template <class T>
 py::tuple trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::array& x, const py::array& y, Index batch_size,
                         bool shuffle, bool snapshot, std::uint64_t seed, std::uint32_t epoch, int n_threads, int forced,
-                        py::object report, const std::optional<Array<double>>& lr, Index first, Index last,
-                        bool gradient_norms, const std::optional<py::array>& weights) {
+                        py::object report, const std::optional<Array<double>>& lr, Index first, Index last, bool gradient_norms,
+                        const std::optional<py::array>& weights) {
   const auto hold = self.network.users.alone();
   EpochArgs<T> args;
   args.x = rows_of(x, self.network.network.inputs(), "X");
@@ -780,8 +863,28 @@ void bind(py::module_& m, const std::string& suffix) {
            py::arg("b").noconvert());
 
   network
-      .def(py::init<const std::vector<Index>&, const std::vector<std::string>&, const std::string&, double>(), py::arg("sizes"),
-           py::arg("activations"), py::arg("loss"), py::arg("loss_parameter") = 0.0)
+      .def(py::init([](const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
+                       double loss_parameter, std::uint64_t seed, double input_dropout, double input_noise,
+                       const std::vector<double>& dropout, const std::vector<double>& max_norm,
+                       const std::vector<std::string>& norm) {
+             return std::make_unique<Net>(sizes, activations, loss, loss_parameter,
+                                          regularisation_of(seed, input_dropout, input_noise, dropout, max_norm, norm));
+           }),
+           py::arg("sizes"), py::arg("activations"), py::arg("loss"), py::arg("loss_parameter") = 0.0, py::arg("seed") = 0,
+           py::arg("input_dropout") = 0.0, py::arg("input_noise") = 0.0, py::arg("dropout") = std::vector<double>(),
+           py::arg("max_norm") = std::vector<double>(), py::arg("norm") = std::vector<std::string>())
+      .def("steps",
+           [](Net& self) {
+             const auto hold = self.users.shared();
+             return self.network.steps;
+           })
+      .def(
+          "set_steps",
+          [](Net& self, std::uint64_t steps) {
+            const auto hold = self.users.alone();
+            self.network.steps = steps;
+          },
+          py::arg("steps"))
       .def("set_layer", &set_layer<T>, py::arg("layer"), py::arg("w").noconvert(), py::arg("b").noconvert())
       .def("fill", &fill_layer<T>, py::arg("layer"), py::arg("distribution"), py::arg("scale"), py::arg("seed"))
       .def(
@@ -809,14 +912,18 @@ void bind(py::module_& m, const std::string& suffix) {
             const auto read = other.users.shared();
             const Arena<T>&to = self.network.parameters(), &from = other.network.parameters();
             bool same = self.network.depth() == other.network.depth();
-            for (Index l = 0; same && l <= self.network.depth(); ++l)
+            for (Index l = 0; same && l <= self.network.depth(); ++l) {
               same = self.network.size_of(l) == other.network.size_of(l);
+              if (same && l > 0) same = self.network.norm(l) == other.network.norm(l);
+            }
             if (!same) throw std::invalid_argument("the layers of the two networks differ");
             std::copy_n(from.data(), from.size(), to.data());
+            std::copy_n(other.network.statistics().data(), other.network.statistics().size(), self.network.statistics().data());
             ++self.network.version;
           },
           py::arg("other"))
-      .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("forced") = 0,
+           py::arg("training") = false)
       .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0,
            py::arg("weights") = py::none())
       .def("backward_dz", &network_backward_dz<T>, py::arg("dz"), py::arg("n_threads") = 0, py::arg("forced") = 0)
@@ -876,6 +983,9 @@ void bind(py::module_& m, const std::string& suffix) {
                                  self.network.size_of(l + 1));
           },
           py::arg("layer"))
+      .def("norm", &network_norm<T>, py::arg("layer"))
+      .def("set_norm", &set_network_norm<T>, py::arg("layer"), py::arg("arrays"))
+      .def("dnorm", &network_dnorm<T>, py::arg("layer"))
       .def("dx", &network_dx<T>, py::arg("n_threads") = 0)
       .def("predict", &network_predict<T>, py::arg("x"), py::arg("answer"), py::arg("n_threads") = 0, py::arg("forced") = 0)
       .def("predict_quick", &network_predict_quick<T>, py::arg("x"), py::arg("answer"))

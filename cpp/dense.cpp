@@ -298,16 +298,23 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
   if (!target.update || !target.update->frozen) {
     dense_dw_weights(kernels, layer, target, x, rows, delta_t, batch, member, by_units);
   }
+  dense_db(kernels, layer, target, layer.b, delta_t, batch, member);
+}
+
+template <class T>
+void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, T* parameter, Panels<const T> d,
+              Index m, const Member& member) {
   const Update<T>* update = target.bias_update;
   if (update && update->frozen) return;
   for (Index j = member.id; j < panels(layer.fan_out); j += member.size) {
-    T* b = layer.b + j * kLanes;
-    T* v = target.v_bias ? target.v_bias + j * kLanes : nullptr;
+    const Index o = parameter - layer.b + j * kLanes;
+    T* b = layer.b + o;
+    T* v = target.v_bias ? target.v_bias + o : nullptr;
     if (!update || update->fused()) {
-      kernels.db(batch, delta_t.panel(j), target.g_bias ? target.g_bias + j * kLanes : nullptr, b, v, update);
+      kernels.db(m, d.panel(j), target.g_bias ? target.g_bias + o : nullptr, b, v, update);
     } else {
       alignas(64) T g[kLanes];
-      kernels.db(batch, delta_t.panel(j), g, nullptr, nullptr, nullptr);
+      kernels.db(m, d.panel(j), g, nullptr, nullptr, nullptr);
       kernels.update(kLanes, g, b, v, update);
     }
   }
@@ -326,6 +333,8 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
                                 const T* const*, Activation, const Part&, Index, Watch&);                                     \
   template void untangle_delta(Index, Index, FewRows<T>, Panels<const T>);                                                    \
   template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, const Part&, Index);                    \
+  template void dense_db(const Kernels<T>&, const DenseLayer<T>&, const DwTarget<T>&, T*, Panels<const T>, Index,             \
+                         const Member&);                                                                                      \
   template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const DwTarget<T>&, Panels<const T>, const T* const*,       \
                          Panels<const T>, Index, const Member&, bool);
 

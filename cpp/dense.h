@@ -19,6 +19,14 @@ struct DenseLayer {
   Panels<T> w;     // rows = fan_in, lanes = fan_out
   T* b = nullptr;  // padded to whole panels
   Activation activation = Activation::identity;
+
+  // Where the layer normalises (norm.h), z goes there before anything else: its activation above is then identity.
+  Norm norm = Norm::none;
+  Activation after_norm = Activation::identity;
+  T* gamma = nullptr;  // as b, and behind it; then beta
+  T* beta = nullptr;
+  T* running_mean = nullptr;  // batch
+  T* running_variance = nullptr;
 };
 
 // Rows of a block of the reduction: 12 KiB of one panel.
@@ -91,6 +99,12 @@ struct DwTarget {
   const Update<T>* update = nullptr;
   const Update<T>* bias_update = nullptr;
 };
+
+// The sums of m rows of d (lanes = units), each to its unit's number of `parameter`, which is b or lies behind it: stored or
+// at once in a step, as target says. For this member's share.
+template <class T>
+void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, T* parameter, Panels<const T> d,
+              Index m, const Member& member);
 
 // dw = xT delta and db, for this member's share of the rows of w, or, `by_units`, of its columns. Once begun it is finished.
 // The x of the layer is panels `x`, or row pointers `rows` where that is not null.

@@ -1408,6 +1408,14 @@ void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* 
   });
 }
 
+}  // namespace
+}  // namespace retrograd
+
+#include "kernels_regular.h"
+
+namespace retrograd {
+namespace {
+
 template <class T>
 constexpr Kernels<T> table() {
   return {Ops<T>::width,
@@ -1431,7 +1439,15 @@ constexpr Kernels<T> table() {
           loss<T>,
           small_forward<T>,
           small_backward<T>,
-          small_update<T>};
+          small_update<T>,
+          drop<T>,
+          add_noise<T>,
+          limit_norm<T>,
+          normalise_rows<T>,
+          denormalise_rows<T>,
+          unit_sums<T>,
+          normalise_units<T>,
+          denormalise_units<T>};
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ constexpr bool derived_from_z(Activation f) {
   return f == Activation::gelu || f == Activation::gelu_tanh || f == Activation::silu || f == Activation::mish;
 }
 
+enum class Norm : int { none = 0, layer, batch };
 enum class Loss : int { mse = 0, quadratic, cross_entropy, binary_cross_entropy, mae, huber, poisson, quantile, hinge, focal };
 
 constexpr double kLeakySlope = 0.01;
@@ -111,6 +112,14 @@ struct SmallLayer {
   T* delta;           // [fan_out][16]; may be that of the layer two below
   Panels<T> delta_t;  // rows = rows of the batch (room for 16), lanes = fan_out
   T* z = nullptr;     // [fan_out][16] kept where it is needed for f', else null
+};
+
+// Which numbers of random.h's generator a call takes. Philox's key is the seed; its counter for row r and unit u, of which four
+// share a block (word u mod 4), is {u / 4, r, step, stream}. Rows count within the batch, units within the layer.
+struct Draw {
+  std::uint64_t seed;
+  std::uint32_t step;
+  std::uint32_t stream;
 };
 
 template <class T>
@@ -188,6 +197,34 @@ struct Kernels {
   // stored `beside`. `beside` is laid out as `parameters`, in which w and b lie.
   void (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
                        const Update<T>* update);
+
+  // Regularisation (kernels_regular.h). Units from `unit`, a multiple of 4, and rows of the batch from `row` (lane 0) on, each
+  // with its number of `draw`; `to` may be `from`. from, to: [units][16].
+  // to = 0 where the number is below `threshold`, else from scale.
+  void (*drop)(Index units, int lanes, const Draw& draw, Index unit, Index row, std::uint32_t threshold, T scale, const T* from,
+               T* to);
+  // to = from + deviation n, n standard normal: Box and Muller's pairs (math.h) of the numbers of units u and u + 1, u even.
+  void (*add_noise)(Index units, int lanes, const Draw& draw, Index unit, Index row, T deviation, const T* from, T* to);
+  // Each column of w, [rows][16], whose norm is above `most` is scaled down to it. The sum of squares is taken in four chains
+  // (row mod 4) added as (0 + 1) + (2 + 3); where it overflows, the column becomes NaN.
+  void (*limit_norm)(Index rows, T* w, T most);
+
+  // Normalisation of each row over its units: hat = (z - mean) rstd, rstd = 1 / sqrt(variance + eps), a = gamma hat + beta.
+  // Sums run in four chains (unit mod 4) added as (0 + 1) + (2 + 3). z, hat, a: [units][16], rstd: [16]; a may be z; hat and
+  // rstd may be null.
+  void (*normalise_rows)(Index units, int lanes, T eps, const T* gamma, const T* beta, const T* z, T* hat, T* rstd, T* a);
+  // Its way back, with g = d gamma: product = d hat, then d = rstd (g - mean of g - hat mean of (g hat)).
+  void (*denormalise_rows)(Index units, int lanes, const T* gamma, const T* hat, const T* rstd, T* d, T* product);
+
+  // For each of `units` <= 16 units the sum over the rows of a batch of x y (y.data null: of x), or, where `centre` is given,
+  // of (x - centre)^2; 0 for the units after them. In 16 chains (row mod 16), then those pairwise: l and l + 8, l + 4, l + 2,
+  // l + 1. x, y: panels with lanes = rows; centre: [units]; out: [16].
+  void (*unit_sums)(Index units, Index rows, Panels<const T> x, Panels<const T> y, const T* centre, T* out);
+  // hat = (z - mean) rstd, a = gamma hat + beta, with one mean, rstd, gamma, beta for each unit; hat may be null, a may be z.
+  void (*normalise_units)(Index units, int lanes, const T* mean, const T* rstd, const T* gamma, const T* beta, const T* z,
+                          T* hat, T* a);
+  // d = factor (d - mean - hat slope), with one factor, mean, slope for each unit.
+  void (*denormalise_units)(Index units, int lanes, const T* mean, const T* slope, const T* factor, const T* hat, T* d);
 };
 
 struct KernelTable {

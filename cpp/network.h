@@ -6,6 +6,7 @@
 
 #include "dense.h"
 #include "memory.h"
+#include "norm.h"
 #include "rows.h"
 
 namespace retrograd {
@@ -16,6 +17,20 @@ struct Targets {
   const std::int32_t* labels = nullptr;
   Rows rows;
   Rows weights;
+};
+
+// What keeps a layer from learning its rows by heart.
+struct LayerRegularisation {
+  double dropout = 0;      // in training each output is 0 with this probability, else divided by its complement; hidden layers
+  double max_norm = 0;     // after an update no unit's incoming weights have a larger norm; 0: no limit
+  Norm norm = Norm::none;  // hidden layers
+};
+
+struct Regularisation {
+  double input_dropout = 0;
+  double input_noise = 0;  // standard deviation of what is added to the inputs in training, before they are dropped
+  std::vector<LayerRegularisation> layers;  // one a layer, or none at all
+  std::uint64_t seed = 0;                   // of the numbers that training draws
 };
 
 // Where the gradients of all layers go: they are stored, or, where `updates` are given (one for the weights and one for the
@@ -33,7 +48,8 @@ class Network {
  public:
   // sizes: inputs, then the units of each layer; one activation a layer. Throws std::invalid_argument where they do not fit.
   // `loss_parameter` as LossArgs has it.
-  Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss, double loss_parameter = 0);
+  Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss, double loss_parameter = 0,
+          Regularisation regularisation = {});
 
   const std::vector<DenseLayer<T>>& layers() const { return layers_; }
   const DenseLayer<T>& layer(Index l) const { return layers_[static_cast<std::size_t>(l)]; }
@@ -69,8 +85,24 @@ class Network {
   // Multiply-add flops of one row of a training step, with a charge for activations; half of it is about the forward pass.
   double flops_per_row() const { return flops_per_row_; }
 
+  const Regularisation& regularisation() const { return regularisation_; }
+  // Probability that an output of layer l (counted from 1; 0: an input) is dropped in training.
+  double dropout(Index l) const { return l == 0 ? regularisation_.input_dropout : of_layer(l).dropout; }
+  double max_norm(Index l) const { return of_layer(l).max_norm; }
+  // Whether training changes what is read of level l: x(l) is then not a(l).
+  bool perturbs(Index l) const { return dropout(l) > 0 || (l == 0 && regularisation_.input_noise > 0); }
+  bool perturbs() const { return perturbs_; }  // any level
+  Norm norm(Index l) const { return of_layer(l).norm; }
+  bool normalises() const { return normalises_; }              // any layer
+  bool normalises_batch() const { return normalises_batch_; }  // ... over the rows of the batch
+  // Running means and variances of the layers that need them, and nothing else.
+  const Arena<T>& statistics() const { return statistics_; }
+  bool limits_norms() const { return limits_norms_; }  // of any layer
+
   // Counts the changes of the parameters.
   std::uint64_t version = 0;
+  // Counts the updates that the network has learned from: with the seed it fixes the numbers that training draws.
+  std::uint64_t steps = 0;
 
  private:
   const Kernels<T>& kernels_;
@@ -80,6 +112,13 @@ class Network {
   T loss_parameter_;
   Activation output_activation_;
   double flops_per_row_ = 0;
+  void check_regularisation();
+  LayerRegularisation of_layer(Index l) const {
+    return regularisation_.layers.empty() ? LayerRegularisation{} : regularisation_.layers[static_cast<std::size_t>(l - 1)];
+  }
+  Regularisation regularisation_;
+  bool perturbs_ = false, limits_norms_ = false, normalises_ = false, normalises_batch_ = false;
+  Arena<T> statistics_;
 };
 
 enum class Distribution : int { normal = 0, uniform };  // standard normal; uniform in (-1, 1)
@@ -125,14 +164,27 @@ class Workspace {
  public:
   Workspace(const Network<T>& network, Index batch, Keep keep);
 
+  // Whether passes do what is done in training alone, and with the random numbers of which step.
+  bool training;
+  std::uint64_t step = 0;
+
   Index batch() const { return batch_; }
   const Kernels<T>& kernels() const { return *kernels_; }                 // for passes over this batch
   Panels<T> a(Index l) const { return a_[static_cast<std::size_t>(l)]; }  // l = 0: the inputs
+  // What layer l (counted from 0) reads: a(l) or, in training, what dropout and noise make of it.
+  Panels<T> x(Index l) const { return training ? x_[static_cast<std::size_t>(l)] : a(l); }
+  bool drops(Index l) const { return training && drops_[static_cast<std::size_t>(l)]; }
   Panels<T> z(Index l) const { return z_[static_cast<std::size_t>(l)]; }  // l >= 1; data null if not kept
   // What f' of layer l >= 1 is computed from: a, or z, which is kept for training where f asks for it.
   Panels<T> derived_from(Index l, Activation f) const { return derived_from_z(f) ? z(l) : a(l); }
   Panels<T> delta_t(Index l) const { return delta_t_[static_cast<std::size_t>(l)]; }  // l >= 1
   Panels<T> delta(Index l) const { return delta_[static_cast<std::size_t>(l % 2)]; }  // two take turns
+  // Of level l >= 1, where its layer normalises.
+  NormState<T> norm(Index l) const {
+    NormState<T> state = norms_[static_cast<std::size_t>(l)];
+    state.of_batch = training;
+    return state;
+  }
   Panels<T> target() const { return target_; }
   T* weights(Index p) const { return weights_.panel(p); }  // of the rows of batch panel p, where there are any
   std::int32_t* labels() const { return labels_.data(); }
@@ -159,7 +211,9 @@ class Workspace {
  private:
   Index batch_;
   const Kernels<T>* kernels_;
-  std::vector<Panels<T>> a_, z_, delta_t_;
+  std::vector<Panels<T>> a_, x_, z_, delta_t_;
+  std::vector<bool> drops_;
+  std::vector<NormState<T>> norms_;
   Panels<T> delta_[2], target_, weights_;
   Arena<T> values_, gradients_, row_buffer_;
   Arena<const T*> rows_, few_pointers_;
@@ -182,12 +236,21 @@ void load_targets(const Workspace<T>& work, const Targets& y, Selection selectio
 template <class T>
 double weight_of(const Targets& y, Selection selection, Index batch);
 
-// a (and z) of every layer from a(0); false: interrupted.
+// In training: noise and dropout on the inputs that were loaded, batch panels p0..p1.
+template <class T>
+void perturb_inputs(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch);
+
+// dx through the mask of the inputs.
+template <class T>
+void drop_input_gradient(const Network<T>& network, const Workspace<T>& work, Panels<T> dx, Index p0, Index p1, Index batch);
+
+// a (and z) of every layer from x(0); false: interrupted.
 template <class T>
 bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch);
 
 // The same for all the batch, with each layer's outputs split among the team: a barrier after each layer. For batches that
-// do not fall into as many equal parts as there are members. Interrupted or not, every member comes to every barrier.
+// do not fall into as many equal parts as there are members, and for means over the batch. Interrupted or not, every member
+// comes to every barrier.
 template <class T>
 bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch);
 
@@ -222,6 +285,16 @@ void backward_pass_split(const Network<T>& network, const Workspace<T>& work, In
 template <class T>
 void dw_pass(const Network<T>& network, const Workspace<T>& work, const Destination<T>& to, Index batch, const Member& member,
              bool first_split = false);
+
+// After a forward pass in training over `batch` rows: the running means take in those of the batch, this member's share of
+// them.
+template <class T>
+void remember_statistics(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member);
+
+// This member's share of the columns of w: those whose norm is above their layer's limit are scaled down to it, but for frozen
+// weights. `updates` as in Destination; after the step of all members.
+template <class T>
+void limit_norms(const Network<T>& network, const Update<T>* updates, const Member& member);
 
 // The scores of the panels added in their order.
 template <class T>

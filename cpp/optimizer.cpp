@@ -14,7 +14,8 @@ template <class T>
 std::pair<Index, Index> extent(const Network<T>& network, Index array) {
   const DenseLayer<T>& layer = network.layer(array / 2);
   const Index w = layer.w.data - network.parameters().data(), b = layer.b - network.parameters().data();
-  return array % 2 == 0 ? std::pair{w, b - w} : std::pair{b, panels(layer.fan_out) * kLanes};
+  return array % 2 == 0 ? std::pair{w, b - w}
+                        : std::pair{b, panels(layer.fan_out) * kLanes * (layer.gamma ? 3 : 1)};  // and gamma, beta
 }
 
 }  // namespace
@@ -230,9 +231,14 @@ void apply_update(Network<T>& network, const Arena<T>& gradients, Optimizer<T>& 
       scale = stored.scale(optimizer.settings().clip_norm);
     }
     update_pass(network, gradients.data(), optimizer, scale, me);
+    if (network.limits_norms()) {
+      me.wait();
+      limit_norms(network, optimizer.destination().updates, me);
+    }
   });
   optimizer.end_step();
   ++network.version;
+  ++network.steps;
 }
 
 #define RG_INSTANTIATE(T)                                                                             \

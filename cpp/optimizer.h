@@ -61,7 +61,7 @@ class Optimizer {
   Destination<T> destination() const { return {nullptr, plane(0), updates_.data(), alike_}; }
   const Update<T>& update(Index array) const { return updates_[static_cast<std::size_t>(array)]; }
 
-  bool fits(const Network<T>& network) const { return sizes_ == sizes_of(network); }
+  bool fits(const Network<T>& network) const { return sizes_ == sizes_of(network) && count_ == network.parameters().size(); }
   // All zero, as before the first step.
   void clear();
 

@@ -160,6 +160,23 @@ struct Ops {
   }
 };
 
+// The low halves of the 64-bit lanes of a times k, as 64-bit products: the multiplication of Philox.
+using Wide = Ops<double>::U;
+RG_INLINE Wide product_of_halves(Wide a, std::uint32_t k) {
+  const Wide all = k - Wide{};
+#if defined(__AVX512F__)
+  return reinterpret_cast<Wide>(_mm512_maskz_mul_epu32(0xff, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(all)));
+#elif defined(__AVX2__) && defined(__FMA__) && !defined(RG_HALVES)
+  return reinterpret_cast<Wide>(_mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(all)));
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+  return reinterpret_cast<Wide>(vmull_u32(vmovn_u64(reinterpret_cast<uint64x2_t>(a)), vdup_n_u32(k)));
+#elif defined(__SSE2__) && !defined(RG_HALVES)
+  return reinterpret_cast<Wide>(_mm_mul_epu32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(all)));
+#else
+  return (a & 0xffffffffu) * all;
+#endif
+}
+
 // Vectors that hold the first `lanes` lanes of a panel's row.
 template <class T>
 RG_INLINE int vectors(int lanes) {

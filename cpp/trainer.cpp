@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "random.h"
 
@@ -15,7 +16,8 @@ namespace {
 // of them dear).
 template <class T>
 bool splits_units(const Network<T>& network, Index rows, int team, int forced) {
-  if (team == 1) return false;  // without a division: this is asked at every step
+  if (network.normalises_batch()) return true;  // each mean is one member's work
+  if (team == 1) return false;                  // without a division: this is asked at every step
   const Index count = panels(rows), rounds = (count + team - 1) / team;
   if (4 * count > 3 * rounds * team) return false;
   const double intervals = 2.0 * static_cast<double>(network.depth()) + 2;
@@ -40,6 +42,11 @@ void Trainer<T>::prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
     order_ = Arena<std::uint32_t>(args.x.rows);
     ordered_ = false;
   }
+  if (network_.normalises_batch() && (batch == 1 || args.x.rows % batch == 1)) {
+    throw std::invalid_argument("batch normalisation: expected more than one row in every batch, got " +
+                                std::to_string(args.x.rows) + " rows in batches of " + std::to_string(batch));
+  }
+  if (args.snapshot && !statistics_.data()) statistics_ = Arena<T>(network_.statistics().size());
   optimizer.prepare();
   if (stores(args, optimizer)) stored_.prepare(network_, true);
   gradient_norms_.assign(args.gradient_norms ? static_cast<std::size_t>(network_.depth()) : 0, 0.0);
@@ -74,7 +81,12 @@ void Trainer<T>::stored_step(const EpochArgs<T>& args, const Optimizer<T>& optim
 template <class T>
 EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
   prepare(args, optimizer);
-  const Workspace<T>& work = *work_;
+  Workspace<T>& work = *work_;
+  work.step = network_.steps;
+  if (args.first == 0) {
+    steps_before_ = network_.steps;
+    if (args.snapshot) std::copy_n(network_.statistics().data(), statistics_.size(), statistics_.data());
+  }
   const Arena<T>& parameters = network_.parameters();
   const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
   const Index all_steps = rows == 0 ? 0 : (rows - 1) / batch + 1,
@@ -116,6 +128,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
       const bool first_split = !split && splits_first_layer(network_, work, m, me.size, args.forced);
       if (me.id == 0) optimizer.begin_step(args.lr ? args.lr[step] : optimizer.settings().lr);  // read after the next barrier
       load_inputs(work, args.x, selection, p0, p1, m);
+      perturb_inputs(network_, work, p0, p1, m);
       if (split || first_split) me.wait();
       const bool forwarded = split         ? forward_pass_split(network_, work, m, me, watch)
                              : first_split ? forward_pass_first_split(network_, work, p0, p1, m, me, watch)
@@ -147,7 +160,13 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
       } else {
         dw_pass(network_, work, optimizer.destination(), m, me, first_split);
       }
+      remember_statistics(network_, work, m, me);
+      if (network_.limits_norms()) {
+        me.wait();
+        limit_norms(network_, optimizer.destination().updates, me);
+      }
       if (me.id == 0) {
+        ++work.step;  // which nobody reads before the barrier
         result.score += score;
         ++result.steps;
         progress_.rows.store(start + m, std::memory_order_relaxed);
@@ -170,6 +189,10 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
   if (result.end == EpochEnd::diverged && args.snapshot) {
     std::copy(snapshot_.data(), snapshot_.data() + snapshot_.size(), parameters.data());
     optimizer.clear();
+    std::copy_n(statistics_.data(), statistics_.size(), network_.statistics().data());
+    network_.steps = steps_before_;
+  } else {
+    network_.steps = work.step;
   }
   ++network_.version;
   return result;

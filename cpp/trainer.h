@@ -64,7 +64,8 @@ class Trainer {
 
   Network<T>& network_;
   std::unique_ptr<Workspace<T>> work_;
-  Arena<T> snapshot_;
+  Arena<T> snapshot_, statistics_;
+  std::uint64_t steps_before_ = 0;  // the epoch
   Arena<std::uint32_t> order_;
   std::uint64_t order_seed_ = 0;  // of the order that is there
   std::uint32_t order_epoch_ = 0;

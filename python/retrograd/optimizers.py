@@ -265,8 +265,10 @@ class Optimizer:
                 raise ValueError(f"{name}: expected a pair of arrays for each of {len(layers)} layers, got {len(pairs)}")
             for layer, ((fan_in, fan_out), pair) in enumerate(zip(layers, pairs, strict=True)):
                 w, b = (_as_plane(array, name, network.dtype) for array in pair)
-                if w.shape != (fan_in, fan_out) or b.shape != (fan_out,):
-                    expected = f"({fan_in}, {fan_out}) and ({fan_out},)"
+                # gamma and beta of a layer that normalises follow the biases
+                vector = fan_out * (3 if network.layers[layer].norm else 1)
+                if w.shape != (fan_in, fan_out) or b.shape != (vector,):
+                    expected = f"({fan_in}, {fan_out}) and ({vector},)"
                     raise ValueError(f"{name}, layer {layer}: expected shapes {expected}, got {w.shape} and {b.shape}")
                 planes.append((plane, layer, w, b))
         core.clear()

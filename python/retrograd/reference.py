@@ -508,8 +508,11 @@ class Network:
         Parameters
         ----------
         network : retrograd.Network or Network
-            Read are `sizes`, `activations` (one name for each layer), `loss_function`, `dtype`, `weights` and `biases`.
+            Read are `sizes`, `activations` (one name for each layer), `loss_function`, `dtype`, `weights` and `biases`. What
+            regularises is left out; with normalisation it would not be the same network: ValueError.
         """
+        if any(layer.norm for layer in getattr(network, "layers", ())):
+            raise ValueError("like: the reference has no normalisation, got a network with it")
         return cls(
             network.sizes,
             activation=network.activations,
