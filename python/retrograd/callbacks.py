@@ -48,7 +48,7 @@ class Callback:
     ----------
     every : int, default 0
         `on_step_end` is called after every so many steps, counted over a call of `fit`; 0: never. Only then does Python come
-        between the steps of an epoch.
+        between the steps of an epoch. A new value counts from the next epoch on.
     """
 
     every: int = 0
@@ -107,13 +107,13 @@ def parts(callbacks: Sequence[Callback], steps: int, before: int) -> Iterator[tu
 
     `before`: steps of this call of `fit` before the epoch.
     """
-    asking = [one for one in callbacks if one.every > 0]
+    asking = [(one, every) for one in callbacks if (every := as_int(one.every, "every", 0)) > 0]  # those of now
     if not asking:
         yield 0, steps, []
         return
     first = 0
     while first < steps:
-        ends = [first + one.every - (before + first) % one.every for one in asking]
+        ends = [first + every - (before + first) % every for _, every in asking]
         last = min([steps, *ends])
-        yield first, last, [one for one in asking if (before + last) % one.every == 0]
+        yield first, last, [one for one, every in asking if (before + last) % every == 0]
         first = last

@@ -86,6 +86,22 @@ def test_every_so_many_steps(every: int, steps: list[tuple[int, int]]) -> None:
     assert all(info.steps == 5 for info in diary.infos)
 
 
+def test_every_may_change_and_counts_from_the_next_epoch_on() -> None:
+    diary = Diary(1)
+
+    def change(trainer: rg.Trainer, info: rg.StepInfo) -> None:
+        diary.every = {1: 0, 3: 2}.get(info.epoch, diary.every)
+
+    trainer = trainer_of(Acts(1, change), diary)
+    trainer.fit(X, Y, epochs=4)
+    assert [note for note in diary.notes if isinstance(note, tuple)] == [*((1, s) for s in range(1, 6)), (4, 1), (4, 3), (4, 5)]
+    diary.every = -1
+    before = parameters(trainer.network)
+    with pytest.raises(ValueError, match="every"):
+        trainer.fit(X, Y, epochs=1)
+    assert same_bits(parameters(trainer.network), before)
+
+
 def test_an_epoch_in_parts_is_the_same_epoch() -> None:
     """Callbacks every few steps, several of them, change no bit of weights, losses or metrics."""
     for options in ({}, {"shuffle": False}, {"schedule": rg.schedules.OneCycle(0.2)}, {"n_threads": 1}):

@@ -213,6 +213,14 @@ def test_rows_set_aside(rows: int, share: float, classes: int, seed: int) -> Non
                 assert abs((y[found] == label).sum() - size * (y == label).mean()) < 1
 
 
+def test_the_largest_remainders_get_what_is_left() -> None:
+    y = np.array([0] * 3 + [1] * 48 + [2] * 49)  # of 10 rows 0.3, 4.8 and 4.9
+    assert np.bincount(y[held_out(y, 0.1, "cross_entropy", 3)], minlength=3).tolist() == [0, 5, 5]
+    # a label of one row: it may be trained on
+    y = np.array([0] + [1] * 20)
+    assert y[held_out(y, 0.1, "cross_entropy", 2)].tolist() == [1, 1]
+
+
 def test_the_seed_says_which() -> None:
     y = np.arange(200) % 4
     assert len({tuple(held_out(y, 0.2, "cross_entropy", 4, seed)) for seed in range(5)}) == 5
