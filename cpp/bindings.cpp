@@ -23,8 +23,11 @@ namespace py = pybind11;
 namespace retrograd {
 namespace {
 
-constexpr std::array<const char*, 6> kActivationNames = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "softmax"};
-constexpr std::array<const char*, 4> kLossNames = {"mse", "quadratic", "cross_entropy", "binary_cross_entropy"};
+constexpr std::array<const char*, 15> kActivationNames = {"identity",    "relu", "leaky_relu", "tanh",     "sigmoid",
+                                                          "softmax",     "elu",  "selu",       "softplus", "softsign",
+                                                          "exponential", "gelu", "gelu_tanh",  "silu",     "mish"};
+constexpr std::array<const char*, 10> kLossNames = {
+    "mse", "quadratic", "cross_entropy", "binary_cross_entropy", "mae", "huber", "poisson", "quantile", "hinge", "focal"};
 
 constexpr std::array<const char*, 5> kRuleNames = {"sgd", "adam", "rmsprop", "adagrad", "lion"};
 
@@ -124,7 +127,7 @@ bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, s
   if (type < 0) return false;
   const auto* array = py::detail::array_proxy(y.ptr());
   const Index outputs = network.outputs();
-  if (network.loss() == Loss::cross_entropy) {
+  if (network.picks_one()) {
     const bool narrow = type == Numpy::NPY_INT_;
     if ((!narrow && type != Numpy::NPY_LONG_) || array->nd != 1 || array->dimensions[0] != rows) return false;
     const Index size = narrow ? static_cast<Index>(sizeof(int)) : static_cast<Index>(sizeof(long));
@@ -144,6 +147,7 @@ bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, s
     return false;
   }
   if (!all_finite(network.kernels(), targets.rows)) return false;
+  if (network.loss() == Loss::hinge || network.loss() == Loss::poisson) return false;  // the long way checks them
   if (network.loss() != Loss::binary_cross_entropy) return true;
   for (Index r = 0; r < rows; ++r) {
     const T* row = static_cast<const T*>(targets.rows.row(r));
@@ -155,9 +159,16 @@ bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, s
 // Work of so many flops is over before anybody could wait for it: no GIL is released, no signal looked for.
 constexpr double kQuickFlops = 2e6;
 
-// int32 labels, one a row, or rows of outputs.
-Targets targets_of(const py::array& y, Index rows, Index outputs) {
+// int32 labels, one a row, or rows of outputs; with one weight of type T for each row, (rows, 1), or None.
+template <class T>
+Targets targets_of(const py::array& y, Index rows, Index outputs, const std::optional<py::array>& weights) {
   Targets targets;
+  if (weights) {
+    targets.weights = rows_of(*weights, 1, "sample_weight");
+    if (targets.weights.source != source_of<T> || targets.weights.rows != rows) {
+      throw std::invalid_argument("sample_weight: expected " + std::to_string(rows) + " of the network's dtype");
+    }
+  }
   if (py::isinstance<py::array_t<std::int32_t>>(y)) {
     if (y.ndim() != 1 || y.strides(0) != y.itemsize())
       throw std::invalid_argument("y: expected contiguous labels (rows,), got " + shape_of(y));
@@ -177,9 +188,10 @@ Targets targets_of(const py::array& y, Index rows, Index outputs) {
 
 // Calls what takes the GIL or runs Python. After the interpreter's end Python ends such a thread by unwinding its stack, and
 // what lies on ours (destructors, a team's region) turns that into an abort: so the thread waits for the end of the process.
-// (Such an unwinding carries no object: the reference is null, of which UndefinedBehaviorSanitizer would complain.)
+// (Such an unwinding carries no object: the reference is null, of which UndefinedBehaviorSanitizer would complain. g++ makes
+// one check of null and alignment, and reads the attribute once more after inlining: only without both is there none.)
 template <class F>
-__attribute__((no_sanitize("null"))) auto or_wait_for_the_end(F call) {
+__attribute__((no_sanitize("null", "alignment"))) auto or_wait_for_the_end(F call) {
   try {
     return call();
   } catch (abi::__forced_unwind&) {
@@ -332,8 +344,9 @@ using Array = py::array_t<T, py::array::c_style>;
 template <class T>
 struct PyNetwork {
   PyNetwork(const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
-            Regularisation regularisation)
-      : network(sizes, activations_named(activations), named<Loss>(kLossNames, loss, "loss"), std::move(regularisation)),
+            double loss_parameter, Regularisation regularisation)
+      : network(sizes, activations_named(activations), named<Loss>(kLossNames, loss, "loss"), loss_parameter,
+                std::move(regularisation)),
         stages(network) {}
 
   static std::vector<Activation> activations_named(const std::vector<std::string>& names) {
@@ -475,7 +488,7 @@ bool run_predict(PyNetwork<T>& self, const Rows& rows, Answer answer, py::array&
 // (rows,) where there is one output, or one label; else (rows, outputs).
 template <class T>
 py::array empty_answer(const Network<T>& network, Index rows, Answer answer) {
-  const bool labels = answer == Answer::decisions && network.loss() == Loss::cross_entropy;
+  const bool labels = answer == Answer::decisions && network.picks_one();
   const py::ssize_t shape[2] = {rows, network.outputs()};
   const py::ssize_t dims = labels || network.outputs() == 1 ? 1 : 2;
   const int type = answer == Answer::decisions ? Numpy::NPY_LONG_ : sizeof(T) == 4 ? Numpy::NPY_FLOAT_ : Numpy::NPY_DOUBLE_;
@@ -517,9 +530,9 @@ py::object network_predict_quick(PyNetwork<T>& self, const py::object& x, int an
 
 template <class T>
 std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& x, const py::array& y, int n_threads,
-                                           int forced) {
+                                           int forced, const std::optional<py::array>& weights) {
   const Rows rows = rows_of(x, self.network.inputs(), "X");
-  const Targets targets = targets_of(y, rows.rows, self.network.outputs());
+  const Targets targets = targets_of<T>(y, rows.rows, self.network.outputs(), weights);
   const auto hold = self.users.shared();
   PythonPoll poll;
   Score score;
@@ -528,7 +541,7 @@ std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& 
     evaluate(self.network, rows, targets, score, n_threads, forced, poll.poll());
   }
   poll.raise_if_interrupted();
-  return {score.loss / static_cast<double>(rows.rows), score.metric / static_cast<double>(rows.rows)};
+  return {score.mean(score.loss), score.mean(score.metric)};
 }
 
 template <class T>
@@ -544,10 +557,11 @@ void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int 
 }
 
 template <class T>
-double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, int forced) {
+double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, int forced,
+                        const std::optional<py::array>& weights) {
   const auto hold = self.users.alone();
   self.need_fresh_forward();
-  const Targets targets = targets_of(y, self.stages.rows(), self.network.outputs());
+  const Targets targets = targets_of<T>(y, self.stages.rows(), self.network.outputs(), weights);
   PythonPoll poll;
   double loss = 0;
   {
@@ -668,7 +682,7 @@ struct PyOptimizer {
   StoredGradients<T> stored;  // of a step by hand
 };
 
-using Group = std::tuple<double, double, bool>;  // lr_factor, weight_decay, frozen
+using Group = std::tuple<double, double, double, bool>;  // lr_factor, weight_decay, l1, frozen
 
 template <class T>
 void configure_optimizer(PyOptimizer<T>& self, const std::string& rule, double lr, double momentum, double weight_decay,
@@ -692,7 +706,7 @@ void configure_optimizer(PyOptimizer<T>& self, const std::string& rule, double l
   settings.clip_value = clip_value;
   settings.clip_norm = clip_norm;
   std::vector<GroupSettings> list;
-  for (const auto& [lr_factor, decay, frozen] : groups) list.push_back({lr_factor, decay, frozen});
+  for (const auto& [lr_factor, decay, l1, frozen] : groups) list.push_back({lr_factor, decay, l1, frozen});
   const auto hold = self.network.users.shared();  // those who only predict do not mind; the GIL keeps others out
   self.optimizer.configure(settings, list);
 }
@@ -740,12 +754,12 @@ struct PyTrainer {
 template <class T>
 py::tuple trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::array& x, const py::array& y, Index batch_size,
                         bool shuffle, bool snapshot, std::uint64_t seed, std::uint32_t epoch, int n_threads, int forced,
-                        py::object report, const std::optional<Array<double>>& lr, Index first, Index last,
-                        bool gradient_norms) {
+                        py::object report, const std::optional<Array<double>>& lr, Index first, Index last, bool gradient_norms,
+                        const std::optional<py::array>& weights) {
   const auto hold = self.network.users.alone();
   EpochArgs<T> args;
   args.x = rows_of(x, self.network.network.inputs(), "X");
-  args.y = targets_of(y, args.x.rows, self.network.network.outputs());
+  args.y = targets_of<T>(y, args.x.rows, self.network.network.outputs(), weights);
   if (batch_size < 1 || args.x.rows < 1) throw std::invalid_argument("expected at least one row, and batches of at least one");
   optimizer.check_network(self.network);
   const Index steps = (args.x.rows - 1) / batch_size + 1;
@@ -772,7 +786,8 @@ py::tuple trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py:
     result = self.trainer.epoch(args, optimizer.optimizer);
   }
   poll.raise_if_interrupted();
-  return py::make_tuple(result.end == EpochEnd::diverged, result.score.loss, result.score.metric, result.rows, result.bad_step,
+  const Score& score = result.score;
+  return py::make_tuple(result.end == EpochEnd::diverged, score.loss, score.metric, score.weight, result.bad_step,
                         result.bad_loss, result.team);
 }
 
@@ -803,7 +818,7 @@ py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py:
     poll.raise_if_interrupted();
   }
   if (result.end != EpochEnd::finished) return py::none();
-  return py::float_(result.score.loss / static_cast<double>(args.x.rows));
+  return py::float_(result.score.mean(result.score.loss));
 }
 
 template <class T>
@@ -849,13 +864,14 @@ void bind(py::module_& m, const std::string& suffix) {
 
   network
       .def(py::init([](const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
-                       std::uint64_t seed, double input_dropout, double input_noise, const std::vector<double>& dropout,
-                       const std::vector<double>& max_norm, const std::vector<std::string>& norm) {
-             return std::make_unique<Net>(sizes, activations, loss,
+                       double loss_parameter, std::uint64_t seed, double input_dropout, double input_noise,
+                       const std::vector<double>& dropout, const std::vector<double>& max_norm,
+                       const std::vector<std::string>& norm) {
+             return std::make_unique<Net>(sizes, activations, loss, loss_parameter,
                                           regularisation_of(seed, input_dropout, input_noise, dropout, max_norm, norm));
            }),
-           py::arg("sizes"), py::arg("activations"), py::arg("loss"), py::arg("seed") = 0, py::arg("input_dropout") = 0.0,
-           py::arg("input_noise") = 0.0, py::arg("dropout") = std::vector<double>(),
+           py::arg("sizes"), py::arg("activations"), py::arg("loss"), py::arg("loss_parameter") = 0.0, py::arg("seed") = 0,
+           py::arg("input_dropout") = 0.0, py::arg("input_noise") = 0.0, py::arg("dropout") = std::vector<double>(),
            py::arg("max_norm") = std::vector<double>(), py::arg("norm") = std::vector<std::string>())
       .def("steps",
            [](Net& self) {
@@ -908,7 +924,8 @@ void bind(py::module_& m, const std::string& suffix) {
           py::arg("other"))
       .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("forced") = 0,
            py::arg("training") = false)
-      .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0,
+           py::arg("weights") = py::none())
       .def("backward_dz", &network_backward_dz<T>, py::arg("dz"), py::arg("n_threads") = 0, py::arg("forced") = 0)
       .def("apply", &network_apply<T>, py::arg("optimizer"), py::arg("n_threads") = 0)
       .def("output", &network_output<T>)
@@ -972,7 +989,8 @@ void bind(py::module_& m, const std::string& suffix) {
       .def("dx", &network_dx<T>, py::arg("n_threads") = 0)
       .def("predict", &network_predict<T>, py::arg("x"), py::arg("answer"), py::arg("n_threads") = 0, py::arg("forced") = 0)
       .def("predict_quick", &network_predict_quick<T>, py::arg("x"), py::arg("answer"))
-      .def("evaluate", &network_evaluate<T>, py::arg("x"), py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("evaluate", &network_evaluate<T>, py::arg("x"), py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0,
+           py::arg("weights") = py::none())
       .def("find_nonfinite_weight",
            [](Net& self) -> std::optional<Index> {
              const auto hold = self.users.shared();
@@ -1001,7 +1019,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def("epoch", &trainer_epoch<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("batch_size"),
            py::arg("shuffle"), py::arg("snapshot"), py::arg("seed"), py::arg("epoch"), py::arg("n_threads") = 0,
            py::arg("forced") = 0, py::arg("report") = py::none(), py::arg("lr").noconvert() = py::none(), py::arg("first") = 0,
-           py::arg("last") = -1, py::arg("gradient_norms") = false)
+           py::arg("last") = -1, py::arg("gradient_norms") = false, py::arg("weights") = py::none())
       .def("gradient_norms",
            [](PyTrainer<T>& self) {
              const auto hold = self.network.users.shared();

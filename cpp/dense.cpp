@@ -78,7 +78,7 @@ namespace {
 
 constexpr Index kMaxGroup = 2, kMaxRowGroup = 8;  // of Kernels::group and row_group
 
-// put(j, units, block) for each 16 outputs: a of `rows` rows as [rows][16]; softmax is left to the caller.
+// put(j, units, block) for each 16 outputs: z of `rows` rows as [rows][16], which it may write over.
 template <class T, class Put>
 bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const T* const* x, const Part& part, Index rows,
                     Watch& watch, Put put) {
@@ -94,11 +94,7 @@ bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const
     }
     for (Index j = j0; j < end; j += kLanes) {
       const Index units = std::min(kLanes, end - j);
-      T* block = blocks + (j - j0) * height;
-      if (layer.activation != Activation::softmax) {
-        kernels.activate(rows, static_cast<int>(units), block, layer.activation);
-      }
-      put(j, units, block);
+      put(j, units, blocks + (j - j0) * height);
     }
     if (watch.spent(static_cast<double>(2 * layer.fan_in * (end - j0) * rows))) return false;
   }
@@ -108,14 +104,20 @@ bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const
 }  // namespace
 
 template <class T>
-bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, const Part& part,
-                        Index batch, Watch& watch) {
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, const T* const* x,
+                        const Part& part, Index batch, Watch& watch) {
+  const Activation activation = layer.activation == Activation::softmax ? Activation::identity : layer.activation;
   for (Index p = part.p0; p < part.p1; ++p) {
     const Index rows = std::min(kLanes, batch - p * kLanes);
     const bool finished =
-        forward_blocks(kernels, layer, x + p * kLanes, part, rows, watch, [&](Index j, Index units, const T* block) {
+        forward_blocks(kernels, layer, x + p * kLanes, part, rows, watch, [&](Index j, Index units, T* block) {
           // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
           alignas(64) T turned[kLanes * kLanes];
+          if (z.data) {
+            kernels.transpose(rows, units, block, turned);
+            std::copy(turned, turned + units * kLanes, z.row(p, j));
+          }
+          kernels.activate(rows, static_cast<int>(units), block, activation);
           kernels.transpose(rows, units, block, turned);
           std::copy(turned, turned + units * kLanes, a.row(p, j));
         });
@@ -128,10 +130,15 @@ bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, P
 }
 
 template <class T>
-bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, const Part& part,
-                       Index rows, Watch& watch) {
-  return forward_blocks(kernels, layer, x, part, rows, watch, [&](Index j, Index units, const T* block) {
-    for (Index r = 0; r < rows; ++r) std::copy_n(block + r * kLanes, units, a.data + r * a.stride + j);
+bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
+                       const Part& part, Index rows, Watch& watch) {
+  return forward_blocks(kernels, layer, x, part, rows, watch, [&](Index j, Index units, T* block) {
+    const auto copy_to = [&](const FewRows<T>& few) {
+      for (Index r = 0; r < rows; ++r) std::copy_n(block + r * kLanes, units, few.data + r * few.stride + j);
+    };
+    if (z.data) copy_to(z);
+    kernels.activate(rows, static_cast<int>(units), block, layer.activation);
+    copy_to(a);
   });
 }
 
@@ -316,10 +323,10 @@ void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
 #define RG_INSTANTIATE(T)                                                                                                     \
   template bool dense_forward(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, Panels<const T>, const Part&,    \
                               Index, Watch&);                                                                                 \
-  template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, const T* const*, const Part&, Index,   \
-                                   Watch&);                                                                                   \
-  template bool dense_forward_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, const T* const*, const Part&, Index,   \
-                                  Watch&);                                                                                    \
+  template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, const T* const*,            \
+                                   const Part&, Index, Watch&);                                                               \
+  template bool dense_forward_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, FewRows<T>, const T* const*,           \
+                                  const Part&, Index, Watch&);                                                                \
   template bool dense_delta(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<const T>, Panels<const T>, Activation, \
                             const Part&, Index, Watch&);                                                                      \
   template bool dense_delta_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, Panels<T>, const T* const*,              \

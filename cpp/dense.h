@@ -50,8 +50,8 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
 
 // The same from rows in any place (row pointers, one for each row of the batch): lanes = outputs.
 template <class T>
-bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, const Part& part,
-                        Index batch, Watch& watch);
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, const T* const* x,
+                        const Part& part, Index batch, Watch& watch);
 
 // A few rows, each with its values side by side: values of row i at data + i stride, and the list of these addresses.
 template <class T>
@@ -61,12 +61,13 @@ struct FewRows {
   const T** rows = nullptr;
 };
 
-// a = f(x w + b) from a few rows to a few rows. Not for softmax.
+// a = f(x w + b) from a few rows to a few rows; z too where z.data is not null. Not for softmax.
 template <class T>
-bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, const Part& part,
-                       Index rows, Watch& watch);
+bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
+                       const Part& part, Index rows, Watch& watch);
 
-// below = (delta wT) * f'(z of the layer below), f' computed from its stored activation a (identity: a is not read).
+// below = (delta wT) * f'(z of the layer below), f' computed from its stored activation a (identity: a is not read), or from
+// z given in its place where derived_from_z.
 template <class T>
 bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
                  Panels<const T> a, Activation activation_below, const Part& part, Index batch, Watch& watch);

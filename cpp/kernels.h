@@ -14,18 +14,41 @@
 
 namespace retrograd {
 
-enum class Activation : int { identity = 0, relu, leaky_relu, tanh, sigmoid, softmax };
+enum class Activation : int {
+  identity = 0,
+  relu,
+  leaky_relu,
+  tanh,
+  sigmoid,
+  softmax,
+  elu,
+  selu,
+  softplus,
+  softsign,
+  exponential,
+  gelu,
+  gelu_tanh,
+  silu,
+  mish
+};
+
+// Whether f' is computed from z, not from a = f(z): where f falls and rises, a does not tell on which side z lies.
+constexpr bool derived_from_z(Activation f) {
+  return f == Activation::gelu || f == Activation::gelu_tanh || f == Activation::silu || f == Activation::mish;
+}
+
 enum class Norm : int { none = 0, layer, batch };
-enum class Loss : int { mse = 0, quadratic, cross_entropy, binary_cross_entropy };
+enum class Loss : int { mse = 0, quadratic, cross_entropy, binary_cross_entropy, mae, huber, poisson, quantile, hinge, focal };
 
 constexpr double kLeakySlope = 0.01;
+constexpr double kSeluScale = 1.0507009873554804934, kSeluAlpha = 1.6732632423543772848;  // Klambauer et al., 2017
 
 // How a step turns a gradient into a change of the weights: PyTorch's rules of the same names, Lion its paper's.
 enum class Rule : int { sgd = 0, adam, rmsprop, adagrad, lion };
 
 // One step for one array of parameters. s0, s1, s2 below are arrays laid out as the parameters: s0 where the functions take v,
 // the others `second` and `third` values further. For every rule first
-//   g = scale dw, held between -clip and clip;  w = shrink w;  g = g + weight_decay w
+//   g = scale dw, held between -clip and clip;  w = shrink w;  g = g + weight_decay w + l1 sign(w)
 // sgd:      s0 = momentum s0 + keep g;  w = w - lr s0, or w - lr (g + momentum s0) with nesterov; without momentum w - lr g.
 // adam:     s0 = beta1 s0 + (1 - beta1) g;  s1 = beta2 s1 + (1 - beta2) g^2;  w = w - lr s0 / (correction sqrt(s1) + eps), the
 //           largest s1 so far (s2) in its place where there is a third.
@@ -45,6 +68,7 @@ struct Update {
   T scale = 1;
   T clip = std::numeric_limits<T>::infinity();
   T shrink = 1;
+  T l1 = 0;
   T beta1 = 0;
   T beta2 = 0;
   T eps = 0;
@@ -70,6 +94,9 @@ struct LossArgs {
   T* delta;                    // [units][16] gradient of the mean loss with respect to z, or null
   T* loss_rows;                // [16] loss of each row
   T* metric_rows;              // [16] of each row: right answers (classification) or sum of |a - target|
+  T parameter = T(0);          // huber: delta; quantile: q; focal: gamma; cross_entropy: label smoothing; else unused
+  const T* z = nullptr;        // [units][16], read where delta is wanted and derived_from_z(activation)
+  const T* weights = nullptr;  // [16] what the delta of each row is multiplied by (0: it becomes 0), or null
 };
 
 // One layer of a small network, for passes over all layers in one call: a batch of one panel.
@@ -84,6 +111,7 @@ struct SmallLayer {
   T* a;               // [fan_out][16]
   T* delta;           // [fan_out][16]; may be that of the layer two below
   Panels<T> delta_t;  // rows = rows of the batch (room for 16), lanes = fan_out
+  T* z = nullptr;     // [fan_out][16] kept where it is needed for f', else null
 };
 
 // Which numbers of random.h's generator a call takes. Philox's key is the seed; its counter for row r and unit u, of which four
@@ -113,7 +141,7 @@ struct Kernels {
                        Panels<T> z);
 
   // out[r][lane] = sum_n w[r][n] d[n][lane] for r < rows, times f'(z) as computed from a[r][lane] when `last` (not for
-  // softmax; a is not read for identity).
+  // softmax; a is not read for identity; where derived_from_z(activation), `a` is z).
   // w: rows r of weight panel 0 of the block, its n in this panel and the next ones; d: [n][16]. Not `first`: go on from out.
   void (*delta)(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d, Panels<T> out, Panels<const T> a,
                 bool first, bool last, Activation activation);
@@ -155,7 +183,7 @@ struct Kernels {
   // a = activation(a) over [units][16]; softmax over units.
   void (*activate)(Index units, int lanes, T* a, Activation activation);
 
-  // d *= f'(z) as computed from a = f(z), over [units][16]; for softmax the whole Jacobian.
+  // d *= f'(z) as computed from a = f(z) (from `a` = z where derived_from_z), over [units][16]; for softmax the whole Jacobian.
   void (*derive)(Index units, int lanes, T* d, const T* a, Activation activation);
 
   void (*loss)(const LossArgs<T>& args);

@@ -58,8 +58,11 @@ class Plan {
 
 template <class T>
 Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
-                    Regularisation regularisation)
-    : kernels_(active_kernels<T>()), loss_(loss), regularisation_(std::move(regularisation)) {
+                    double loss_parameter, Regularisation regularisation)
+    : kernels_(active_kernels<T>()),
+      loss_(loss),
+      loss_parameter_(static_cast<T>(loss_parameter)),
+      regularisation_(std::move(regularisation)) {
   if (sizes.size() < 2 || activations.size() + 1 != sizes.size()) {
     throw std::invalid_argument("a network needs at least an input size and one layer, and an activation for each layer");
   }
@@ -240,7 +243,8 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
     if (apart) plan.panels_of(x_[i], count, rows);
     if (l == 0) continue;
     if (l == depth || !few_) widest = std::max(widest, rows);
-    if (keep == Keep::everything) plan.panels_of(z_[i], count, rows);
+    const bool needs_z = keep == Keep::training && derived_from_z(network.layer(l - 1).activation);
+    if (keep == Keep::everything || (needs_z && (l == depth || !few_))) plan.panels_of(z_[i], count, rows);
     if (keep != Keep::forward) plan.panels_of(delta_t_[i], panels(network.size_of(l)), count * kLanes);
   }
   for (Index l = 1; l < depth && keep != Keep::forward; ++l) {
@@ -250,6 +254,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
     NormState<T>& state = norms_[static_cast<std::size_t>(l)];
     const Index wide = panels(network.size_of(l)), rows = of_batch ? 1 : count * kLanes;
     plan.panels_of(state.hat, count, padded_rows(network.size_of(l)));
+    if (derived_from_z(network.layer(l - 1).after_norm)) plan.panels_of(state.z, count, padded_rows(network.size_of(l)));
     plan.panels_of(state.rstd, of_batch ? wide : count, 1);
     plan.panels_of(state.dgamma, wide, rows);
     plan.panels_of(state.dbeta, wide, rows);
@@ -264,6 +269,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
     for (Panels<T>& delta : delta_) plan.panels_of(delta, count, widest);
   }
   plan.panels_of(target_, count, padded_rows(network.outputs()));
+  plan.panels_of(weights_, count, 1);
   values_ = plan.make();
   for (std::size_t i = 0; i < size; ++i) {
     if (!x_[i].data) x_[i] = a_[i];
@@ -277,6 +283,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
   }
   if (few_) {
     few_a_.resize(size);
+    few_z_.resize(size);
     Index widest_row = 0;
     for (Index l = 1; l <= depth; ++l) widest_row = std::max(widest_row, panels(network.size_of(l)) * kLanes);
     Index total = 0;
@@ -284,12 +291,17 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
       few.stride = stride;
       total = add(total, checked_multiply(batch, stride));
     };
-    for (Index l = 1; l < depth; ++l) place(few_a_[static_cast<std::size_t>(l)], panels(network.size_of(l)) * kLanes);
+    const auto needs_z = [&](Index l) { return keep == Keep::training && derived_from_z(network.layer(l - 1).activation); };
+    for (Index l = 1; l < depth; ++l) {
+      const Index stride = panels(network.size_of(l)) * kLanes;
+      place(few_a_[static_cast<std::size_t>(l)], stride);
+      if (needs_z(l)) place(few_z_[static_cast<std::size_t>(l)], stride);
+    }
     if (keep == Keep::training) {
       for (FewRows<T>& few : few_delta_) place(few, widest_row);
     }
     few_values_ = Arena<T>(total);
-    few_pointers_ = Arena<const T*>((depth + 1) * batch);
+    few_pointers_ = Arena<const T*>(2 * depth * batch);
     T* next = few_values_.data();
     const T** pointer = few_pointers_.data();
     const auto fill = [&](FewRows<T>& few) {
@@ -298,7 +310,10 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
       for (Index r = 0; r < batch; ++r) *pointer++ = next + r * few.stride;
       next += batch * few.stride;
     };
-    for (Index l = 1; l < depth; ++l) fill(few_a_[static_cast<std::size_t>(l)]);
+    for (Index l = 1; l < depth; ++l) {
+      fill(few_a_[static_cast<std::size_t>(l)]);
+      if (needs_z(l)) fill(few_z_[static_cast<std::size_t>(l)]);
+    }
     if (keep == Keep::training) {
       for (FewRows<T>& few : few_delta_) fill(few);
     }
@@ -308,7 +323,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
     for (Index l = 0; l < depth; ++l) {
       const DenseLayer<T>& layer = network.layer(l);
       small_.push_back({layer.fan_in, layer.fan_out, layer.activation, layer.w, layer.b, a(l).data, a(l + 1).data,
-                        delta(l + 1).data, delta_t(l + 1)});
+                        delta(l + 1).data, delta_t(l + 1), z(l + 1).data});
     }
   }
   if (keep == Keep::everything) gradients_ = Arena<T>(network.parameters().size());
@@ -330,6 +345,17 @@ void load_targets(const Workspace<T>& work, const Targets& y, Selection selectio
   } else {
     gather_panels(work.kernels(), y.rows, selection, p0, p1, batch, work.target());
   }
+  for (Index i = p0 * kLanes, end = std::min(batch, p1 * kLanes); y.weights.data && i < end; ++i) {
+    work.weights(0)[i] = *static_cast<const T*>(y.weights.row(selection[i]));
+  }
+}
+
+template <class T>
+double weight_of(const Targets& y, Selection selection, Index batch) {
+  if (!y.weights.data) return static_cast<double>(batch);
+  double sum = 0;
+  for (Index i = 0; i < batch; ++i) sum += static_cast<double>(*static_cast<const T*>(y.weights.row(selection[i])));
+  return sum;
 }
 
 namespace {
@@ -407,8 +433,8 @@ bool forward_layer(const Network<T>& network, const Workspace<T>& work, Index l,
   const T* const* rows = work.inputs_as_rows(l);
   if (!rows) return dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), work.x(l), part, batch, watch);
   return work.few() && l + 1 < network.depth()
-             ? dense_forward_few<T>(kernels, layer, work.few_a(l + 1), rows, part, batch, watch)
-             : dense_forward_rows<T>(kernels, layer, work.a(l + 1), rows, part, batch, watch);
+             ? dense_forward_few<T>(kernels, layer, work.few_a(l + 1), work.few_z(l + 1), rows, part, batch, watch)
+             : dense_forward_rows<T>(kernels, layer, work.a(l + 1), work.z(l + 1), rows, part, batch, watch);
 }
 
 // The deltas of layer l - 1 (counted from 1) from those of layer l.
@@ -418,10 +444,12 @@ bool delta_layer(const Network<T>& network, const Workspace<T>& work, Index l, c
   const DenseLayer<T>& layer = network.layer(l - 1);
   const Activation below = network.layer(l - 2).activation;
   if (!work.few()) {
-    return dense_delta<T>(kernels, layer, work.delta(l - 1), work.delta(l), work.a(l - 1), below, part, batch, watch);
+    return dense_delta<T>(kernels, layer, work.delta(l - 1), work.delta(l), work.derived_from(l - 1, below), below, part, batch,
+                          watch);
   }
-  return dense_delta_few<T>(kernels, layer, work.few_delta(l - 1), work.delta_t(l - 1), work.few_delta(l).rows,
-                            work.few_a(l - 1).rows, below, part, batch, watch);
+  const FewRows<T> from = derived_from_z(below) ? work.few_z(l - 1) : work.few_a(l - 1);
+  return dense_delta_few<T>(kernels, layer, work.few_delta(l - 1), work.delta_t(l - 1), work.few_delta(l).rows, from.rows,
+                            below, part, batch, watch);
 }
 
 // What follows the product of layer l: normalisation with its activation, dropout.
@@ -529,20 +557,29 @@ bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Ind
 }
 
 template <class T>
-void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels, Index p0, Index p1, Index batch,
-               bool want_delta) {
+void loss_pass(const Network<T>& network, const Workspace<T>& work, const Targets& y, Index p0, Index p1, Index batch,
+               double weight, bool want_delta) {
   const Index depth = network.depth();
-  alignas(64) T loss_rows[kLanes], metric_rows[kLanes];
+  const bool weighted = y.weights.data != nullptr;
+  const T scale = weighted ? T(1) : static_cast<T>(1.0 / static_cast<double>(batch));
+  const Panels<T> z = work.z(depth);
+  alignas(64) T loss_rows[kLanes], metric_rows[kLanes], shares[kLanes] = {};
   for (Index p = p0; p < p1; ++p) {
     const int lanes = static_cast<int>(std::min(kLanes, batch - p * kLanes));
+    for (int i = 0; weighted && i < lanes; ++i) {
+      shares[i] = weight > 0 ? static_cast<T>(static_cast<double>(work.weights(p)[i]) / weight) : T(0);
+    }
     work.kernels().loss({network.loss(), network.layers().back().activation, network.outputs(), lanes, work.a(depth).panel(p),
-                         work.target().panel(p), labels ? work.labels() + p * kLanes : nullptr,
-                         static_cast<T>(1.0 / static_cast<double>(batch)), want_delta ? work.delta(depth).panel(p) : nullptr,
-                         loss_rows, metric_rows});
+                         work.target().panel(p), y.labels ? work.labels() + p * kLanes : nullptr, scale,
+                         want_delta ? work.delta(depth).panel(p) : nullptr, loss_rows, metric_rows, network.loss_parameter(),
+                         z.data ? z.panel(p) : nullptr, weighted ? shares : nullptr});
     Score score;
     for (int i = 0; i < lanes; ++i) {
-      score.loss += static_cast<double>(loss_rows[i]);
-      score.metric += static_cast<double>(metric_rows[i]);
+      const double w = weighted ? static_cast<double>(work.weights(p)[i]) : 1;
+      if (w == 0) continue;  // whatever its loss
+      score.loss += w * static_cast<double>(loss_rows[i]);
+      score.metric += w * static_cast<double>(metric_rows[i]);
+      score.weight += w;
     }
     work.scores()[p] = score;
   }
@@ -617,10 +654,7 @@ void dw_pass(const Network<T>& network, const Workspace<T>& work, const Destinat
 template <class T>
 Score batch_score(const Workspace<T>& work, Index batch) {
   Score sum;
-  for (Index p = 0; p < panels(batch); ++p) {
-    sum.loss += work.scores()[p].loss;
-    sum.metric += work.scores()[p].metric;
-  }
+  for (Index p = 0; p < panels(batch); ++p) sum += work.scores()[p];
   return sum;
 }
 
@@ -632,6 +666,7 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template class Workspace<T>;                                                                                                \
   template void load_inputs(const Workspace<T>&, const Rows&, Selection, Index, Index, Index);                                \
   template void load_targets(const Workspace<T>&, const Targets&, Selection, Index, Index, Index);                            \
+  template double weight_of<T>(const Targets&, Selection, Index);                                                             \
   template void perturb_inputs(const Network<T>&, const Workspace<T>&, Index, Index, Index);                                  \
   template void drop_input_gradient(const Network<T>&, const Workspace<T>&, Panels<T>, Index, Index, Index);                  \
   template void remember_statistics(const Network<T>&, const Workspace<T>&, Index, const Member&);                            \
@@ -639,7 +674,7 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                            \
   template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                     \
   template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);              \
-  template void loss_pass(const Network<T>&, const Workspace<T>&, bool, Index, Index, Index, bool);                           \
+  template void loss_pass(const Network<T>&, const Workspace<T>&, const Targets&, Index, Index, Index, double, bool);         \
   template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                           \
   template void dw_pass(const Network<T>&, const Workspace<T>&, const Destination<T>&, Index, const Member&, bool);           \
   template bool forward_pass_first_split(const Network<T>&, const Workspace<T>&, Index, Index, Index, const Member&, Watch&); \

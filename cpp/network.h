@@ -11,10 +11,12 @@
 
 namespace retrograd {
 
-// Where a batch's answers come from: labels (one class a row) or rows of `units` numbers of type T.
+// Where a batch's answers come from: labels (one class a row) or rows of `units` numbers of type T. Where weights.data is not
+// null, each row counts with its own weight (one column of type T; finite, not negative).
 struct Targets {
   const std::int32_t* labels = nullptr;
   Rows rows;
+  Rows weights;
 };
 
 // What keeps a layer from learning its rows by heart.
@@ -45,7 +47,8 @@ template <class T>
 class Network {
  public:
   // sizes: inputs, then the units of each layer; one activation a layer. Throws std::invalid_argument where they do not fit.
-  Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
+  // `loss_parameter` as LossArgs has it.
+  Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss, double loss_parameter = 0,
           Regularisation regularisation = {});
 
   const std::vector<DenseLayer<T>>& layers() const { return layers_; }
@@ -55,17 +58,24 @@ class Network {
   Index outputs() const { return layers_.back().fan_out; }
   Index size_of(Index l) const { return l == 0 ? inputs() : layer(l - 1).fan_out; }
   Loss loss() const { return loss_; }
+  T loss_parameter() const { return loss_parameter_; }
   const Kernels<T>& kernels() const { return kernels_; }
+
+  // Whether the answers are one label of `outputs()` for each row.
+  bool picks_one() const {
+    return loss_ == Loss::cross_entropy || loss_ == Loss::focal || (loss_ == Loss::hinge && outputs() > 1);
+  }
 
   // The last layer's activation as the user sees it. Where the loss applies it itself (softmax in cross_entropy, sigmoid
   // in binary_cross_entropy), the layer's own is identity: its outputs are logits.
   Activation output_activation() const { return output_activation_; }
 
-  // What the loss applies to the outputs before it compares them: softmax, sigmoid or (the other losses) identity.
+  // What the loss applies to the outputs before it compares them: softmax, sigmoid, exponential or (the other losses) identity.
   Activation loss_activation() const {
-    return loss_ == Loss::cross_entropy          ? Activation::softmax
-           : loss_ == Loss::binary_cross_entropy ? Activation::sigmoid
-                                                 : Activation::identity;
+    return loss_ == Loss::cross_entropy || loss_ == Loss::focal ? Activation::softmax
+           : loss_ == Loss::binary_cross_entropy                ? Activation::sigmoid
+           : loss_ == Loss::poisson                             ? Activation::exponential
+                                                                : Activation::identity;
   }
 
   // All weights, then biases, layer by layer, with zero padding; gradients and optimiser state have the same layout.
@@ -99,6 +109,7 @@ class Network {
   std::vector<DenseLayer<T>> layers_;
   Arena<T> parameters_;
   Loss loss_;
+  T loss_parameter_;
   Activation output_activation_;
   double flops_per_row_ = 0;
   void check_regularisation();
@@ -120,10 +131,20 @@ void fill_weights(Network<T>& network, Index l, Distribution distribution, doubl
 template <class T>
 Index find_nonfinite_layer(const Network<T>& network);
 
-// The sum over rows of a batch or of a data set; divided by rows (and outputs) they are means.
+// Sums over the rows of a batch or of a data set, each times its weight (1 where there are none).
 struct Score {
   double loss = 0;
   double metric = 0;
+  double weight = 0;
+
+  Score& operator+=(const Score& other) {
+    loss += other.loss;
+    metric += other.metric;
+    weight += other.weight;
+    return *this;
+  }
+  // A sum as a mean over rows; 0 where no row counts.
+  double mean(double sum) const { return weight > 0 ? sum / weight : 0; }
 };
 
 // What a batch needs to keep beside activations.
@@ -153,7 +174,9 @@ class Workspace {
   // What layer l (counted from 0) reads: a(l) or, in training, what dropout and noise make of it.
   Panels<T> x(Index l) const { return training ? x_[static_cast<std::size_t>(l)] : a(l); }
   bool drops(Index l) const { return training && drops_[static_cast<std::size_t>(l)]; }
-  Panels<T> z(Index l) const { return z_[static_cast<std::size_t>(l)]; }              // l >= 1; data null if not kept
+  Panels<T> z(Index l) const { return z_[static_cast<std::size_t>(l)]; }  // l >= 1; data null if not kept
+  // What f' of layer l >= 1 is computed from: a, or z, which is kept for training where f asks for it.
+  Panels<T> derived_from(Index l, Activation f) const { return derived_from_z(f) ? z(l) : a(l); }
   Panels<T> delta_t(Index l) const { return delta_t_[static_cast<std::size_t>(l)]; }  // l >= 1
   Panels<T> delta(Index l) const { return delta_[static_cast<std::size_t>(l % 2)]; }  // two take turns
   // Of level l >= 1, where its layer normalises.
@@ -163,6 +186,7 @@ class Workspace {
     return state;
   }
   Panels<T> target() const { return target_; }
+  T* weights(Index p) const { return weights_.panel(p); }  // of the rows of batch panel p, where there are any
   std::int32_t* labels() const { return labels_.data(); }
   Score* scores() const { return scores_.data(); }  // one for each panel of the batch
   const Arena<T>& gradients() const { return gradients_; }
@@ -175,6 +199,7 @@ class Workspace {
   // and delta_t. Not where z and the like are kept for the user.
   bool few() const { return few_; }
   FewRows<T> few_a(Index l) const { return few_a_[static_cast<std::size_t>(l)]; }              // 1 <= l < depth
+  FewRows<T> few_z(Index l) const { return few_z_[static_cast<std::size_t>(l)]; }              // data null if not kept
   FewRows<T> few_delta(Index l) const { return few_delta_[static_cast<std::size_t>(l % 2)]; }  // two take turns
 
   // The layers of a small network for a batch of one panel, or null. Not where z and the like are kept for the user.
@@ -189,10 +214,10 @@ class Workspace {
   std::vector<Panels<T>> a_, x_, z_, delta_t_;
   std::vector<bool> drops_;
   std::vector<NormState<T>> norms_;
-  Panels<T> delta_[2], target_;
+  Panels<T> delta_[2], target_, weights_;
   Arena<T> values_, gradients_, row_buffer_;
   Arena<const T*> rows_, few_pointers_;
-  std::vector<FewRows<T>> few_a_;
+  std::vector<FewRows<T>> few_a_, few_z_;
   FewRows<T> few_delta_[2];
   bool few_ = false;
   std::vector<SmallLayer<T>> small_;
@@ -206,6 +231,10 @@ template <class T>
 void load_inputs(const Workspace<T>& work, const Rows& x, Selection selection, Index p0, Index p1, Index batch);
 template <class T>
 void load_targets(const Workspace<T>& work, const Targets& y, Selection selection, Index p0, Index p1, Index batch);
+
+// The sum of the weights of a batch's rows, in their order; without weights their number.
+template <class T>
+double weight_of(const Targets& y, Selection selection, Index batch);
 
 // In training: noise and dropout on the inputs that were loaded, batch panels p0..p1.
 template <class T>
@@ -236,11 +265,11 @@ bool forward_pass_first_split(const Network<T>& network, const Workspace<T>& wor
 template <class T>
 bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Index rows, int team, int forced);
 
-// Scores of panels p0..p1 and, if wanted, the delta of the last layer for the mean over the batch. `labels`: the targets
-// that were loaded are labels.
+// Scores of panels p0..p1, whose targets `y` were loaded, and, if wanted, the delta of the last layer for the mean over the
+// batch, whose rows weigh `weight` together (weight_of; 0: every delta is 0).
 template <class T>
-void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels, Index p0, Index p1, Index batch,
-               bool want_delta);
+void loss_pass(const Network<T>& network, const Workspace<T>& work, const Targets& y, Index p0, Index p1, Index batch,
+               double weight, bool want_delta);
 
 // Deltas of every layer from that of the last, each transposed for its dw; false: interrupted.
 template <class T>

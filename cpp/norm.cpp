@@ -55,7 +55,9 @@ void norm_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, const N
   }
   const Index begin = part.begin(), units = part.end(layer.fan_out) - begin;
   for (Index p = part.p0; p < part.p1; ++p) {
-    kernels.activate(units, lanes_of(batch, p), a.row(p, begin), layer.after_norm);
+    T* z = a.row(p, begin);
+    if (state.z.data) std::copy_n(z, units * kLanes, state.z.row(p, begin));
+    kernels.activate(units, lanes_of(batch, p), z, layer.after_norm);
   }
 }
 
@@ -64,7 +66,8 @@ void norm_backward(const Kernels<T>& kernels, const DenseLayer<T>& layer, const 
                    Panels<const T> a, const Part& part, Index batch) {
   const Index begin = part.begin(), units_of_part = part.end(layer.fan_out) - begin;
   for (Index p = part.p0; p < part.p1; ++p) {
-    kernels.derive(units_of_part, lanes_of(batch, p), delta.row(p, begin), a.row(p, begin), layer.after_norm);
+    const T* from = state.z.data ? state.z.row(p, begin) : a.row(p, begin);
+    kernels.derive(units_of_part, lanes_of(batch, p), delta.row(p, begin), from, layer.after_norm);
   }
   if (layer.norm == Norm::layer) {
     transpose_delta<T>(kernels, layer.fan_out, state.dbeta, delta, part, batch);

@@ -18,6 +18,7 @@ struct NormState {
   Panels<T> rstd;            // one number for each row (layer) or each unit (batch); null as hat
   Panels<T> mean, variance;  // batch, in training: of each unit over the rows, the variance biased
   Panels<T> dgamma, dbeta;   // lanes = units; the gradients are their sums over rows
+  Panels<T> z;               // gamma hat + beta, where the activation's derivative is computed from it
   Panels<T> product;         // room for one panel of the batch at a time in each, shared by all layers
   bool of_batch = false;     // batch: mean and rstd are those of the batch, not the running ones
 

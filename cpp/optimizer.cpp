@@ -43,7 +43,8 @@ void Optimizer<T>::configure(const OptimizerSettings& settings, const std::vecto
   alike_ = settings.rule == Rule::sgd;
   for (const GroupSettings& group : groups_) {
     const GroupSettings& first = groups_.front();
-    alike_ = alike_ && !group.frozen && group.lr_factor == first.lr_factor && group.weight_decay == first.weight_decay;
+    alike_ = alike_ && !group.frozen && group.lr_factor == first.lr_factor && group.weight_decay == first.weight_decay &&
+             group.l1 == first.l1;
   }
   stale_ = true;
 }
@@ -143,13 +144,14 @@ void Optimizer<T>::begin_step(double lr) {
   if (s.rule == Rule::adagrad) step_lr = lr / (1 + static_cast<double>(steps_) * s.lr_decay);
   if (at_[1] >= 0) u.second = at_[1] - at_[0];
   if (at_[2] >= 0 && s.third) u.third = at_[2] - at_[0];
-  const GroupSettings all{1, s.weight_decay, false};
+  const GroupSettings all{1, s.weight_decay, 0, false};
   for (std::size_t i = 0; i < updates_.size(); ++i) {
     const GroupSettings& group = groups_.empty() ? all : groups_[i];
     updates_[i] = u;
     updates_[i].lr = static_cast<T>(step_lr * group.lr_factor);
     updates_[i].weight_decay = static_cast<T>(s.decoupled ? 0 : group.weight_decay);
     updates_[i].shrink = static_cast<T>(s.decoupled ? 1 - lr * group.lr_factor * group.weight_decay : 1);
+    updates_[i].l1 = static_cast<T>(group.l1);
     updates_[i].frozen = group.frozen;
   }
   lr_ = lr;

@@ -34,6 +34,7 @@ struct OptimizerSettings {
 struct GroupSettings {
   double lr_factor = 1;
   double weight_decay = 0;
+  double l1 = 0;  // of the absolute values of the weights, added to the loss
   bool frozen = false;
 };
 

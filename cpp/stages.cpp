@@ -71,10 +71,11 @@ bool Stages<T>::backward(const Targets& y, double& loss, int n_threads, int forc
   const bool finished = run_backward(
       [&](Index p0, Index p1) {
         load_targets(*work_, y, Selection{}, p0, p1, rows_);
-        loss_pass(network_, *work_, y.labels != nullptr, p0, p1, rows_, true);
+        loss_pass(network_, *work_, y, p0, p1, rows_, weight_of<T>(y, Selection{}, rows_), true);
       },
       n_threads, forced, poll);
-  loss = batch_score(*work_, rows_).loss / static_cast<double>(rows_);
+  const Score score = batch_score(*work_, rows_);
+  loss = score.mean(score.loss);
   return finished;
 }
 

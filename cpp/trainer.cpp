@@ -91,7 +91,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
   const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
   const Index all_steps = rows == 0 ? 0 : (rows - 1) / batch + 1,
               last = args.last < 0 ? all_steps : std::min(args.last, all_steps);
-  const bool labels = args.y.labels != nullptr, stored = stores(args, optimizer);
+  const bool stored = stores(args, optimizer);
   const double step_flops = network_.flops_per_row() * static_cast<double>(batch);
   const int size = team_size(step_flops, std::max(panels(batch), network_.inputs() / kLanes), args.n_threads, args.forced);
 
@@ -135,7 +135,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
                                            : forward_pass(network_, work, p0, p1, m, watch);
       if (forwarded) {
         load_targets(work, args.y, selection, p0, p1, m);
-        loss_pass(network_, work, labels, p0, p1, m, true);
+        loss_pass(network_, work, args.y, p0, p1, m, weight_of<T>(args.y, selection, m), true);
       }
       if (split) {
         me.wait();
@@ -150,7 +150,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
       if (!std::isfinite(score.loss)) {
         if (me.id == 0) {
           result.end = EpochEnd::diverged;
-          result.bad_loss = score.loss / static_cast<double>(m);
+          result.bad_loss = score.mean(score.loss);
           result.bad_step = step + 1;
         }
         return;
@@ -167,12 +167,12 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
       }
       if (me.id == 0) {
         ++work.step;  // which nobody reads before the barrier
-        result.score.loss += score.loss;
-        result.score.metric += score.metric;
-        result.rows += m;
+        result.score += score;
         ++result.steps;
         progress_.rows.store(start + m, std::memory_order_relaxed);
-        progress_.loss.store(loss_before + result.score.loss, std::memory_order_relaxed);
+        const double sum = result.score.loss, seen = static_cast<double>(start + m - args.first * batch);
+        progress_.loss.store(loss_before + (args.y.weights.data ? result.score.mean(sum) * seen : sum),
+                             std::memory_order_relaxed);
       }
       me.wait();
       if (me.id == 0) optimizer.end_step();

@@ -27,8 +27,7 @@ enum class EpochEnd : int { finished = 0, interrupted, diverged };
 
 struct EpochResult {
   EpochEnd end = EpochEnd::finished;
-  Score score;          // sums over the rows of the finished steps, as each was seen before its update
-  Index rows = 0;       // those rows
+  Score score;          // sums over the rows of the finished steps, as each was seen before its update, with their weights
   Index steps = 0;      // finished steps
   double bad_loss = 0;  // diverged: the loss of the batch that was not learned from, NaN where it was a weight
   Index bad_step = 0;   // ... and its number in the epoch, counted from 1
@@ -38,7 +37,7 @@ struct EpochResult {
 // What a reader of the progress may see while the epoch runs.
 struct Progress {
   std::atomic<Index> rows{0};
-  std::atomic<double> loss{0};  // sum over those rows
+  std::atomic<double> loss{0};  // sum over those rows; with weights their mean so far times the rows
 };
 
 template <class T>

@@ -30,7 +30,13 @@ class GradcheckResult:
 
 
 def gradcheck(
-    network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: float = 1e-5, training: bool = False
+    network: Network,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    epsilon: float = 1e-5,
+    training: bool = False,
 ) -> GradcheckResult:
     """Compares dw, db and dx of `network.backward(y)` with (loss(w + e) - loss(w - e)) / 2e.
 
@@ -43,6 +49,8 @@ def gradcheck(
     X : array (rows, inputs)
     y : array
         Targets, as for `Network.loss`.
+    sample_weight : array (rows,), optional
+        Weights of the rows, as for `Network.loss`.
     epsilon : float, default 1e-5
         Half the distance of the two points, times max(1, |value|).
     training : bool, default False
@@ -54,13 +62,14 @@ def gradcheck(
 
     Notes
     -----
-    At a kink (z = 0 in relu) the two have no reason to agree. The error of the difference itself is about epsilon^2.
+    At a kink (z = 0 in relu, a = t in mae) the two have no reason to agree. The error of the difference itself is about
+    epsilon^2.
     """
     epsilon = as_float(epsilon, "epsilon", 1e-12)
     twin = network._as_dtype("float64")
     inputs = np.array(as_array(X, "X"), dtype=np.float64)
     twin.forward(inputs, training)
-    gradients = twin.backward(y)
+    gradients = twin.backward(y, sample_weight=sample_weight)
     found = {f"dw[{i}]": g for i, g in enumerate(gradients.dw)}
     found |= {f"db[{i}]": g for i, g in enumerate(gradients.db)}
     found |= {f"dgamma[{i}]": g for i, g in enumerate(gradients.dgamma) if g is not None}
@@ -81,9 +90,9 @@ def gradcheck(
         for i, gamma in gammas.items():
             twin.set_norm(i, gamma=gamma, beta=betas[i])
         if not training:
-            return twin.loss(inputs, y)
+            return twin.loss(inputs, y, sample_weight=sample_weight)
         twin.forward(inputs, training=True)
-        loss = twin.backward(y).loss
+        loss = twin.backward(y, sample_weight=sample_weight).loss
         assert loss is not None
         return loss
 

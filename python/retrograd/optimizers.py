@@ -31,7 +31,11 @@ class Group:
     lr_factor : float, default 1
         The learning rate is multiplied by it.
     weight_decay : float, optional
-        Default: the optimiser's.
+        Default: the optimiser's. What it adds to the gradient is that of L2 regularisation, weight_decay / 2 times the sum of
+        squares (with AdamW and Lion it shrinks the weights instead).
+    l1 : float, default 0
+        L1 regularisation: l1 times the sum of absolute values is added to the loss that is descended (not to the one that is
+        shown), so l1 sign(w) to the gradient.
     frozen : bool, default False
         Whether these parameters stay as they are; their gradients are then not computed in training.
     """
@@ -40,6 +44,7 @@ class Group:
     params: Literal["all", "weights", "biases"] = "all"
     lr_factor: float = 1.0
     weight_decay: float | None = None
+    l1: float = 0.0
     frozen: bool = False
 
     def __post_init__(self) -> None:
@@ -52,6 +57,7 @@ class Group:
         if self.params not in _PARAMS:
             raise ValueError(f"params: expected one of {', '.join(_PARAMS)}, got {self.params!r}")
         object.__setattr__(self, "lr_factor", as_float(self.lr_factor, "lr_factor", 0.0))
+        object.__setattr__(self, "l1", as_float(self.l1, "l1", 0.0))
         if self.weight_decay is not None:
             object.__setattr__(self, "weight_decay", as_float(self.weight_decay, "weight_decay", 0.0))
         if not isinstance(self.frozen, bool):
@@ -144,8 +150,8 @@ class Optimizer:
             raise TypeError(f"groups: expected a sequence of Group, got {groups!r}")
         return settings | self._rule_settings()
 
-    def _for_arrays(self, network: Network) -> list[tuple[float, float, bool]]:
-        """Factor of lr, weight decay and whether it is frozen, for the weights and the biases of each layer in turn."""
+    def _for_arrays(self, network: Network) -> list[tuple[float, float, float, bool]]:
+        """Factor of lr, weight decay, l1 and whether it is frozen, for the weights and the biases of each layer in turn."""
         depth = len(network.sizes) - 1
         for group in self.groups:
             group._check_layers(depth)
@@ -156,7 +162,7 @@ class Optimizer:
             for params in ("weights", "biases"):
                 group = next((g for g in reversed(self.groups) if g._includes(layer, params, depth)), Group())
                 decay = self.weight_decay if group.weight_decay is None else group.weight_decay
-                arrays.append((group.lr_factor, decay, group.frozen))
+                arrays.append((group.lr_factor, decay, group.l1, group.frozen))
         return arrays
 
     def _bind(self, network: Network) -> Any:

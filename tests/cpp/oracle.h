@@ -2,9 +2,15 @@
 // the same struct, so that a test makes the same call twice and compares. Not an implementation to run anything with.
 //
 // Only what a contract promises is written: the first `lanes` lanes of the named rows, of one panel at a time (group = 1).
-// Written from the comments of kernels.h; the elementwise functions are those of math.h, whose errors test_math.cpp measures.
+// Written from the comments of kernels.h; the elementwise functions are those of math.h
+// and activations.h, whose errors test_math.cpp measures.
 #pragma once
 
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "activations.h"
 #include "dispatch.h"
 #include "random.h"
 #include "scalar.h"
@@ -38,12 +44,30 @@ struct Oracle {
         return math::tanh<O>(z);
       case Activation::sigmoid:
         return math::sigmoid<O>(z);
+      case Activation::elu:
+        return z < 0 ? math::expm1<O>(z) : z;
+      case Activation::selu:
+        return z < 0 ? static_cast<T>(kSeluScale * kSeluAlpha) * math::expm1<O>(z) : static_cast<T>(kSeluScale) * z;
+      case Activation::softplus:
+        return activations::softplus<O>(z);
+      case Activation::softsign:
+        return activations::softsign<O>(z);
+      case Activation::exponential:
+        return math::exp<O>(z);
+      case Activation::gelu:
+        return activations::gelu<O>(z);
+      case Activation::gelu_tanh:
+        return activations::gelu_tanh<O>(z);
+      case Activation::silu:
+        return activations::silu<O>(z);
+      case Activation::mish:
+        return activations::mish<O>(z);
       default:
         return z;
     }
   }
 
-  // d f'(z), from a = f(z).
+  // d f'(z), from a = f(z), or from a = z where derived_from_z.
   static T derived(T d, T a, Activation f) {
     switch (f) {
       case Activation::relu:
@@ -54,6 +78,24 @@ struct Oracle {
         return d * O::fma(-a, a, T(1));
       case Activation::sigmoid:
         return d * O::fma(-a, a, a);
+      case Activation::elu:
+        return a <= 0 ? d * (a + T(1)) : d;
+      case Activation::selu:
+        return d * (a <= 0 ? a + static_cast<T>(kSeluScale * kSeluAlpha) : static_cast<T>(kSeluScale));
+      case Activation::softplus:
+        return -d * math::expm1<O>(-a);
+      case Activation::softsign:
+        return d * ((T(1) - std::fabs(a)) * (T(1) - std::fabs(a)));
+      case Activation::exponential:
+        return d * a;
+      case Activation::gelu:
+        return d * activations::gelu_slope<O>(a);
+      case Activation::gelu_tanh:
+        return d * activations::gelu_tanh_slope<O>(a);
+      case Activation::silu:
+        return d * activations::silu_slope<O>(a);
+      case Activation::mish:
+        return d * activations::mish_slope<O>(a);
       default:
         return d;
     }
@@ -111,6 +153,7 @@ struct Oracle {
     if (gradient < -u->clip) gradient = -u->clip;
     w[i] *= u->shrink;
     if (u->weight_decay != 0) gradient = O::fma(u->weight_decay, w[i], gradient);
+    if (u->l1 != 0) gradient += w[i] > 0 ? u->l1 : w[i] < 0 ? -u->l1 : w[i];
     w[i] = O::fma(-u->lr, change(gradient, v ? v + i : nullptr, *u), w[i]);
   }
 
@@ -429,18 +472,139 @@ struct Oracle {
     p.metric_rows[lane] = right;
   }
 
-  static void loss(const LossArgs<T>& p) {
-    for (Index lane = 0; lane < p.lanes; ++lane) {
-      if (p.loss == Loss::cross_entropy) {
-        cross_entropy_loss(p, lane);
-      } else if (p.loss == Loss::binary_cross_entropy) {
-        binary_cross_entropy_loss(p, lane);
-      } else {
-        squared_loss(p, lane);
+  // Cross-entropy with (1 - s) t + s / n for t.
+  static void smoothed_loss(const LossArgs<T>& p, Index lane) {
+    const T s = p.parameter, keep = T(1) - s, part = s / static_cast<T>(p.units);
+    const Index guess = largest(p.a, p.units, lane);
+    const T high = p.a[at(guess, lane)];
+    T sum = 0, all = 0, loss = 0, mass = 0;
+    for (Index j = 0; j < p.units; ++j) {
+      sum += math::exp<O>(p.a[at(j, lane)] - high);
+      all += p.a[at(j, lane)] - high;
+    }
+    const T log_sum = math::log<O>(sum);
+    if (p.labels) {
+      loss = log_sum - (p.a[at(p.labels[lane], lane)] - high);
+      mass = 1;
+    } else {
+      for (Index j = 0; j < p.units; ++j) {
+        loss = O::fma(p.target[at(j, lane)], log_sum - (p.a[at(j, lane)] - high), loss);
+        mass += p.target[at(j, lane)];
       }
     }
-    const bool squared = p.loss == Loss::mse || p.loss == Loss::quadratic;
-    if (squared && p.delta) derive(p.units, p.lanes, p.delta, p.a, p.activation);
+    const Index answer = p.labels ? p.labels[lane] : largest(p.target, p.units, lane);
+    p.metric_rows[lane] = guess == answer ? T(1) : T(0);
+    p.loss_rows[lane] = O::fma(keep, loss, part * O::fma(static_cast<T>(p.units), log_sum, -all));
+    mass = O::fma(keep, mass, s);
+    for (Index j = 0; p.delta && j < p.units; ++j) {
+      const T g = math::exp<O>(p.a[at(j, lane)] - high) * (p.scale * mass / sum) - p.scale * part;
+      if (p.labels) {
+        p.delta[at(j, lane)] = j == answer ? g - p.scale * keep : g;
+      } else {
+        p.delta[at(j, lane)] = O::fma(-(p.scale * keep), p.target[at(j, lane)], g);
+      }
+    }
+  }
+
+  static void focal_loss(const LossArgs<T>& p, Index lane) {
+    const Index guess = largest(p.a, p.units, lane);
+    const T high = p.a[at(guess, lane)];
+    const auto e = [&](Index j) { return math::exp<O>(p.a[at(j, lane)] - high); };
+    T rest = 0, loss = 0, total = 0;
+    for (Index j = 0; j < p.units; ++j) rest += j == guess ? T(0) : e(j);
+    const T sum = T(1) + rest, log_sum = math::log1p<O>(rest);
+    std::vector<T> c(static_cast<std::size_t>(p.units));
+    for (Index j = 0; j < p.units; ++j) {
+      const T t = p.labels ? (p.labels[lane] == j ? T(1) : T(0)) : p.target[at(j, lane)];
+      const T q0 = (j == guess ? rest : sum - e(j)) / sum,
+              q = q0 < std::numeric_limits<T>::min() ? std::numeric_limits<T>::min() : q0;
+      const T log_p = p.a[at(j, lane)] - high - log_sum;
+      const T power = math::exp<O>((p.parameter - T(1)) * math::log<O>(q)), focus = power * q;
+      loss += t == 0 ? T(0) : -t * (focus * log_p);
+      total += c[static_cast<std::size_t>(j)] = t == 0 ? T(0) : t * O::fma(p.parameter * (e(j) / sum) * power, log_p, -focus);
+    }
+    p.loss_rows[lane] = loss;
+    p.metric_rows[lane] = guess == (p.labels ? p.labels[lane] : largest(p.target, p.units, lane)) ? T(1) : T(0);
+    for (Index j = 0; p.delta && j < p.units; ++j)
+      p.delta[at(j, lane)] = p.scale * O::fma(-(e(j) / sum), total, c[static_cast<std::size_t>(j)]);
+  }
+
+  static void margin_loss(const LossArgs<T>& p, Index lane) {
+    const T share = T(1) / static_cast<T>(p.units), mine = p.a[at(p.labels[lane], lane)];
+    T sum = 0, count = 0;
+    for (Index j = 0; j < p.units; ++j) {
+      if (j == p.labels[lane]) continue;
+      const T margin = T(1) - (mine - p.a[at(j, lane)]);
+      sum += margin < 0 ? T(0) : margin;
+      count += margin <= 0 ? T(0) : T(1);
+      if (p.delta) p.delta[at(j, lane)] = (margin <= 0 ? T(0) : T(1)) * (p.scale * share);
+    }
+    if (p.delta) p.delta[at(p.labels[lane], lane)] = -count * (p.scale * share);
+    p.loss_rows[lane] = sum * share;
+    p.metric_rows[lane] = largest(p.a, p.units, lane) == p.labels[lane] ? T(1) : T(0);
+  }
+
+  static T sign(T x) { return x > 0 ? T(1) : x < 0 ? T(-1) : x; }
+
+  // Means over outputs of a function of one.
+  static void mean_loss(const LossArgs<T>& p, Index lane) {
+    const T share = T(1) / static_cast<T>(p.units), q = p.parameter;
+    T loss = 0, metric = 0;
+    for (Index j = 0; j < p.units; ++j) {
+      const T a = p.a[at(j, lane)], t = p.target[at(j, lane)], e = a - t, size = std::fabs(e);
+      T d = 0;
+      if (p.loss == Loss::mae) {
+        loss += size;
+        d = sign(e);
+      } else if (p.loss == Loss::huber) {
+        const T c = size > q ? q : size;
+        loss = O::fma(c, O::fma(T(-0.5), c, size), loss);
+        d = e < 0 ? -c : c;
+      } else if (p.loss == Loss::quantile) {
+        const T factor = e > 0 ? T(1) - q : q;
+        loss = O::fma(factor, size, loss);
+        d = factor * sign(e);
+      } else if (p.loss == Loss::poisson) {
+        d = math::exp<O>(a) - t;
+        loss += O::fma(-t, a, math::exp<O>(a));
+      } else {
+        const T margin = T(1) - (t > 0 ? a : -a);
+        loss += margin < 0 ? T(0) : margin;
+        d = margin <= 0 ? T(0) : t > 0 ? T(-1) : T(1);
+      }
+      metric += p.loss == Loss::hinge ? T((a > 0) == (t > 0)) : p.loss == Loss::poisson ? std::fabs(d) : size;
+      if (p.delta) p.delta[at(j, lane)] = d * (p.scale * share);
+    }
+    p.loss_rows[lane] = loss * share;
+    p.metric_rows[lane] = metric;
+  }
+
+  static void loss(const LossArgs<T>& p) {
+    for (Index lane = 0; lane < p.lanes; ++lane) {
+      switch (p.loss) {
+        case Loss::cross_entropy:
+          p.parameter == 0 ? cross_entropy_loss(p, lane) : smoothed_loss(p, lane);
+          break;
+        case Loss::binary_cross_entropy:
+          binary_cross_entropy_loss(p, lane);
+          break;
+        case Loss::mse:
+        case Loss::quadratic:
+          squared_loss(p, lane);
+          break;
+        case Loss::focal:
+          focal_loss(p, lane);
+          break;
+        default:
+          p.labels ? margin_loss(p, lane) : mean_loss(p, lane);
+      }
+    }
+    const bool from_z = p.loss == Loss::cross_entropy || p.loss == Loss::binary_cross_entropy || p.loss == Loss::focal;
+    if (!from_z && p.delta) derive(p.units, p.lanes, p.delta, derived_from_z(p.activation) ? p.z : p.a, p.activation);
+    for (Index i = 0; p.weights && p.delta && i < p.units * kLanes; ++i) {
+      const T w = p.weights[i % kLanes];
+      if (i % kLanes < p.lanes) p.delta[i] = w == 0 ? T(0) : p.delta[i] * w;
+    }
   }
 
   // Layer by layer with the functions above.
@@ -449,7 +613,7 @@ struct Oracle {
       const SmallLayer<T>& layer = layers[l];
       for (Index j = 0; j < layer.fan_out; j += kLanes) {
         forward(layer.fan_in, std::min(kLanes, layer.fan_out - j), lanes, layer.w.panel(j / kLanes), {layer.x, 0}, layer.b + j,
-                {layer.a + j * kLanes, 0}, {}, true, layer.activation);
+                {layer.a + j * kLanes, 0}, {layer.z ? layer.z + j * kLanes : nullptr, 0}, true, layer.activation);
       }
       if (layer.activation == Activation::softmax) activate(layer.fan_out, lanes, layer.a, layer.activation);
     }
@@ -463,7 +627,7 @@ struct Oracle {
       }
       if (l == 0) return;
       delta(layer.fan_in, layer.fan_out, lanes, {layer.w.data, layer.w.rows}, {layer.delta, 0}, {layers[l - 1].delta, 0},
-            {layer.x, 0}, true, true, layers[l - 1].activation);
+            {derived_from_z(layers[l - 1].activation) ? layers[l - 1].z : layer.x, 0}, true, true, layers[l - 1].activation);
     }
   }
 

@@ -219,6 +219,18 @@ TEST_CASE_TEMPLATE("training: the bits that every table with fused multiply-add 
                 0xab957b284ece9978, 0x384e0459d7f95c0c);
 }
 
+TEST_CASE_TEMPLATE("optimisers: the bits that every table with fused multiply-add has given so far", T, float, double) {
+  if (!active_table().fused) return;
+  const Spec wide{{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic},
+      small{{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy};
+  check_bits<T>(wide, 130, 64, settings_of(Rule::adam), 0x61c08d569dfa46a2, 0xf7f145afbe151368);
+  check_bits<T>(small, 100, 7, settings_of(Rule::adam), 0xde741538f773ebf8, 0xf38766936c44b686);
+  check_bits<T>(wide, 130, 64, settings_of(Rule::rmsprop), 0xa1fcdcf096658bab, 0xc7d2db1ec04adc75);
+  check_bits<T>(wide, 130, 64, settings_of(Rule::adagrad), 0x2ecfcaf68d15773a, 0xa0a6c63cfefe5af7);
+  check_bits<T>(wide, 130, 3, settings_of(Rule::lion), 0x540078cd8c09634d, 0x40cbe1e0f4ddd672);
+  check_bits<T>(wide, 130, 64, every_term_of_sgd(), 0xf15bfd5981ecf93c, 0xb7d95ff8f01caec6);
+}
+
 TEST_CASE_TEMPLATE("a thousand steps: the bits that every table with fused multiply-add has given so far", T, float, double) {
   if (!active_table().fused) return;
   const Spec spec{{13, 20, 18, 5}, {kRelu, kTanh, kIdentity}, Loss::mse};
@@ -245,9 +257,16 @@ struct Plain {
   std::vector<Index> sizes;
   std::vector<Activation> activations;
   Loss loss;
+  bool labels;
+  Number parameter;
 
   template <class T>
-  Plain(const Network<T>& network, const Spec& spec) : sizes(spec.sizes), activations(spec.activations), loss(spec.loss) {
+  Plain(const Network<T>& network, const Spec& spec)
+      : sizes(spec.sizes),
+        activations(spec.activations),
+        loss(spec.loss),
+        labels(spec.labels),
+        parameter(network.loss_parameter()) {
     for (const DenseLayer<T>& layer : network.layers()) {
       w.emplace_back();
       b.emplace_back(layer.b, layer.b + layer.fan_out);
@@ -265,6 +284,16 @@ struct Plain {
       if (f == kLeaky) v = v < 0 ? static_cast<Number>(kLeakySlope) * v : v;
       if (f == kTanh) v = std::tanh(v);
       if (f == kSigmoid) v = 1 / (1 + std::exp(-v));
+      if (f == Activation::elu && v < 0) v = std::expm1(v);
+      if (f == Activation::selu) v = Number(kSeluScale) * (v < 0 ? Number(kSeluAlpha) * std::expm1(v) : v);
+      if (f == Activation::softplus) v = std::log1p(std::exp(v));
+      if (f == Activation::softsign) v = v / (1 + std::fabs(v));
+      if (f == Activation::exponential) v = std::exp(v);
+      if (f == Activation::gelu) v = v * std::erfc(-v / std::sqrt(Number(2))) / 2;
+      if (f == Activation::gelu_tanh)
+        v = v * (1 + std::tanh(std::sqrt(2 / std::acos(Number(-1))) * (v + 0.044715L * v * v * v))) / 2;
+      if (f == Activation::silu) v = v / (1 + std::exp(-v));
+      if (f == Activation::mish) v = v * std::tanh(std::log1p(std::exp(v)));
       if (f == kSoftmax) sum += v = std::exp(v - high);
     }
     for (Number& v : z) {
@@ -285,17 +314,32 @@ struct Plain {
     return a;
   }
 
-  bool takes_logits() const { return loss == Loss::cross_entropy || loss == Loss::binary_cross_entropy; }
+  bool takes_logits() const {
+    return loss == Loss::cross_entropy || loss == Loss::binary_cross_entropy || loss == Loss::focal || loss == Loss::poisson;
+  }
+  bool is_classifier() const { return loss != Loss::poisson && (takes_logits() || loss == Loss::hinge); }
 
   Number row_loss(const std::vector<Number>& x, const std::vector<Number>& t) const {
     const std::vector<Number> a = outputs(x, !takes_logits());
     const Number n = static_cast<Number>(a.size());
     Number sum = 0, total = 0;
     for (const Number z : a) sum += std::exp(z);
+    Number mine = 0;
+    for (std::size_t j = 0; j < a.size(); ++j) mine += t[j] * a[j];  // with labels
     for (std::size_t j = 0; j < a.size(); ++j) {
+      const Number e = a[j] - t[j], size = std::fabs(e);
+      if (loss == Loss::mae) total += size / n;
+      if (loss == Loss::huber) total += (size <= parameter ? e * e / 2 : parameter * (size - parameter / 2)) / n;
+      if (loss == Loss::quantile) total += std::max(-parameter * e, (1 - parameter) * e) / n;
+      if (loss == Loss::poisson) total += (std::exp(a[j]) - t[j] * a[j]) / n;
+      if (loss == Loss::hinge && labels) total += t[j] == 1 ? 0 : std::max(Number(0), 1 - mine + a[j]) / n;
+      if (loss == Loss::hinge && !labels) total += std::max(Number(0), 1 - t[j] * a[j]) / n;
+      if (loss == Loss::focal) {
+        total += t[j] * std::pow(1 - std::exp(a[j]) / sum, parameter) * (std::log(sum) - a[j]);
+      }
       if (loss == Loss::mse) total += (a[j] - t[j]) * (a[j] - t[j]) / n;
       if (loss == Loss::quadratic) total += (a[j] - t[j]) * (a[j] - t[j]) / 2;
-      if (loss == Loss::cross_entropy) total += t[j] * (std::log(sum) - a[j]);
+      if (loss == Loss::cross_entropy) total += ((1 - parameter) * t[j] + parameter / n) * (std::log(sum) - a[j]);
       if (loss == Loss::binary_cross_entropy) total += (std::log1p(std::exp(a[j])) - a[j] * t[j]) / n;
     }
     return total;
@@ -359,6 +403,22 @@ std::vector<Spec> gradient_specs() {
     list.push_back({{4, 5, 4, 3}, {hidden, hidden, kSoftmax}, Loss::cross_entropy, true});
     list.push_back({{4, 5, 4, 3}, {hidden, hidden, kIdentity}, Loss::cross_entropy, false});
     list.push_back({{4, 5, 4, 3}, {hidden, hidden, kSigmoid}, Loss::binary_cross_entropy});
+  }
+  const Activation more[] = {Activation::elu,       Activation::selu,        Activation::softplus,
+                             Activation::softsign,  Activation::exponential, Activation::gelu,
+                             Activation::gelu_tanh, Activation::silu,        Activation::mish};
+  for (const Activation f : more) {
+    list.push_back({{4, 5, 3}, {f, f}, Loss::mse});
+    list.push_back({{4, 5, 3}, {f, f}, Loss::huber, false, 0.25});
+    list.push_back({{4, 5, 3}, {f, f}, Loss::quantile});
+    list.push_back({{4, 5, 3}, {f, f}, Loss::mae});
+    list.push_back({{4, 5, 4, 3}, {f, f, kIdentity}, Loss::focal, true});
+    list.push_back({{4, 5, 4, 3}, {f, f, kSoftmax}, Loss::focal, false, 0.5});
+    list.push_back({{4, 5, 4, 3}, {f, f, kIdentity}, Loss::cross_entropy, true, 0.1});
+    list.push_back({{4, 5, 4, 3}, {f, f, kIdentity}, Loss::cross_entropy, false, 0.3});
+    list.push_back({{4, 5, 4, 3}, {kTanh, f, kIdentity}, Loss::hinge, true});
+    list.push_back({{4, 5, 4, 1}, {kTanh, f, kTanh}, Loss::hinge});
+    list.push_back({{4, 5, 4, 3}, {kTanh, f, kIdentity}, Loss::poisson});
   }
   return list;
 }
@@ -462,6 +522,10 @@ struct Chains {
   std::vector<Matrix> z, a, delta, dw, db;  // of layer l at l; a[0]: the inputs; delta[0]: the gradient of the inputs
 
   static T& at(Matrix& m, Index cols, Index r, Index c) { return m[static_cast<std::size_t>(r * cols + c)]; }
+  // What f' of a layer is computed from.
+  T from(std::size_t i, Index cols, Index r, Index c) {
+    return at(derived_from_z(network.layer(static_cast<Index>(i) - 1).activation) ? z[i] : a[i], cols, r, c);
+  }
   T weight(Index l, Index i, Index j) const { return network.layer(l - 1).w.row(j / kLanes, i)[j % kLanes]; }
   Index units(Index l) const { return network.size_of(l); }
 
@@ -516,7 +580,7 @@ struct Chains {
         T sum = 0;
         for (Index j = 0; j < n; ++j) sum = O::fma(weight(l, t, j), at(delta[i], n, r, j), sum);
         at(delta[i - 1], k, r, t) =
-            l == 1 ? sum : Oracle<O>::derived(sum, at(a[i - 1], k, r, t), network.layer(l - 2).activation);
+            l == 1 ? sum : Oracle<O>::derived(sum, from(i - 1, k, r, t), network.layer(l - 2).activation);
       }
     }
   }
@@ -693,15 +757,156 @@ TEST_CASE_TEMPLATE("evaluate: the same bits for every team, near the plain loss"
     long double metric = 0;
     for (Index r = 0; r < data.rows; ++r) {
       const auto a = plain.outputs(Plain::row(data.x, r, data.inputs), !plain.takes_logits()), t = Plain::target(data, r);
-      if (spec.loss == Loss::cross_entropy) {
+      if (network.picks_one()) {
         metric += std::max_element(a.begin(), a.end()) - a.begin() == std::max_element(t.begin(), t.end()) - t.begin() ? 1 : 0;
         continue;
       }
       for (std::size_t j = 0; j < a.size(); ++j) {
-        metric += spec.loss == Loss::binary_cross_entropy ? ((a[j] > 0) == (t[j] > 0.5L) ? 1 : 0) : std::fabs(a[j] - t[j]);
+        const long double middle = spec.loss == Loss::hinge ? 0.0L : 0.5L,
+                          out = spec.loss == Loss::poisson ? std::exp(a[j]) : a[j];
+        metric += plain.is_classifier() ? ((a[j] > 0) == (t[j] > middle) ? 1 : 0) : std::fabs(out - t[j]);
       }
     }
     CHECK(std::fabs(alone.metric - metric) < (sizeof(T) == 4 ? 1e-4L : 1e-11L) * std::max(1.0L, metric));
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- weights of rows
+
+namespace {
+
+template <class T>
+Targets weighted(const Data<T>& data, const std::vector<T>& weights) {
+  Targets y = data.targets();
+  y.weights = Data<T>::view(weights, static_cast<Index>(weights.size()), 1);
+  return y;
+}
+
+// Data whose weights are 0 to 3, and the same rows as often as their weights say.
+template <class T>
+struct Repeated {
+  std::vector<T> weights;
+  std::vector<std::uint32_t> order;
+  explicit Repeated(Index rows) {
+    Dice dice(7);
+    for (Index r = 0; r < rows; ++r) {
+      weights.push_back(static_cast<T>(r == 0 ? 1 : dice.below(4)));
+      for (int i = 0; i < static_cast<int>(weights.back()); ++i) order.push_back(static_cast<std::uint32_t>(r));
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("weights of rows: what repeated rows give, the same bits for every team", T, float, double) {
+  const double bound = sizeof(T) == 4 ? 2e-5 : 1e-12;
+  for (const Spec& spec : specs()) {
+    for (const Index rows : {3, 21, 150}) {
+      CAPTURE(spec.describe());
+      CAPTURE(rows);
+      const Network<T> network = make_network<T>(spec);
+      const Data<T> data(spec, rows);
+      const Repeated<T> repeated(rows);
+      const auto count = static_cast<Index>(repeated.order.size());
+      const Data<T> often = data.batch(repeated.order, 0, count);
+      const Targets y = weighted(data, repeated.weights);
+
+      Score plain, alone;
+      REQUIRE(evaluate(network, often.inputs_view(), often.targets(), plain, 1, 0, {}));
+      REQUIRE(evaluate(network, data.inputs_view(), y, alone, 1, 0, {}));
+      CHECK(alone.weight == static_cast<double>(count));
+      CHECK(std::fabs(alone.loss - plain.loss) <= bound * std::max(1.0, plain.loss));
+      CHECK(std::fabs(alone.metric - plain.metric) <= bound * std::max(1.0, plain.metric));
+
+      double expected = 0;
+      Stages<T> by_repetition(network);
+      REQUIRE(by_repetition.forward(often.inputs_view(), 1, 0, {}));
+      REQUIRE(by_repetition.backward(often.targets(), expected, 1, 0, {}));
+      std::vector<T> first;
+      for (const int team : kTeams) {
+        Score score;
+        REQUIRE(evaluate(network, data.inputs_view(), y, score, 0, team, {}));
+        CHECK(same(score.loss, alone.loss));
+        CHECK(same(score.metric, alone.metric));
+        double loss = 0;
+        Stages<T> stages(network);
+        REQUIRE(stages.forward(data.inputs_view(), 0, team, {}));
+        REQUIRE(stages.backward(y, loss, 0, team, {}));
+        CHECK(std::fabs(loss - expected) <= bound * std::max(1.0, expected));
+        const std::vector<T> gradient = copy_of(stages.work().gradients());
+        if (team == 1) first = gradient;
+        CHECK(same(gradient, first));
+        Worst worst;
+        const std::vector<T> want = copy_of(by_repetition.work().gradients());
+        for (std::size_t i = 0; i < want.size(); ++i) worst.see(gradient[i], want[i]);
+        CHECK(worst.error <= bound * std::max(1.0L, worst.largest));
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("weights of rows: the epoch is the stages by hand, for every team; rows of weight 0 do not count", T, float,
+                   double) {
+  for (const Spec& spec : specs()) {
+    for (const Index batch : {4, 16, 40}) {
+      CAPTURE(spec.describe());
+      CAPTURE(batch);
+      const Index rows = 90;
+      const Data<T> data(spec, rows);
+      const std::vector<T> weights = Repeated<T>(rows).weights;
+      EpochArgs<T> args = arguments(data, batch);
+      args.y = weighted(data, weights);
+      const Trained<T> alone = trained(spec, args, 1);
+      for (const int team : kTeams) CHECK(trained(spec, args, team) == alone);
+
+      // rows of weight 0 with other numbers in them
+      Data<T> other = data;
+      for (Index r = 0; r < rows; ++r) {
+        for (Index k = 0; weights[static_cast<std::size_t>(r)] == 0 && k < data.inputs; ++k)
+          other.x[static_cast<std::size_t>(r * data.inputs + k)] *= T(3e30);
+      }
+      EpochArgs<T> others = args;
+      others.x = other.inputs_view();
+      CHECK(trained(spec, others, 1) == alone);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("weights of rows: a batch that weighs nothing has loss 0 and no gradient", T, float, double) {
+  for (const Spec& spec : specs()) {
+    CAPTURE(spec.describe());
+    const Index rows = 40, batch = 8;
+    const Data<T> data(spec, rows);
+    std::vector<T> weights(static_cast<std::size_t>(rows), T(0));
+    EpochArgs<T> args = arguments(data, batch);
+    args.shuffle = false;
+    args.y = weighted(data, weights);
+    Network<T> network = make_network<T>(spec);
+    const std::vector<T> before = copy_of(network.parameters());
+    Optimizer<T> state = make_optimizer(network, sgd(0.05, 0, 0));
+    EpochResult result = Trainer<T>(network).epoch(args, state);
+    CHECK(result.end == EpochEnd::finished);
+    CHECK(result.steps == 5);
+    CHECK(result.score.mean(result.score.loss) == 0);
+    CHECK(same(copy_of(network.parameters()), before));
+
+    weights[17] = T(0.25);  // in the third of five batches
+    result = Trainer<T>(network).epoch(args, state);
+    CHECK(result.score.weight == 0.25);
+    Network<T> single = make_network<T>(spec);
+    Optimizer<T> single_state = make_optimizer(single, sgd(0.05, 0, 0));
+    EpochArgs<T> one = args;
+    one.x = data.inputs_view();
+    one.x.data = one.x.row(17);
+    one.x.rows = one.batch = 1;
+    one.y = data.targets();
+    if (one.y.labels) one.y.labels += 17;
+    if (one.y.rows.data) one.y.rows.data = one.y.rows.row(17);
+    REQUIRE(Trainer<T>(single).epoch(one, single_state).end == EpochEnd::finished);
+    const std::vector<T> got = copy_of(network.parameters()), want = copy_of(single.parameters());
+    Worst worst;
+    for (std::size_t i = 0; i < want.size(); ++i) worst.see(got[i], want[i]);
+    CHECK(worst.error <= (sizeof(T) == 4 ? 1e-5L : 1e-12L) * std::max(1.0L, worst.largest));
   }
 }
 
@@ -944,6 +1149,8 @@ TEST_CASE_TEMPLATE("sizes that overflow are an error before anything is allocate
   CHECK_THROWS_AS(make({max, 1}), std::length_error);
   CHECK_THROWS_AS(make({1, max}), std::length_error);
   CHECK_THROWS_AS(make({max - 31, max - 15}), std::length_error);
+  // every layer fits by itself, their sum is 2^64 and a few: it must not be taken for the few
+  CHECK_THROWS_AS(make(std::vector<Index>(257, Index{1} << 28)), std::length_error);
 
   const Network<T> network({3, 200, 2}, {kRelu, kIdentity}, Loss::mse);
   for (const Keep keep : {Keep::forward, Keep::training, Keep::everything}) {

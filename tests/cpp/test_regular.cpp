@@ -303,7 +303,7 @@ const std::vector<std::vector<Norm>> kNorms = {
 template <class T>
 Network<T> regular_network(const Spec& spec, Regularisation regularisation) {
   const Network<T> plain = make_network<T>(spec);
-  Network<T> network(spec.sizes, spec.activations, spec.loss, std::move(regularisation));
+  Network<T> network(spec.sizes, spec.activations, spec.loss, parameter_of(spec), std::move(regularisation));
   for (Index l = 0; l < network.depth(); ++l) {
     const DenseLayer<T>&from = plain.layer(l), &to = network.layer(l);
     std::copy_n(from.w.data, from.b - from.w.data + panels(from.fan_out) * kLanes, to.w.data);

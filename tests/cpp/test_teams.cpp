@@ -135,9 +135,9 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
     for (Index l = 1; l <= depth; ++l) {
       const DenseLayer<T>& layer = network.layer(l - 1);
       if (l == 1 && pointers) {
-        dense_forward_rows<T>(kernels, layer, work.a(l), pointers, part, batch, watch);
+        dense_forward_rows<T>(kernels, layer, work.a(l), work.z(l), pointers, part, batch, watch);
       } else {
-        dense_forward<T>(kernels, layer, work.a(l), {}, work.a(l - 1), part, batch, watch);
+        dense_forward<T>(kernels, layer, work.a(l), work.z(l), work.a(l - 1), part, batch, watch);
       }
     }
     gather_panels(kernels, args.y.rows, selection, 0, count, batch, work.target());
@@ -146,7 +146,7 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
       const int lanes = static_cast<int>(std::min(kLanes, batch - p * kLanes));
       kernels.loss({network.loss(), network.layers().back().activation, network.outputs(), lanes, work.a(depth).panel(p),
                     work.target().panel(p), nullptr, static_cast<T>(1.0 / static_cast<double>(batch)),
-                    work.delta(depth).panel(p), loss_rows, metric_rows});
+                    work.delta(depth).panel(p), loss_rows, metric_rows, network.loss_parameter()});
       Score of_panel;
       for (int i = 0; i < lanes; ++i) {
         of_panel.loss += static_cast<double>(loss_rows[i]);
@@ -160,8 +160,9 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
     for (Index l = depth; l >= 1; --l) {
       transpose_delta<T>(kernels, network.size_of(l), work.delta_t(l), work.delta(l), part, batch);
       if (l == 1) break;
-      dense_delta<T>(kernels, network.layer(l - 1), work.delta(l - 1), work.delta(l), work.a(l - 1),
-                     network.layer(l - 2).activation, part, batch, watch);
+      const Activation below = network.layer(l - 2).activation;
+      dense_delta<T>(kernels, network.layer(l - 1), work.delta(l - 1), work.delta(l), work.derived_from(l - 1, below), below,
+                     part, batch, watch);
     }
     state.begin_step(settings.lr);
     for (Index l = depth; l >= 1; --l) {
@@ -184,7 +185,9 @@ TEST_CASE_TEMPLATE("a thousand steps: the same bits by every table with fused mu
   constexpr Index epochs = 4;
   const std::vector<Run> all = {{{{13, 20, 18, 5}, {kRelu, kTanh, kIdentity}, Loss::mse}, 9},
                                 {{{70, 20, 3}, {kSigmoid, kSoftmax}, Loss::cross_entropy}, 21},
-                                {{{5, 33, 4}, {kLeaky, kIdentity}, Loss::binary_cross_entropy}, 40}};
+                                {{{5, 33, 4}, {kLeaky, kIdentity}, Loss::binary_cross_entropy}, 40},
+                                {{{70, 20, 18, 3}, {Activation::gelu, Activation::mish, kIdentity}, Loss::huber}, 21},
+                                {{{9, 33, 4}, {Activation::silu, kIdentity}, Loss::focal}, 40}};
   const bool fused = active_table().fused;
   for (const Run& run : all) {
     CAPTURE(run.batch);
