@@ -435,7 +435,7 @@ TEST_CASE_TEMPLATE("frozen weights are left alone by the limit on norms", T, flo
 
 TEST_CASE("regularisation that makes no sense is refused") {
   const auto refused = [](Regularisation r) {
-    CHECK_THROWS_AS(Network<float>({3, 4, 2}, {kRelu, kIdentity}, Loss::mse, std::move(r)), std::invalid_argument);
+    CHECK_THROWS_AS(Network<float>({3, 4, 2}, {kRelu, kIdentity}, Loss::mse, 0, std::move(r)), std::invalid_argument);
   };
   const double bad = nan<double>();
   for (const double p : {-0.1, 1.0, 2.0, bad}) {
