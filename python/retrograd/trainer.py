@@ -464,7 +464,9 @@ class _Bar:
 
     def _report(self, rows: int, loss: float) -> None:
         """Called by the core about ten times a second: rows of this epoch so far, and the sum of their losses."""
-        self._bar.set_postfix_str(f"loss={loss / max(rows, 1):.4g}", refresh=False)
+        if rows == 0:  # no step is finished: there is no loss yet
+            return
+        self._bar.set_postfix_str(f"loss={loss / rows:.4g}", refresh=False)
         self._bar.update(self._done * self._rows + rows - self._bar.n)
 
     def epoch_done(self, history: History) -> None:
