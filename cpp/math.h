@@ -172,6 +172,8 @@ inline typename O::V tail_ratio(typename O::V t) {
   using C = Constants<typename O::T>;
   const typename O::V w = O::set(1) / (t + O::set(C::tail_place)), x = O::fma(w, O::set(C::tail_scale), O::set(C::tail_shift));
   typename O::V q = O::set(C::tail[0]);
+  // else the array would be a symbol of each kernel object
+#pragma GCC unroll 32
   for (int i = 1; i < static_cast<int>(sizeof(C::tail) / sizeof(C::tail[0])); ++i) q = O::fma(q, x, O::set(C::tail[i]));
   return q * w;
 }
