@@ -426,7 +426,7 @@ TEST_CASE_TEMPLATE("frozen weights are left alone by the limit on norms", T, flo
   const Spec spec = regular_spec(1);
   Network<T> network = regular_network<T>(spec, all_of(spec));
   Optimizer<T> state(network);
-  state.configure(sgd(), {{1, 0, true}, {1, 0, false}, {1, 0, false}, {1, 0, false}});
+  state.configure(sgd(), {{1, 0, 0, true}, {1, 0, 0, false}, {1, 0, 0, false}, {1, 0, 0, false}});
   const std::vector<T> before = unpacked_lanes(network.layer(0).w, 5, 17);
   const Data<T> data(spec, 20);
   REQUIRE(Trainer<T>(network).epoch(arguments(data, 10), state).end == EpochEnd::finished);
@@ -435,7 +435,7 @@ TEST_CASE_TEMPLATE("frozen weights are left alone by the limit on norms", T, flo
 
 TEST_CASE("regularisation that makes no sense is refused") {
   const auto refused = [](Regularisation r) {
-    CHECK_THROWS_AS(Network<float>({3, 4, 2}, {kRelu, kIdentity}, Loss::mse, std::move(r)), std::invalid_argument);
+    CHECK_THROWS_AS(Network<float>({3, 4, 2}, {kRelu, kIdentity}, Loss::mse, 0, std::move(r)), std::invalid_argument);
   };
   const double bad = nan<double>();
   for (const double p : {-0.1, 1.0, 2.0, bad}) {
