@@ -39,7 +39,7 @@ inline typename O::V decay(typename O::V t) {
   return math::exp<O>(-t);
 }
 
-// z N(z), N the normal distribution, erfc(-z / sqrt(2)) / 2 (Hendrycks, Gimpel, 2016). Error below 7 ulp (float), 11 ulp
+// z N(z), N the normal distribution, erfc(-z / sqrt(2)) / 2 (Hendrycks, Gimpel, 2016). Error below 8 ulp (float), 11 ulp
 // (double).
 template <class O>
 inline typename O::V gelu(typename O::V z) {
@@ -63,7 +63,7 @@ inline typename O::V gelu_tanh_inner(typename O::V t) {
 }
 
 // z (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (z + 0.044715 z^3), which is z sigmoid(2u).
-// Error below 2.5 ulp for z >= 0; below, 5 |u| ulp more, no more than a last bit of z makes.
+// Error below 2.5 ulp for z >= 0; below, 6 |u| ulp more, no more than a last bit of z makes.
 template <class O>
 inline typename O::V gelu_tanh(typename O::V z) {
   const typename O::V t = distance<O>(z, math::Constants<typename O::T>::tail_end);
@@ -109,7 +109,7 @@ struct MishParts {
   }
 };
 
-// z tanh(log(1 + exp(z))) (Misra, 2019). Error below 4 ulp for normal results.
+// z tanh(log(1 + exp(z))) (Misra, 2019). Error below 5 ulp for normal results.
 template <class O>
 inline typename O::V mish(typename O::V z) {
   constexpr double low = math::Constants<typename O::T>::exp_low;
@@ -134,7 +134,7 @@ inline typename O::V softplus(typename O::V z) {
   return above_zero<O>(z) + math::log1p<O>(decay<O>(absolute<O>(z)));
 }
 
-// z / (1 + |z|). Error below 1.5 ulp; of an infinity +-1.
+// z / (1 + |z|). Error below 2 ulp; of an infinity +-1.
 template <class O>
 inline typename O::V softsign(typename O::V z) {
   using C = math::Constants<typename O::T>;

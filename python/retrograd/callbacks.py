@@ -108,6 +108,9 @@ def parts(callbacks: Sequence[Callback], steps: int, before: int) -> Iterator[tu
     `before`: steps of this call of `fit` before the epoch.
     """
     asking = [one for one in callbacks if one.every > 0]
+    if not asking:
+        yield 0, steps, []
+        return
     first = 0
     while first < steps:
         ends = [first + one.every - (before + first) % one.every for one in asking]

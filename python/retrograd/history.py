@@ -12,6 +12,7 @@ __all__ = ["History"]
 _ALWAYS = ("epoch", "loss", "metric", "seconds", "lr", "rows_per_second")  # lists that every epoch fills
 _VALIDATION = ("val_loss", "val_metric")
 _BY_NAME = ("metrics", "gradient_norms")  # dicts of lists
+_VALIDATION_FOR_ALL = "expected validation figures, val_loss and val_metric, for every epoch or for none"
 _ABOUT = ("metric_name", "converged", "stopped_early", "best_epoch")
 
 
@@ -94,13 +95,19 @@ class History:
         ValueError
             If only some of the epochs have validation figures, a metric, rates of steps or norms of gradients.
         """
+        metrics, gradient_norms = metrics or {}, gradient_norms or {}
         if (val_loss is None) != (val_metric is None):
-            raise ValueError("expected validation figures, val_loss and val_metric, for every epoch or for none")
-        entry: dict[str, Any] = {"epoch": epoch, "loss": loss, "metric": metric, "seconds": seconds, "lr": lr}
-        entry |= {"rows_per_second": rows_per_second, "metrics": metrics or {}, "gradient_norms": gradient_norms or {}}
-        entry |= {} if val_loss is None else {"val_loss": val_loss, "val_metric": val_metric}
-        entry |= {} if step_lr is None else {"step_lr": step_lr}
-        self._add(entry, list.append)
+            raise ValueError(_VALIDATION_FOR_ALL)
+        self._check_same(val_loss is not None, step_lr is not None, metrics, gradient_norms)
+        places: list[list[Any]] = [self.epoch, self.loss, self.metric, self.seconds, self.lr, self.rows_per_second]
+        values: list[Any] = [epoch, loss, metric, seconds, lr, rows_per_second]
+        if val_loss is not None:
+            places += [self.val_loss, self.val_metric]
+            values += [val_loss, val_metric]
+        if step_lr is not None:
+            places.append(self.step_lr)
+            values.append(step_lr)
+        self._put(list.append, places, values, metrics, gradient_norms)
 
     def extend(self, later: History) -> Self:
         """Add the epochs of a later call of `fit`, so that one curve shows them all; returns this history.
@@ -113,47 +120,45 @@ class History:
         if later.metric_name != self.metric_name:
             raise ValueError(f"expected a history of {self.metric_name}, got one of {later.metric_name}")
         if later.epoch:
-            there = {name: values for name, values in vars(later).items() if name not in _ABOUT and values}
-            self._add({"metrics": {}, "gradient_norms": {}} | there, list.extend)
+            self._check_same(bool(later.val_loss), bool(later.step_lr), later.metrics, later.gradient_norms)
+            names = [name for name in (*_ALWAYS, *_VALIDATION, "step_lr") if getattr(later, name)]
+            places, values = [getattr(self, name) for name in names], [getattr(later, name) for name in names]
+            self._put(list.extend, places, values, later.metrics, later.gradient_norms)
         for name in _ABOUT:
             setattr(self, name, getattr(later, name))
         return self
 
-    def _add(self, entry: dict[str, Any], put: Callable[[list[Any], Any], None]) -> None:
-        """Puts each of the entry's values into its list, all or none."""
-        if self.epoch:
-            self._check_same(entry)
-        places: list[list[Any]] = []
-        values: list[Any] = []
-        for name, value in entry.items():
-            if name in _BY_NAME:
-                lists = getattr(self, name)
-                places += [lists.setdefault(key, []) for key in value]
-                values += value.values()
-            else:
-                places.append(getattr(self, name))
-                values.append(value)
-        before = len(self)
+    def _check_same(self, validation: bool, step_lr: bool, metrics: Mapping[str, Any], norms: Mapping[int, Any]) -> None:
+        """What an epoch brings must be what the others have."""
+        if not self.epoch:
+            return
+        if validation != bool(self.val_loss):
+            raise ValueError(_VALIDATION_FOR_ALL)
+        if step_lr != bool(self.step_lr):
+            raise ValueError("step_lr: expected rates of steps for every epoch or for none")
+        for name, there, given in (("metrics", self.metrics, metrics), ("gradient_norms", self.gradient_norms, norms)):
+            if there.keys() != given.keys():
+                raise ValueError(f"{name}: expected {sorted(there)} as in the epochs before, got {sorted(given)}")
+
+    def _put(
+        self,
+        put: Callable[[list[Any], Any], None],
+        places: list[list[Any]],
+        values: list[Any],
+        metrics: Mapping[str, Any],
+        norms: Mapping[int, Any],
+    ) -> None:
+        """Puts each value into its place, all or none."""
+        places = [*places, *(self.metrics.setdefault(name, []) for name in metrics)]
+        places += [self.gradient_norms.setdefault(layer, []) for layer in norms]
+        before = len(self.epoch)
         try:
             # one call of C, within which no signal is answered: Ctrl-C comes before all of them or after
-            deque(map(put, places, values), maxlen=0)
+            deque(map(put, places, [*values, *metrics.values(), *norms.values()]), maxlen=0)
         except MemoryError:
             for place in places:
                 del place[before:]
             raise
-
-    def _check_same(self, entry: dict[str, Any]) -> None:
-        """What an epoch brings must be what the others have."""
-        expected = {name for name in (*_ALWAYS, *_VALIDATION, "step_lr") if getattr(self, name)}
-        found = set(entry) - set(_BY_NAME)
-        if found & set(_VALIDATION) != expected & set(_VALIDATION):
-            raise ValueError("expected validation figures, val_loss and val_metric, for every epoch or for none")
-        if ("step_lr" in found) != ("step_lr" in expected):
-            raise ValueError("step_lr: expected rates of steps for every epoch or for none")
-        for name in _BY_NAME:
-            there = getattr(self, name)
-            if set(entry[name]) != set(there):
-                raise ValueError(f"{name}: expected {sorted(there)} as in the epochs before, got {sorted(entry[name])}")
 
     def column(self, name: str) -> list[float]:
         """The list of that name.

@@ -58,6 +58,7 @@ def fit_lbfgs(
     Parameters
     ----------
     network : Network
+        Without normalisation. Dropout, noise and `max_norm` take no part.
     X, y : arrays
         As `Trainer.fit` takes them.
     max_iter : int, default 200
@@ -97,6 +98,8 @@ def fit_lbfgs(
         raise ImportError("fit_lbfgs needs SciPy: pip install retrograd[lbfgs]") from error
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a Network, got {type(network).__name__}")
+    if any(layer.norm for layer in network.layers):
+        raise ValueError("network: expected one without normalisation, got layers with it")
     max_iter = as_int(max_iter, "max_iter", 0)
     options = {
         "maxiter": max_iter,

@@ -311,8 +311,8 @@ class Trainer:
         epoch, lr = self.epochs_done + 1, self.optimizer.lr
         rates = plan.running.rates(epoch, steps, lr)
         self.epochs_done = epoch
-        total, seconds, norms = np.zeros(3), 0.0, np.zeros(self.network.depth)  # total: loss, metric, weight
-        reported = {id(callback): total for callback in plan.callbacks}  # what each has been told of
+        sums, seconds, norms = _Sums(), 0.0, np.zeros(self.network.depth)
+        told: dict[int, _Sums] = {}  # of what each callback has been told
         for first, last, asking in parts(plan.callbacks, steps, plan.steps_done):
             if self.optimizer.lr != lr:  # a callback has changed it
                 lr = self.optimizer.lr
@@ -335,21 +335,21 @@ class Trainer:
             seconds += time.perf_counter() - start
             if part.diverged:
                 raise DivergenceError(epoch, part.bad_step, _rate_of(part.bad_step, rates, lr), part.bad_loss)
-            total = total + (part.loss, part.metric, part.weight)  # noqa: RUF005  # arrays
+            sums = _Sums(sums.loss + part.loss, sums.metric + part.metric, sums.weight + part.weight)
             if plan.gradient_norms:
                 norms += self._core.gradient_norms()
             for callback in asking:
-                loss, _, weight = total - reported[id(callback)]
-                reported[id(callback)] = total
-                callback.on_step_end(self, StepInfo(epoch, last, steps, _mean(loss, weight), _rate_of(last, rates, lr)))
+                before = told.get(id(callback), _Sums())
+                told[id(callback)] = sums
+                loss = _mean(sums.loss - before.loss, sums.weight - before.weight)
+                callback.on_step_end(self, StepInfo(epoch, last, steps, loss, _rate_of(last, rates, lr)))
             if self._stopped and last < steps and asking:
                 return None
         plan.steps_done += steps
-        loss, metric, weight = total
         return {
             "epoch": epoch,
-            "loss": _mean(loss, weight),
-            "metric": self.network._metric(_mean(metric, weight)),
+            "loss": _mean(sums.loss, sums.weight),
+            "metric": self.network._metric(_mean(sums.metric, sums.weight)),
             "seconds": seconds,
             "lr": _rate_of(steps, rates, lr),
             "step_lr": plan.running.to_keep(rates),
@@ -413,9 +413,17 @@ class _Part(NamedTuple):
     team: int
 
 
+class _Sums(NamedTuple):
+    """What is summed over the rows of an epoch, each times its weight."""
+
+    loss: float = 0.0
+    metric: float = 0.0
+    weight: float = 0.0
+
+
 def _mean(total: float, weight: float) -> float:
     """A sum as a mean over rows; 0 where no row counts."""
-    return float(total / weight) if weight > 0 else 0.0
+    return total / weight if weight > 0 else 0.0
 
 
 @dataclass
@@ -456,7 +464,9 @@ class _Bar:
 
     def _report(self, rows: int, loss: float) -> None:
         """Called by the core about ten times a second: rows of this epoch so far, and the sum of their losses."""
-        self._bar.set_postfix_str(f"loss={loss / max(rows, 1):.4g}", refresh=False)
+        if rows == 0:  # no step is finished: there is no loss yet
+            return
+        self._bar.set_postfix_str(f"loss={loss / rows:.4g}", refresh=False)
         self._bar.update(self._done * self._rows + rows - self._bar.n)
 
     def epoch_done(self, history: History) -> None:

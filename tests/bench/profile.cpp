@@ -107,7 +107,7 @@ void timed_epoch(const Network<float>& network, const Workspace<float>& work, co
     }
     watch.tick(kForward);
     load_targets(work, y, selection, p0, p1, m);
-    loss_pass(network, work, y.labels != nullptr, p0, p1, m, true);
+    loss_pass(network, work, y, p0, p1, m, static_cast<double>(m), true);
     watch.tick(kLoss);
     if (work.few()) {  // transposes on the way
       backward_pass(network, work, p0, p1, m, interrupts);

@@ -98,6 +98,19 @@ def test_an_epoch_in_parts_is_the_same_epoch() -> None:
         np.testing.assert_allclose(two.metric, one.metric, rtol=1e-14)
 
 
+def test_an_epoch_in_parts_with_dropout_and_norms() -> None:
+    """Their numbers and running means go on from part to part."""
+    found = []
+    for callbacks in ([], [Diary(2), Diary(3)]):
+        layers = [5, rg.Dense(9, norm="batch", dropout=0.3), rg.Dense(8, norm="layer", max_norm=1.0), 2]
+        net = rg.Network(layers, input_dropout=0.1, input_noise=0.1)
+        history = rg.Trainer(net, rg.Adam(0.01), batch_size=8, callbacks=callbacks).fit(X, Y, epochs=3)
+        found.append((net, history))
+    (one, whole), (two, parts) = found
+    assert same_bits(parameters(one), parameters(two)) and same_bits(one.predict(X), two.predict(X))
+    np.testing.assert_allclose(parts.loss, whole.loss, rtol=1e-14)
+
+
 def test_without_steps_an_epoch_is_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[int, int]] = []
     epoch = rg.Trainer._epoch

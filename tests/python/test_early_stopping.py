@@ -73,6 +73,17 @@ def test_when_it_stops_and_what_comes_back(
     assert same_bits(parameters(net), script.weights[-1])
 
 
+def test_running_means_come_back_too() -> None:
+    """The weights are not all of a network: normalisation over the batch has learned more."""
+    X, y = inputs(40, 5), inputs(40, 2)
+    net = rg.Network([5, rg.Dense(9, norm="batch"), 2])
+    seen: list[np.ndarray] = []
+    trainer = rg.Trainer(net, rg.SGD(0.01), callbacks=[lambda trainer, history: seen.append(trainer.network.predict(X))])
+    trainer.fit(X, y, epochs=5, early_stopping=rg.EarlyStopping("loss", 9, mode="max"))
+    assert same_bits(net.predict(X), seen[trainer.history.best_epoch - 1])  # type: ignore[operator]
+    assert trainer.history.best_epoch == 1 and not same_bits(seen[0], seen[-1])
+
+
 def test_what_is_never_a_number_restores_nothing() -> None:
     net, history, script = scripted([float("nan")] * 5, patience=3)
     assert len(history) == 3 and history.best_epoch is None and history.stopped_early

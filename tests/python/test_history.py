@@ -162,10 +162,10 @@ def test_no_memory_in_the_midst_of_an_epoch(succeed: int) -> None:
         left -= 1
         values.append(value)
 
-    entry: dict[str, Any] = {name: getattr(found, name)[0] for name in (*LISTS, "step_lr")}
-    entry |= {"metrics": dict.fromkeys(found.metrics, 1.0), "gradient_norms": dict.fromkeys(found.gradient_norms, 1.0)}
+    names = (*LISTS, "step_lr")
+    places, values = [getattr(found, name) for name in names], [getattr(found, name)[0] for name in names]
     with pytest.raises(MemoryError):
-        found._add(entry, put)
+        found._put(put, places, values, dict.fromkeys(found.metrics, 1.0), dict.fromkeys(found.gradient_norms, 1.0))
     assert vars(found) == before
 
 

@@ -71,6 +71,7 @@ def test_bad_calls_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     before, X, y = parameters(net), inputs(20, 4), inputs(20, 2)
     for call, error, message in (
         (lambda: rg.fit_lbfgs(3, X, y), TypeError, "network: expected a Network, got int"),  # type: ignore[arg-type]
+        (lambda: rg.fit_lbfgs(rg.Network([4, rg.Dense(9, norm="layer"), 2]), X, y), ValueError, "without normalisation"),
         (lambda: rg.fit_lbfgs(net, X[:, :3], y), ValueError, r"X: expected shape \(rows, 4\)"),
         (lambda: rg.fit_lbfgs(net, X, y[:5]), ValueError, "y: expected as many rows as X"),
         (lambda: rg.fit_lbfgs(net, X, y, max_iter=-1), ValueError, "max_iter: expected at least 0"),

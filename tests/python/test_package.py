@@ -242,6 +242,27 @@ value: float = net.loss([[0.0, 1.0, 2.0, 3.0]], [1])
 gradients: rg.Gradients = net.backward(dz=net.forward(np.zeros((1, 4))))
 shape: tuple[int, ...] = gradients.dw[0].shape
 worst: float = rg.gradcheck(net, np.zeros((1, 4)), [0]).worst
+
+
+class Stops(rg.Callback):
+    every = 10
+
+    def on_step_end(self, trainer: rg.Trainer, info: rg.StepInfo) -> None:
+        if info.loss < 0.1:
+            trainer.stop()
+
+
+def after(trainer: rg.Trainer, history: rg.History) -> None:
+    trainer.optimizer.lr *= 0.5
+
+
+trainer = rg.Trainer(net, rg.SGD(lr=0.1), schedule=rg.schedules.Cosine(1e-3, per="step"), callbacks=[Stops(), after])
+trainer.schedule = lambda epoch: 0.1 / epoch
+f1: list[float] = trainer.fit(
+    np.zeros((5, 4)), [0, 1, 2, 0, 1], epochs=2, validation_split=0.4, metrics=["f1", rg.metrics.accuracy],
+    early_stopping=rg.EarlyStopping("val_f1", 3)
+).metrics["val_f1"]
+suggestion: float | None = rg.lr_range_test(net, np.zeros((5, 4)), [0, 1, 2, 0, 1]).suggestion
 """
 
 

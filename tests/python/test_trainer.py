@@ -22,6 +22,7 @@ import retrograd as rg
 from helpers import LOSSES, assert_close, inputs, network, parameters, same_bits, targets
 from oracle import Textbook, forward_backward, loss_and_dz
 from retrograd import _core
+from retrograd.trainer import _Bar
 
 # ---------------------------------------------------------------- what an epoch does
 
@@ -612,6 +613,16 @@ def test_the_bar_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(bar.seen) > 3  # more than the end of each epoch, each of which takes far longer than 0.1 s
     within = [float(text.split("loss=")[1]) for text in bar.texts if text.startswith("loss=") and " " not in text]
     assert within and all(0.5 * min(history.loss) < loss < 2 * max(history.loss) for loss in within)  # means, as in the history
+
+
+def test_the_bar_shows_no_loss_before_the_first_step_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tqdm.tqdm", FakeBar)
+    monkeypatch.setattr(FakeBar, "made", [])
+    bar = _Bar(True, epochs=2, rows=100)
+    bar.report(0, 0.0)
+    assert FakeBar.made[0].texts == [] and FakeBar.made[0].seen == []
+    bar.report(50, 25.0)
+    assert FakeBar.made[0].texts == ["loss=0.5"] and FakeBar.made[0].seen == [50]
 
 
 def test_the_bar_is_closed_and_the_network_free_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
