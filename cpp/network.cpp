@@ -419,7 +419,7 @@ void limit_norms(const Network<T>& network, const Update<T>* updates, const Memb
 
 template <class T>
 void remember_statistics(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member) {
-  for (Index l = 1; network.normalises_batch() && l < network.depth(); ++l) {
+  for (Index l = 1; l < network.depth(); ++l) {
     if (network.norm(l) == Norm::batch) norm_remember(network.layer(l - 1), work.norm(l), batch, member);
   }
 }

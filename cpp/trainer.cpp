@@ -128,7 +128,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
       const bool first_split = !split && splits_first_layer(network_, work, m, me.size, args.forced);
       if (me.id == 0) optimizer.begin_step(args.lr ? args.lr[step] : optimizer.settings().lr);  // read after the next barrier
       load_inputs(work, args.x, selection, p0, p1, m);
-      perturb_inputs(network_, work, p0, p1, m);
+      if (network_.perturbs()) perturb_inputs(network_, work, p0, p1, m);
       if (split || first_split) me.wait();
       const bool forwarded = split         ? forward_pass_split(network_, work, m, me, watch)
                              : first_split ? forward_pass_first_split(network_, work, p0, p1, m, me, watch)
@@ -160,7 +160,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
       } else {
         dw_pass(network_, work, optimizer.destination(), m, me, first_split);
       }
-      remember_statistics(network_, work, m, me);
+      if (network_.normalises_batch()) remember_statistics(network_, work, m, me);
       if (network_.limits_norms()) {
         me.wait();
         limit_norms(network_, optimizer.destination().updates, me);

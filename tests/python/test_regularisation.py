@@ -5,7 +5,7 @@ masks, the same bits for any team and instruction set, and that nothing of it ac
 import copy
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,14 @@ def normals(seed: int, step: int, rows: int, units: int, dtype: str = "float64")
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(rows, -1)[:, :units]
 
 
-def pytorch() -> Any:
-    """PyTorch on one thread: a team that waits for small work spins."""
-    torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
-    return torch
+@pytest.fixture
+def torch() -> Iterator[Any]:
+    """PyTorch on one thread, as a team that waits for small work spins; then on as many as before: the limit is OpenMP's."""
+    module = pytest.importorskip("torch")
+    threads = module.get_num_threads()
+    module.set_num_threads(1)
+    yield module
+    module.set_num_threads(threads)
 
 
 def identity_network(units: int, p: float, **options: Any) -> rg.Network:
@@ -170,8 +173,7 @@ def torch_loss(torch: Any, net: rg.Network, tensors: list[Any], x: Any, y: Array
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("case", CASES)
-def test_gradients_of_pytorch(case: str, activation: str) -> None:
-    torch = pytorch()
+def test_gradients_of_pytorch(torch: Any, case: str, activation: str) -> None:
     net = network(SIZES, "cross_entropy", activation=activation, dtype="float64", seed=5, **CASES[case])
     net._core.set_steps(9)
     X, y = inputs(50, 13), targets("cross_entropy", 50, 5)
@@ -187,8 +189,7 @@ def test_gradients_of_pytorch(case: str, activation: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_training_of_pytorch(case: str) -> None:
-    torch = pytorch()
+def test_training_of_pytorch(torch: Any, case: str) -> None:
     net = network(SIZES, "cross_entropy", dtype="float64", seed=5, **CASES[case])
     X, y = inputs(60, 13), targets("cross_entropy", 60, 5)
     tensors = [torch.tensor(np.array(p), requires_grad=True) for p in parameters(net)]
@@ -281,8 +282,7 @@ def assert_same_as_torch(torch: Any, net: rg.Network, twin: Any) -> None:
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("rows", [5, 16, 50])  # of two rows, what batch normalisation lets back is nothing but rounding
 @pytest.mark.parametrize("name", NORMS)
-def test_normalisation_of_pytorch(name: str, rows: int, training: bool) -> None:
-    torch = pytorch()
+def test_normalisation_of_pytorch(torch: Any, name: str, rows: int, training: bool) -> None:
     net = normalising(NORMS[name])
     for i, norm in enumerate(NORMS[name]):
         if norm == "batch":
@@ -316,8 +316,7 @@ def test_normalisation_of_pytorch(name: str, rows: int, training: bool) -> None:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("name", NORMS)
-def test_training_with_normalisation_of_pytorch(name: str, optimizer: str) -> None:
-    torch = pytorch()
+def test_training_with_normalisation_of_pytorch(torch: Any, name: str, optimizer: str) -> None:
     net = normalising(NORMS[name])
     twin = torch_twin(torch, net)
     X, y = inputs(60, 13), targets("cross_entropy", 60, 5)
