@@ -563,19 +563,24 @@ void loss_pass(const Network<T>& network, const Workspace<T>& work, const Target
   const bool weighted = y.weights.data != nullptr;
   const T scale = weighted ? T(1) : static_cast<T>(1.0 / static_cast<double>(batch));
   const Panels<T> z = work.z(depth);
-  alignas(64) T loss_rows[kLanes], metric_rows[kLanes], shares[kLanes] = {};
+  alignas(64) T loss_rows[kLanes], metric_rows[kLanes], shares[kLanes];
   for (Index p = p0; p < p1; ++p) {
     const int lanes = static_cast<int>(std::min(kLanes, batch - p * kLanes));
-    for (int i = 0; weighted && i < lanes; ++i) {
-      shares[i] = weight > 0 ? static_cast<T>(static_cast<double>(work.weights(p)[i]) / weight) : T(0);
+    for (int i = 0; weighted && i < kLanes; ++i) {
+      shares[i] = weight > 0 && i < lanes ? static_cast<T>(static_cast<double>(work.weights(p)[i]) / weight) : T(0);
     }
     work.kernels().loss({network.loss(), network.layers().back().activation, network.outputs(), lanes, work.a(depth).panel(p),
                          work.target().panel(p), y.labels ? work.labels() + p * kLanes : nullptr, scale,
                          want_delta ? work.delta(depth).panel(p) : nullptr, loss_rows, metric_rows, network.loss_parameter(),
                          z.data ? z.panel(p) : nullptr, weighted ? shares : nullptr});
     Score score;
-    for (int i = 0; i < lanes; ++i) {
-      const double w = weighted ? static_cast<double>(work.weights(p)[i]) : 1;
+    score.weight = weighted ? 0 : lanes;
+    for (int i = 0; !weighted && i < lanes; ++i) {
+      score.loss += static_cast<double>(loss_rows[i]);
+      score.metric += static_cast<double>(metric_rows[i]);
+    }
+    for (int i = 0; weighted && i < lanes; ++i) {
+      const double w = static_cast<double>(work.weights(p)[i]);
       if (w == 0) continue;  // whatever its loss
       score.loss += w * static_cast<double>(loss_rows[i]);
       score.metric += w * static_cast<double>(metric_rows[i]);

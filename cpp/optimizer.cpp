@@ -37,7 +37,8 @@ void Optimizer<T>::configure(const OptimizerSettings& settings, const std::vecto
     throw std::invalid_argument("expected settings for the weights and biases of each layer");
   }
   groups_ = groups;
-  const bool other_powers = settings.beta1 != settings_.beta1 || settings.beta2 != settings_.beta2;
+  const bool other_powers =
+      settings.rule != settings_.rule || settings.beta1 != settings_.beta1 || settings.beta2 != settings_.beta2;
   settings_ = settings;
   if (other_powers) set_steps(steps_);
   alike_ = settings.rule == Rule::sgd;
@@ -46,6 +47,7 @@ void Optimizer<T>::configure(const OptimizerSettings& settings, const std::vecto
     alike_ = alike_ && !group.frozen && group.lr_factor == first.lr_factor && group.weight_decay == first.weight_decay &&
              group.l1 == first.l1;
   }
+  varies_ = settings.rule == Rule::adam || settings.lr_decay != 0 || settings.dampening != 0;
   stale_ = true;
 }
 
@@ -105,14 +107,9 @@ template <class T>
 void Optimizer<T>::set_steps(Index steps) {
   steps_ = steps;
   power1_ = power2_ = 1;
-  for (Index i = 0; i < steps && (power1_ > 0 || power2_ > 0); ++i) advance_powers();
+  const bool counts = settings_.rule == Rule::adam;
+  for (Index i = 0; counts && i < steps && (power1_ > 0 || power2_ > 0); ++i) advance_powers();
   stale_ = true;
-}
-
-template <class T>
-void Optimizer<T>::end_step() {
-  ++steps_;
-  advance_powers();
 }
 
 template <class T>
@@ -123,10 +120,8 @@ void Optimizer<T>::clear() {
 }
 
 template <class T>
-void Optimizer<T>::begin_step(double lr) {
+void Optimizer<T>::fill_updates(double lr) {
   const OptimizerSettings& s = settings_;
-  const bool varies = s.rule == Rule::adam || s.lr_decay != 0 || s.dampening != 0;
-  if (!stale_ && !varies && lr == lr_) return;
   double step_lr = lr;
   Update<T> u{};
   u.rule = s.rule;

@@ -51,8 +51,13 @@ class Optimizer {
   void prepare();
 
   // The updates of the next step, at learning rate `lr` (for each array times its factor), and that it has been taken.
-  void begin_step(double lr);
-  void end_step();
+  void begin_step(double lr) {
+    if (stale_ || varies_ || lr != lr_) fill_updates(lr);
+  }
+  void end_step() {
+    ++steps_;
+    if (settings_.rule == Rule::adam) advance_powers();
+  }
 
   bool clips_norm() const { return settings_.clip_norm < std::numeric_limits<double>::infinity(); }
   // Whether one fused update serves all parameters.
@@ -79,6 +84,7 @@ class Optimizer {
  private:
   static std::vector<Index> sizes_of(const Network<T>& network);
   void advance_powers();
+  void fill_updates(double lr);
   std::array<bool, kPlanes> planes_needed() const;
 
   std::vector<Index> sizes_;
@@ -91,7 +97,7 @@ class Optimizer {
   Index steps_ = 0;
   double power1_ = 1, power2_ = 1;  // beta1 and beta2 to the steps-th, as running products: the same bits on every machine
   double lr_ = 0;                   // that of updates_
-  bool alike_ = false, stale_ = true;
+  bool alike_ = false, stale_ = true, varies_ = false;  // varies_: from step to step at the same lr
 };
 
 // Gradients in memory: their norms, and the update as a pass over them.
