@@ -23,9 +23,15 @@ namespace py = pybind11;
 namespace retrograd {
 namespace {
 
-constexpr std::array<const char*, 6> kActivationNames = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "softmax"};
-constexpr std::array<const char*, 4> kLossNames = {"mse", "quadratic", "cross_entropy", "binary_cross_entropy"};
+constexpr std::array<const char*, 15> kActivationNames = {"identity",    "relu", "leaky_relu", "tanh",     "sigmoid",
+                                                          "softmax",     "elu",  "selu",       "softplus", "softsign",
+                                                          "exponential", "gelu", "gelu_tanh",  "silu",     "mish"};
+constexpr std::array<const char*, 10> kLossNames = {
+    "mse", "quadratic", "cross_entropy", "binary_cross_entropy", "mae", "huber", "poisson", "quantile", "hinge", "focal"};
 
+constexpr std::array<const char*, 5> kRuleNames = {"sgd", "adam", "rmsprop", "adagrad", "lion"};
+
+constexpr std::array<const char*, 3> kNormNames = {"none", "layer", "batch"};
 constexpr std::array<const char*, 2> kDistributionNames = {"normal", "uniform"};
 
 template <class Enum, std::size_t N>
@@ -121,7 +127,7 @@ bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, s
   if (type < 0) return false;
   const auto* array = py::detail::array_proxy(y.ptr());
   const Index outputs = network.outputs();
-  if (network.loss() == Loss::cross_entropy) {
+  if (network.picks_one()) {
     const bool narrow = type == Numpy::NPY_INT_;
     if ((!narrow && type != Numpy::NPY_LONG_) || array->nd != 1 || array->dimensions[0] != rows) return false;
     const Index size = narrow ? static_cast<Index>(sizeof(int)) : static_cast<Index>(sizeof(long));
@@ -141,6 +147,7 @@ bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, s
     return false;
   }
   if (!all_finite(network.kernels(), targets.rows)) return false;
+  if (network.loss() == Loss::hinge || network.loss() == Loss::poisson) return false;  // the long way checks them
   if (network.loss() != Loss::binary_cross_entropy) return true;
   for (Index r = 0; r < rows; ++r) {
     const T* row = static_cast<const T*>(targets.rows.row(r));
@@ -152,9 +159,16 @@ bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, s
 // Work of so many flops is over before anybody could wait for it: no GIL is released, no signal looked for.
 constexpr double kQuickFlops = 2e6;
 
-// int32 labels, one a row, or rows of outputs.
-Targets targets_of(const py::array& y, Index rows, Index outputs) {
+// int32 labels, one a row, or rows of outputs; with one weight of type T for each row, (rows, 1), or None.
+template <class T>
+Targets targets_of(const py::array& y, Index rows, Index outputs, const std::optional<py::array>& weights) {
   Targets targets;
+  if (weights) {
+    targets.weights = rows_of(*weights, 1, "sample_weight");
+    if (targets.weights.source != source_of<T> || targets.weights.rows != rows) {
+      throw std::invalid_argument("sample_weight: expected " + std::to_string(rows) + " of the network's dtype");
+    }
+  }
   if (py::isinstance<py::array_t<std::int32_t>>(y)) {
     if (y.ndim() != 1 || y.strides(0) != y.itemsize())
       throw std::invalid_argument("y: expected contiguous labels (rows,), got " + shape_of(y));
@@ -307,10 +321,33 @@ class Users {
   std::atomic<State> state_{State{0, 0}};
 };
 
+// One number for each layer, or none at all.
+Regularisation regularisation_of(std::uint64_t seed, double input_dropout, double input_noise,
+                                 const std::vector<double>& dropout, const std::vector<double>& max_norm,
+                                 const std::vector<std::string>& norm) {
+  Regularisation all{input_dropout, input_noise, {}, seed};
+  all.layers.resize(std::max({dropout.size(), max_norm.size(), norm.size()}));
+  for (const std::size_t given : {dropout.size(), max_norm.size(), norm.size()}) {
+    if (given != 0 && given != all.layers.size()) {
+      throw std::invalid_argument("dropout, max_norm, norm: expected one for each layer");
+    }
+  }
+  for (std::size_t i = 0; i < dropout.size(); ++i) all.layers[i].dropout = dropout[i];
+  for (std::size_t i = 0; i < max_norm.size(); ++i) all.layers[i].max_norm = max_norm[i];
+  for (std::size_t i = 0; i < norm.size(); ++i) all.layers[i].norm = named<Norm>(kNormNames, norm[i], "norm");
+  return all;
+}
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
 template <class T>
 struct PyNetwork {
-  PyNetwork(const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss)
-      : network(sizes, activations_named(activations), named<Loss>(kLossNames, loss, "loss")), stages(network) {}
+  PyNetwork(const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
+            double loss_parameter, Regularisation regularisation)
+      : network(sizes, activations_named(activations), named<Loss>(kLossNames, loss, "loss"), loss_parameter,
+                std::move(regularisation)),
+        stages(network) {}
 
   static std::vector<Activation> activations_named(const std::vector<std::string>& names) {
     std::vector<Activation> list;
@@ -320,6 +357,14 @@ struct PyNetwork {
   void check_layer(Index l) const {
     if (l < 0 || l >= network.depth())
       throw py::index_error("layer " + std::to_string(l) + " of " + std::to_string(network.depth()));
+  }
+  // Of arrays laid out as the weights and biases of layer l.
+  void check_shapes(Index l, const Array<T>& w, const Array<T>& b, Index vectors = 1) const {
+    const DenseLayer<T>& layer = network.layer(l);
+    if (w.ndim() != 2 || w.shape(0) != layer.fan_in || w.shape(1) != layer.fan_out || b.ndim() != 1 ||
+        b.shape(0) != vectors * layer.fan_out) {
+      throw std::invalid_argument("layer " + std::to_string(l) + ": got " + shape_of(w) + " and " + shape_of(b));
+    }
   }
   void need_forward() const {
     if (!stages.has_forward()) throw std::runtime_error("nothing there yet: call forward(X) first");
@@ -340,9 +385,6 @@ struct PyNetwork {
   Spare<T> spare;
   Users users;
 };
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
 
 template <class T>
 Array<T> empty(Index rows, Index cols) {
@@ -369,6 +411,25 @@ Array<T> unpack_vector(const T* from, Index count) {
   return out;
 }
 
+// The numbers of b, gamma and beta one after the other, from an array laid out as these; b alone where there are no others.
+template <class T>
+Array<T> unpack_biases(const T* from, const DenseLayer<T>& layer) {
+  const Index count = layer.gamma ? 3 : 1;
+  Array<T> out(count * layer.fan_out);
+  for (Index i = 0; i < count; ++i) {
+    std::copy_n(from + i * panels(layer.fan_out) * kLanes, layer.fan_out, out.mutable_data() + i * layer.fan_out);
+  }
+  return out;
+}
+
+// What a layer that normalises has beside w and b: gamma and beta; running mean and variance too where it has them.
+template <class T>
+std::vector<T*> norm_arrays(const DenseLayer<T>& layer) {
+  if (layer.norm == Norm::none) return {};
+  if (layer.norm == Norm::layer) return {layer.gamma, layer.beta};
+  return {layer.gamma, layer.beta, layer.running_mean, layer.running_variance};
+}
+
 template <class T>
 Array<T> unpack_rows(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units) {
   Array<T> out = empty<T>(rows, units);
@@ -378,20 +439,23 @@ Array<T> unpack_rows(const Kernels<T>& kernels, Panels<T> from, Index rows, Inde
   return out;
 }
 
+// ... and back.
+template <class T>
+void pack(const Array<T>& from, Panels<T> to) {
+  const Index rows = from.shape(0), cols = from.shape(1);
+  for (Index p = 0; p < panels(cols); ++p) {
+    const Index lanes = std::min(kLanes, cols - p * kLanes);
+    for (Index r = 0; r < rows; ++r) std::copy_n(from.data() + r * cols + p * kLanes, lanes, to.row(p, r));
+  }
+}
+
 template <class T>
 void set_layer(PyNetwork<T>& self, Index l, const Array<T>& w, const Array<T>& b) {
   self.check_layer(l);
   const auto hold = self.users.alone();
+  self.check_shapes(l, w, b);
   const DenseLayer<T>& layer = self.network.layer(l);
-  if (w.ndim() != 2 || w.shape(0) != layer.fan_in || w.shape(1) != layer.fan_out || b.ndim() != 1 ||
-      b.shape(0) != layer.fan_out) {
-    throw std::invalid_argument("layer " + std::to_string(l) + ": got " + shape_of(w) + " and " + shape_of(b));
-  }
-  const T* from = w.data();
-  for (Index p = 0; p < panels(layer.fan_out); ++p) {
-    const Index lanes = std::min(kLanes, layer.fan_out - p * kLanes);
-    for (Index r = 0; r < layer.fan_in; ++r) std::copy_n(from + r * layer.fan_out + p * kLanes, lanes, layer.w.row(p, r));
-  }
+  pack(w, layer.w);
   std::copy_n(b.data(), layer.fan_out, layer.b);
   ++self.network.version;
 }
@@ -424,7 +488,7 @@ bool run_predict(PyNetwork<T>& self, const Rows& rows, Answer answer, py::array&
 // (rows,) where there is one output, or one label; else (rows, outputs).
 template <class T>
 py::array empty_answer(const Network<T>& network, Index rows, Answer answer) {
-  const bool labels = answer == Answer::decisions && network.loss() == Loss::cross_entropy;
+  const bool labels = answer == Answer::decisions && network.picks_one();
   const py::ssize_t shape[2] = {rows, network.outputs()};
   const py::ssize_t dims = labels || network.outputs() == 1 ? 1 : 2;
   const int type = answer == Answer::decisions ? Numpy::NPY_LONG_ : sizeof(T) == 4 ? Numpy::NPY_FLOAT_ : Numpy::NPY_DOUBLE_;
@@ -466,9 +530,9 @@ py::object network_predict_quick(PyNetwork<T>& self, const py::object& x, int an
 
 template <class T>
 std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& x, const py::array& y, int n_threads,
-                                           int forced) {
+                                           int forced, const std::optional<py::array>& weights) {
   const Rows rows = rows_of(x, self.network.inputs(), "X");
-  const Targets targets = targets_of(y, rows.rows, self.network.outputs());
+  const Targets targets = targets_of<T>(y, rows.rows, self.network.outputs(), weights);
   const auto hold = self.users.shared();
   PythonPoll poll;
   Score score;
@@ -477,26 +541,27 @@ std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& 
     evaluate(self.network, rows, targets, score, n_threads, forced, poll.poll());
   }
   poll.raise_if_interrupted();
-  return {score.loss / static_cast<double>(rows.rows), score.metric / static_cast<double>(rows.rows)};
+  return {score.mean(score.loss), score.mean(score.metric)};
 }
 
 template <class T>
-void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int forced) {
+void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, int forced, bool training) {
   const Rows rows = rows_of(x, self.network.inputs(), "X");
   const auto hold = self.users.alone();
   PythonPoll poll;
   {
     const WithoutGil release;
-    self.stages.forward(rows, n_threads, forced, poll.poll());
+    self.stages.forward(rows, n_threads, forced, poll.poll(), training);
   }
   poll.raise_if_interrupted();
 }
 
 template <class T>
-double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, int forced) {
+double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, int forced,
+                        const std::optional<py::array>& weights) {
   const auto hold = self.users.alone();
   self.need_fresh_forward();
-  const Targets targets = targets_of(y, self.stages.rows(), self.network.outputs());
+  const Targets targets = targets_of<T>(y, self.stages.rows(), self.network.outputs(), weights);
   PythonPoll poll;
   double loss = 0;
   {
@@ -539,6 +604,48 @@ Array<T> network_output(PyNetwork<T>& self) {
   return unpack_rows(network.kernels(), view, rows, units);
 }
 
+// gamma, beta, and with batch normalisation the running mean and variance; empty where the layer does not normalise.
+template <class T>
+std::vector<Array<T>> network_norm(PyNetwork<T>& self, Index l) {
+  self.check_layer(l);
+  const auto hold = self.users.shared();
+  std::vector<Array<T>> all;
+  for (const T* array : norm_arrays(self.network.layer(l))) all.push_back(unpack_vector(array, self.network.size_of(l + 1)));
+  return all;
+}
+
+template <class T>
+void set_network_norm(PyNetwork<T>& self, Index l, const std::vector<Array<T>>& given) {
+  self.check_layer(l);
+  const auto hold = self.users.alone();
+  const std::vector<T*> arrays = norm_arrays(self.network.layer(l));
+  const Index units = self.network.size_of(l + 1);
+  if (given.size() != arrays.size()) {
+    throw std::invalid_argument("norm: expected " + std::to_string(arrays.size()) + " arrays, got " +
+                                std::to_string(given.size()));
+  }
+  for (const Array<T>& array : given) {
+    if (array.ndim() != 1 || array.shape(0) != units) {
+      throw std::invalid_argument("norm: expected shape (" + std::to_string(units) + ",), got " + shape_of(array));
+    }
+  }
+  for (std::size_t i = 0; i < given.size(); ++i) std::copy_n(given[i].data(), units, arrays[i]);
+  ++self.network.version;
+}
+
+// The gradients of gamma and beta.
+template <class T>
+std::vector<Array<T>> network_dnorm(PyNetwork<T>& self, Index l) {
+  self.check_layer(l);
+  const auto hold = self.users.shared();
+  self.need_backward();
+  const DenseLayer<T>& layer = self.network.layer(l);
+  if (layer.norm == Norm::none) return {};
+  const T* db = self.network.mirror(l, {self.stages.work().gradients().data()}).g_bias;
+  return {unpack_vector(db + (layer.gamma - layer.b), layer.fan_out),
+          unpack_vector(db + (layer.beta - layer.b), layer.fan_out)};
+}
+
 template <class T>
 Array<T> network_dx(PyNetwork<T>& self, int n_threads) {
   const auto hold = self.users.shared();
@@ -555,20 +662,85 @@ Array<T> network_dx(PyNetwork<T>& self, int n_threads) {
   return unpack_rows(self.network.kernels(), dx, self.stages.rows(), self.network.inputs());
 }
 
+// The optimiser of one network, whose users are those of the optimiser.
 template <class T>
-Update<T> update_of(double lr, double momentum, double weight_decay, bool nesterov) {
-  return {static_cast<T>(lr), static_cast<T>(momentum), static_cast<T>(weight_decay), nesterov};
+struct PyOptimizer {
+  explicit PyOptimizer(PyNetwork<T>& network_) : network(network_), optimizer(network_.network) {}
+
+  // Where a plane of the state has the numbers of layer l: g and g_bias, null where there is no such plane.
+  DwTarget<T> plane(int i, Index l) const {
+    network.check_layer(l);
+    if (i < 0 || i >= Optimizer<T>::kPlanes) throw py::index_error("plane " + std::to_string(i));
+    return network.network.mirror(l, {optimizer.plane(i)});
+  }
+  void check_network(const PyNetwork<T>& other) const {
+    if (&other != &network) throw std::invalid_argument("the optimiser belongs to another network");
+  }
+
+  PyNetwork<T>& network;
+  Optimizer<T> optimizer;
+  StoredGradients<T> stored;  // of a step by hand
+};
+
+using Group = std::tuple<double, double, double, bool>;  // lr_factor, weight_decay, l1, frozen
+
+template <class T>
+void configure_optimizer(PyOptimizer<T>& self, const std::string& rule, double lr, double momentum, double weight_decay,
+                         bool nesterov, double dampening, double beta1, double beta2, double eps, double lr_decay,
+                         double initial, bool decoupled, bool third, double clip_value, double clip_norm,
+                         const std::vector<Group>& groups) {
+  OptimizerSettings settings;
+  settings.rule = named<Rule>(kRuleNames, rule, "rule");
+  settings.lr = lr;
+  settings.momentum = momentum;
+  settings.weight_decay = weight_decay;
+  settings.nesterov = nesterov;
+  settings.dampening = dampening;
+  settings.beta1 = beta1;
+  settings.beta2 = beta2;
+  settings.eps = eps;
+  settings.lr_decay = lr_decay;
+  settings.initial = initial;
+  settings.decoupled = decoupled;
+  settings.third = third;
+  settings.clip_value = clip_value;
+  settings.clip_norm = clip_norm;
+  std::vector<GroupSettings> list;
+  for (const auto& [lr_factor, decay, l1, frozen] : groups) list.push_back({lr_factor, decay, l1, frozen});
+  const auto hold = self.network.users.shared();  // those who only predict do not mind; the GIL keeps others out
+  self.optimizer.configure(settings, list);
 }
 
 template <class T>
-void network_apply(PyNetwork<T>& self, SgdState<T>& state, double lr, double momentum, double weight_decay, bool nesterov,
-                   int n_threads) {
+std::pair<Array<T>, Array<T>> optimizer_plane(PyOptimizer<T>& self, int i, Index l) {
+  const auto hold = self.network.users.shared();
+  const DwTarget<T> at = self.plane(i, l);
+  if (!at.g.data) throw std::runtime_error("this plane does not exist yet");
+  const DenseLayer<T>& layer = self.network.network.layer(l);
+  return {unpack(at.g, layer.fan_in, layer.fan_out), unpack_biases(at.g_bias, layer)};
+}
+
+template <class T>
+void set_optimizer_plane(PyOptimizer<T>& self, int i, Index l, const Array<T>& w, const Array<T>& b) {
+  const auto hold = self.network.users.alone();
+  self.plane(i, l);  // checks both
+  const DenseLayer<T>& layer = self.network.network.layer(l);
+  self.network.check_shapes(l, w, b, layer.gamma ? 3 : 1);
+  self.optimizer.make_plane(i);
+  const DwTarget<T> at = self.plane(i, l);
+  pack(w, at.g);
+  for (Index k = 0; k < b.size() / layer.fan_out; ++k) {
+    std::copy_n(b.data() + k * layer.fan_out, layer.fan_out, at.g_bias + k * panels(layer.fan_out) * kLanes);
+  }
+}
+
+template <class T>
+void network_apply(PyNetwork<T>& self, PyOptimizer<T>& optimizer, int n_threads) {
   const auto hold = self.users.alone();
   self.need_backward();
-  if (!state.fits(self.network)) throw std::invalid_argument("the optimiser's state belongs to another network");
-  const Update<T> update = update_of<T>(lr, momentum, weight_decay, nesterov);
+  optimizer.check_network(self);
   const WithoutGil release;
-  apply_update(self.network, self.stages.work().gradients(), state, update, n_threads);
+  apply_update(self.network, self.stages.work().gradients(), optimizer.optimizer, optimizer.stored, n_threads);
 }
 
 template <class T>
@@ -580,21 +752,30 @@ struct PyTrainer {
 };
 
 template <class T>
-py::tuple trainer_epoch(PyTrainer<T>& self, SgdState<T>& state, const py::array& x, const py::array& y, Index batch_size,
-                        bool shuffle, bool snapshot, std::uint64_t seed, std::uint32_t epoch, double lr, double momentum,
-                        double weight_decay, bool nesterov, int n_threads, int forced, py::object report) {
+py::tuple trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::array& x, const py::array& y, Index batch_size,
+                        bool shuffle, bool snapshot, std::uint64_t seed, std::uint32_t epoch, int n_threads, int forced,
+                        py::object report, const std::optional<Array<double>>& lr, Index first, Index last, bool gradient_norms,
+                        const std::optional<py::array>& weights) {
   const auto hold = self.network.users.alone();
   EpochArgs<T> args;
   args.x = rows_of(x, self.network.network.inputs(), "X");
-  args.y = targets_of(y, args.x.rows, self.network.network.outputs());
+  args.y = targets_of<T>(y, args.x.rows, self.network.network.outputs(), weights);
   if (batch_size < 1 || args.x.rows < 1) throw std::invalid_argument("expected at least one row, and batches of at least one");
-  if (!state.fits(self.network.network)) throw std::invalid_argument("the optimiser's state belongs to another network");
+  optimizer.check_network(self.network);
+  const Index steps = (args.x.rows - 1) / batch_size + 1;
+  if (lr && (lr->ndim() != 1 || lr->shape(0) != steps)) {
+    throw std::invalid_argument("lr: expected one for each of " + std::to_string(steps) + " steps, got " + shape_of(*lr));
+  }
+  if (first < 0 || first >= steps || (last >= 0 && last < first)) throw std::invalid_argument("no such steps");
+  args.lr = lr ? lr->data() : nullptr;
+  args.first = first;
+  args.last = last;
+  args.gradient_norms = gradient_norms;
   args.batch = batch_size;
   args.shuffle = shuffle;
   args.snapshot = snapshot;
   args.seed = seed;
   args.epoch = epoch;
-  args.update = update_of<T>(lr, momentum, weight_decay, nesterov);
   args.n_threads = n_threads;
   args.forced = forced;
   PythonPoll poll(std::move(report), &self.trainer.progress());
@@ -602,58 +783,108 @@ py::tuple trainer_epoch(PyTrainer<T>& self, SgdState<T>& state, const py::array&
   EpochResult result;
   {
     const WithoutGil release;
-    result = self.trainer.epoch(args, state);
+    result = self.trainer.epoch(args, optimizer.optimizer);
   }
   poll.raise_if_interrupted();
-  const auto rows = static_cast<double>(args.x.rows);
-  return py::make_tuple(result.end == EpochEnd::diverged, result.score.loss / rows, result.score.metric / rows, result.bad_step,
+  const Score& score = result.score;
+  return py::make_tuple(result.end == EpochEnd::diverged, score.loss, score.metric, score.weight, result.bad_step,
                         result.bad_loss, result.team);
 }
 
 // One batch as it is; its mean loss, or None where the arrays are not taken as they are or the loss is not finite. Then
 // nothing has changed, and the caller takes the long way.
 template <class T>
-py::object trainer_step(PyTrainer<T>& self, SgdState<T>& state, const py::object& x, const py::object& y, double lr,
-                        double momentum, double weight_decay, bool nesterov, int n_threads, int forced) {
+py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::object& x, const py::object& y, int n_threads,
+                        int forced) {
   const Network<T>& network = self.network.network;
   EpochArgs<T> args;
-  if (!view_rows(x, network.inputs(), args.x) || args.x.rows < 1 || !state.fits(network)) return py::none();
+  if (!view_rows(x, network.inputs(), args.x) || args.x.rows < 1 || &optimizer.network != &self.network) return py::none();
   const auto hold = self.network.users.alone();
   if (!all_finite(network.kernels(), args.x) || !quick_targets(y, network, args.x.rows, self.labels, args.y)) return py::none();
   args.batch = args.x.rows;
   args.snapshot = false;
-  args.update = update_of<T>(lr, momentum, weight_decay, nesterov);
   args.n_threads = n_threads;
   args.forced = forced;
   EpochResult result;
   if (network.flops_per_row() * static_cast<double>(args.x.rows) <= kQuickFlops && forced == 0) {
-    result = self.trainer.epoch(args, state);
+    result = self.trainer.epoch(args, optimizer.optimizer);
   } else {
     PythonPoll poll;
     args.poll = poll.poll();
     {
       const WithoutGil release;
-      result = self.trainer.epoch(args, state);
+      result = self.trainer.epoch(args, optimizer.optimizer);
     }
     poll.raise_if_interrupted();
   }
   if (result.end != EpochEnd::finished) return py::none();
-  return py::float_(result.score.loss / static_cast<double>(args.x.rows));
+  return py::float_(result.score.mean(result.score.loss));
 }
 
 template <class T>
 void bind(py::module_& m, const std::string& suffix) {
   using Net = PyNetwork<T>;
-  using State = SgdState<T>;
+  using State = PyOptimizer<T>;
   // both are named before any signature shows them
   py::class_<Net> network(m, ("Network" + suffix).c_str());
-  py::class_<State> state(m, ("SgdState" + suffix).c_str());
+  py::class_<State> optimizer(m, ("Optimizer" + suffix).c_str());
 
-  state.def(py::init([](const Net& net) { return State(net.network); }), py::arg("network")).def("clear", &State::clear);
+  optimizer.def(py::init<Net&>(), py::arg("network"), py::keep_alive<1, 2>())
+      .def("configure", &configure_optimizer<T>, py::arg("rule"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
+           py::arg("nesterov"), py::arg("dampening"), py::arg("beta1"), py::arg("beta2"), py::arg("eps"), py::arg("lr_decay"),
+           py::arg("initial"), py::arg("decoupled"), py::arg("third"), py::arg("clip_value"), py::arg("clip_norm"),
+           py::arg("groups"))
+      .def("clear",
+           [](State& self) {
+             const auto hold = self.network.users.alone();
+             self.optimizer.clear();
+           })
+      .def("steps",
+           [](State& self) {
+             const auto hold = self.network.users.shared();
+             return self.optimizer.steps();
+           })
+      .def(
+          "set_steps",
+          [](State& self, Index steps) {
+            const auto hold = self.network.users.alone();
+            self.optimizer.set_steps(steps);
+          },
+          py::arg("steps"))
+      .def("planes",
+           [](State& self) {
+             const auto hold = self.network.users.shared();
+             std::vector<bool> there;
+             for (int i = 0; i < Optimizer<T>::kPlanes; ++i) there.push_back(self.optimizer.plane(i) != nullptr);
+             return there;
+           })
+      .def("plane", &optimizer_plane<T>, py::arg("plane"), py::arg("layer"))
+      .def("set_plane", &set_optimizer_plane<T>, py::arg("plane"), py::arg("layer"), py::arg("w").noconvert(),
+           py::arg("b").noconvert());
 
   network
-      .def(py::init<const std::vector<Index>&, const std::vector<std::string>&, const std::string&>(), py::arg("sizes"),
-           py::arg("activations"), py::arg("loss"))
+      .def(py::init([](const std::vector<Index>& sizes, const std::vector<std::string>& activations, const std::string& loss,
+                       double loss_parameter, std::uint64_t seed, double input_dropout, double input_noise,
+                       const std::vector<double>& dropout, const std::vector<double>& max_norm,
+                       const std::vector<std::string>& norm) {
+             return std::make_unique<Net>(sizes, activations, loss, loss_parameter,
+                                          regularisation_of(seed, input_dropout, input_noise, dropout, max_norm, norm));
+           }),
+           py::arg("sizes"), py::arg("activations"), py::arg("loss"), py::arg("loss_parameter") = 0.0, py::arg("seed") = 0,
+           py::arg("input_dropout") = 0.0, py::arg("input_noise") = 0.0, py::arg("dropout") = std::vector<double>(),
+           py::arg("max_norm") = std::vector<double>(), py::arg("norm") = std::vector<std::string>())
+      .def("steps",
+           [](Net& self) {
+             const auto hold = self.users.shared();
+             return self.network.steps;
+           })
+      .def(
+          "set_steps",
+          [](Net& self, std::uint64_t steps) {
+            const auto hold = self.users.alone();
+            self.network.steps = steps;
+          },
+          py::arg("steps"))
       .def("set_layer", &set_layer<T>, py::arg("layer"), py::arg("w").noconvert(), py::arg("b").noconvert())
       .def("fill", &fill_layer<T>, py::arg("layer"), py::arg("distribution"), py::arg("scale"), py::arg("seed"))
       .def(
@@ -681,18 +912,22 @@ void bind(py::module_& m, const std::string& suffix) {
             const auto read = other.users.shared();
             const Arena<T>&to = self.network.parameters(), &from = other.network.parameters();
             bool same = self.network.depth() == other.network.depth();
-            for (Index l = 0; same && l <= self.network.depth(); ++l)
+            for (Index l = 0; same && l <= self.network.depth(); ++l) {
               same = self.network.size_of(l) == other.network.size_of(l);
+              if (same && l > 0) same = self.network.norm(l) == other.network.norm(l);
+            }
             if (!same) throw std::invalid_argument("the layers of the two networks differ");
             std::copy_n(from.data(), from.size(), to.data());
+            std::copy_n(other.network.statistics().data(), other.network.statistics().size(), self.network.statistics().data());
             ++self.network.version;
           },
           py::arg("other"))
-      .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("forced") = 0)
-      .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("forced") = 0,
+           py::arg("training") = false)
+      .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0,
+           py::arg("weights") = py::none())
       .def("backward_dz", &network_backward_dz<T>, py::arg("dz"), py::arg("n_threads") = 0, py::arg("forced") = 0)
-      .def("apply", &network_apply<T>, py::arg("state"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
-           py::arg("nesterov"), py::arg("n_threads") = 0)
+      .def("apply", &network_apply<T>, py::arg("optimizer"), py::arg("n_threads") = 0)
       .def("output", &network_output<T>)
       .def("batch_rows",
            [](Net& self) {
@@ -734,7 +969,7 @@ void bind(py::module_& m, const std::string& suffix) {
             self.check_layer(l);
             const auto hold = self.users.shared();
             self.need_backward();
-            const DwTarget<T> at = self.network.mirror(l, self.stages.work().gradients(), {}, nullptr);
+            const DwTarget<T> at = self.network.mirror(l, {self.stages.work().gradients().data()});
             return unpack(at.g, self.network.size_of(l), self.network.size_of(l + 1));
           },
           py::arg("layer"))
@@ -744,14 +979,18 @@ void bind(py::module_& m, const std::string& suffix) {
             self.check_layer(l);
             const auto hold = self.users.shared();
             self.need_backward();
-            return unpack_vector(self.network.mirror(l, self.stages.work().gradients(), {}, nullptr).g_bias,
+            return unpack_vector(self.network.mirror(l, {self.stages.work().gradients().data()}).g_bias,
                                  self.network.size_of(l + 1));
           },
           py::arg("layer"))
+      .def("norm", &network_norm<T>, py::arg("layer"))
+      .def("set_norm", &set_network_norm<T>, py::arg("layer"), py::arg("arrays"))
+      .def("dnorm", &network_dnorm<T>, py::arg("layer"))
       .def("dx", &network_dx<T>, py::arg("n_threads") = 0)
       .def("predict", &network_predict<T>, py::arg("x"), py::arg("answer"), py::arg("n_threads") = 0, py::arg("forced") = 0)
       .def("predict_quick", &network_predict_quick<T>, py::arg("x"), py::arg("answer"))
-      .def("evaluate", &network_evaluate<T>, py::arg("x"), py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0)
+      .def("evaluate", &network_evaluate<T>, py::arg("x"), py::arg("y"), py::arg("n_threads") = 0, py::arg("forced") = 0,
+           py::arg("weights") = py::none())
       .def("find_nonfinite_weight",
            [](Net& self) -> std::optional<Index> {
              const auto hold = self.users.shared();
@@ -777,11 +1016,17 @@ void bind(py::module_& m, const std::string& suffix) {
 
   py::class_<PyTrainer<T>>(m, ("Trainer" + suffix).c_str())
       .def(py::init<Net&>(), py::arg("network"), py::keep_alive<1, 2>())
-      .def("epoch", &trainer_epoch<T>, py::arg("state"), py::arg("x"), py::arg("y"), py::arg("batch_size"), py::arg("shuffle"),
-           py::arg("snapshot"), py::arg("seed"), py::arg("epoch"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
-           py::arg("nesterov"), py::arg("n_threads") = 0, py::arg("forced") = 0, py::arg("report") = py::none())
-      .def("step", &trainer_step<T>, py::arg("state"), py::arg("x"), py::arg("y"), py::arg("lr"), py::arg("momentum"),
-           py::arg("weight_decay"), py::arg("nesterov"), py::arg("n_threads") = 0, py::arg("forced") = 0);
+      .def("epoch", &trainer_epoch<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("batch_size"),
+           py::arg("shuffle"), py::arg("snapshot"), py::arg("seed"), py::arg("epoch"), py::arg("n_threads") = 0,
+           py::arg("forced") = 0, py::arg("report") = py::none(), py::arg("lr").noconvert() = py::none(), py::arg("first") = 0,
+           py::arg("last") = -1, py::arg("gradient_norms") = false, py::arg("weights") = py::none())
+      .def("gradient_norms",
+           [](PyTrainer<T>& self) {
+             const auto hold = self.network.users.shared();
+             return self.trainer.gradient_norms();
+           })
+      .def("step", &trainer_step<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("n_threads") = 0,
+           py::arg("forced") = 0);
 }
 
 }  // namespace

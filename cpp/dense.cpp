@@ -78,7 +78,7 @@ namespace {
 
 constexpr Index kMaxGroup = 2, kMaxRowGroup = 8;  // of Kernels::group and row_group
 
-// put(j, units, block) for each 16 outputs: a of `rows` rows as [rows][16]; softmax is left to the caller.
+// put(j, units, block) for each 16 outputs: z of `rows` rows as [rows][16], which it may write over.
 template <class T, class Put>
 bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const T* const* x, const Part& part, Index rows,
                     Watch& watch, Put put) {
@@ -94,11 +94,7 @@ bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const
     }
     for (Index j = j0; j < end; j += kLanes) {
       const Index units = std::min(kLanes, end - j);
-      T* block = blocks + (j - j0) * height;
-      if (layer.activation != Activation::softmax) {
-        kernels.activate(rows, static_cast<int>(units), block, layer.activation);
-      }
-      put(j, units, block);
+      put(j, units, blocks + (j - j0) * height);
     }
     if (watch.spent(static_cast<double>(2 * layer.fan_in * (end - j0) * rows))) return false;
   }
@@ -108,14 +104,20 @@ bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const
 }  // namespace
 
 template <class T>
-bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, const Part& part,
-                        Index batch, Watch& watch) {
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, const T* const* x,
+                        const Part& part, Index batch, Watch& watch) {
+  const Activation activation = layer.activation == Activation::softmax ? Activation::identity : layer.activation;
   for (Index p = part.p0; p < part.p1; ++p) {
     const Index rows = std::min(kLanes, batch - p * kLanes);
     const bool finished =
-        forward_blocks(kernels, layer, x + p * kLanes, part, rows, watch, [&](Index j, Index units, const T* block) {
+        forward_blocks(kernels, layer, x + p * kLanes, part, rows, watch, [&](Index j, Index units, T* block) {
           // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
           alignas(64) T turned[kLanes * kLanes];
+          if (z.data) {
+            kernels.transpose(rows, units, block, turned);
+            std::copy(turned, turned + units * kLanes, z.row(p, j));
+          }
+          kernels.activate(rows, static_cast<int>(units), block, activation);
           kernels.transpose(rows, units, block, turned);
           std::copy(turned, turned + units * kLanes, a.row(p, j));
         });
@@ -128,10 +130,15 @@ bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, P
 }
 
 template <class T>
-bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, const Part& part,
-                       Index rows, Watch& watch) {
-  return forward_blocks(kernels, layer, x, part, rows, watch, [&](Index j, Index units, const T* block) {
-    for (Index r = 0; r < rows; ++r) std::copy_n(block + r * kLanes, units, a.data + r * a.stride + j);
+bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
+                       const Part& part, Index rows, Watch& watch) {
+  return forward_blocks(kernels, layer, x, part, rows, watch, [&](Index j, Index units, T* block) {
+    const auto copy_to = [&](const FewRows<T>& few) {
+      for (Index r = 0; r < rows; ++r) std::copy_n(block + r * kLanes, units, few.data + r * few.stride + j);
+    };
+    if (z.data) copy_to(z);
+    kernels.activate(rows, static_cast<int>(units), block, layer.activation);
+    copy_to(a);
   });
 }
 
@@ -224,15 +231,23 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
   }
 }
 
+namespace {
+
 template <class T>
-void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
-              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
+constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T));  // rows of a batch in a block of dw's reduction
+constexpr Index kSmallGroup = 16, kLargeGroup = 64, kMaxMr = 16;
+
+template <class T>
+void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
+                      const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
   // A group of tiles of w's rows shares one panel of deltas. Where the batch is cut into blocks of kMc rows, their sums wait
-  // in the scratch, and the group is small enough for L1; else it is larger, for longer stretches of w and v.
-  constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T)), small = 16, large = 64, max_mr = 16;
-  alignas(64) T scratch[kMaxGroup * small * max_mr * kLanes];
-  const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc - 1) / kMc;
-  const Index group = blocks == 1 ? large : small, columns = kernels.group * kLanes;
+  // in the scratch, as whole gradients do for an update that is not fused, and the group is small enough for L1; else it is
+  // larger, for longer stretches of w and v.
+  alignas(64) T scratch[kMaxGroup * kSmallGroup * kMaxMr * kLanes];
+  const Update<T>* update = target.update && target.update->fused() ? target.update : nullptr;
+  const bool update_after = target.update && !update;
+  const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc<T> - 1) / kMc<T>;
+  const Index group = blocks == 1 && !update_after ? kLargeGroup : kSmallGroup, columns = kernels.group * kLanes;
   const Tiles tiles(layer.fan_in, kernels.mr);
   const Index first_tile = by_units ? 0 : member.begin(tiles.count),
               last_tile = by_units ? tiles.count : member.end(tiles.count);
@@ -241,52 +256,85 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
   for (Index t = first_tile; t < last_tile; t += group) {
     const Index t1 = std::min(last_tile, t + group), r = tiles.begin(t), count = tiles.begin(t1) - r;
     for (Index j = first_unit; j < last_unit; j += columns) {
-      const int lanes = static_cast<int>(std::min(columns, last_unit - j));
+      const Index units = std::min(columns, last_unit - j);
+      // an update that follows runs over whole panels: their padding has to be there, as zero
+      const int lanes = static_cast<int>(update_after ? panels(units) * kLanes : units);
       const Panels<T> w = layer.w.at(j / kLanes, r), v = target.v.at(j / kLanes, r);
-      const Panels<T> g = target.g.data ? target.g.at(j / kLanes, r)
-                          : blocks > 1  ? Panels<T>{scratch, small * max_mr}
-                                        : Panels<T>{};
+      const Panels<T> g = target.g.data                ? target.g.at(j / kLanes, r)
+                          : blocks > 1 || update_after ? Panels<T>{scratch, kSmallGroup * kMaxMr}
+                                                       : Panels<T>{};
       if (rows) {
-        kernels.dw_rows(count, batch, lanes, rows, r, delta_t.at(j / kLanes, 0), g, w, v, target.update);
-        continue;
-      }
-      // a few tiles a call where there is something to fetch in between
-      const bool fetch = batch >= 128 && j + columns < last_unit;
-      const Index at_once = fetch ? 2 : t1 - t;
-      Ahead<T> ahead(delta_t.panel((j + columns) / kLanes), fetch ? batch * kLanes : 0,
-                     blocks * (t1 - t + at_once - 1) / at_once);
-      for (Index q = 0; q < blocks; ++q) {
-        const Index p0 = cut(batch_panels, blocks, q), p1 = cut(batch_panels, blocks, q + 1);
-        const Index m = std::min(batch, p1 * kLanes) - p0 * kLanes;
-        for (Index i = t; i < t1; i += at_once) {
-          ahead.fetch();
-          const Index row = tiles.begin(i), o = row - r;
-          kernels.dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.at(p0, row), delta_t.at(j / kLanes, p0 * kLanes),
-                     g.at(0, o), q == 0, q == blocks - 1, w.at(0, o), v.at(0, o), target.update);
+        kernels.dw_rows(count, batch, lanes, rows, r, delta_t.at(j / kLanes, 0), g, w, v, update);
+      } else {
+        // a few tiles a call where there is something to fetch in between
+        const bool fetch = batch >= 128 && j + columns < last_unit;
+        const Index at_once = fetch ? 2 : t1 - t;
+        Ahead<T> ahead(delta_t.panel((j + columns) / kLanes), fetch ? batch * kLanes : 0,
+                       blocks * (t1 - t + at_once - 1) / at_once);
+        for (Index q = 0; q < blocks; ++q) {
+          const Index p0 = cut(batch_panels, blocks, q), p1 = cut(batch_panels, blocks, q + 1);
+          const Index m = std::min(batch, p1 * kLanes) - p0 * kLanes;
+          for (Index i = t; i < t1; i += at_once) {
+            ahead.fetch();
+            const Index row = tiles.begin(i), o = row - r;
+            kernels.dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.at(p0, row),
+                       delta_t.at(j / kLanes, p0 * kLanes), g.at(0, o), q == 0, q == blocks - 1, w.at(0, o), v.at(0, o),
+                       update);
+          }
         }
+      }
+      for (Index p = 0; update_after && p < panels(lanes); ++p) {
+        kernels.update(count * kLanes, g.panel(p), w.panel(p), v.panel(p), target.update);
       }
     }
   }
+}
+
+}  // namespace
+
+template <class T>
+void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
+              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
+  if (!target.update || !target.update->frozen) {
+    dense_dw_weights(kernels, layer, target, x, rows, delta_t, batch, member, by_units);
+  }
+  dense_db(kernels, layer, target, layer.b, delta_t, batch, member);
+}
+
+template <class T>
+void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, T* parameter, Panels<const T> d,
+              Index m, const Member& member) {
+  const Update<T>* update = target.bias_update;
+  if (update && update->frozen) return;
   for (Index j = member.id; j < panels(layer.fan_out); j += member.size) {
-    T* v = target.v_bias ? target.v_bias + j * kLanes : nullptr;
-    T* g = target.g_bias ? target.g_bias + j * kLanes : nullptr;
-    kernels.db(batch, delta_t.panel(j), g, layer.b + j * kLanes, v, target.update);
+    const Index o = parameter - layer.b + j * kLanes;
+    T* b = layer.b + o;
+    T* v = target.v_bias ? target.v_bias + o : nullptr;
+    if (!update || update->fused()) {
+      kernels.db(m, d.panel(j), target.g_bias ? target.g_bias + o : nullptr, b, v, update);
+    } else {
+      alignas(64) T g[kLanes];
+      kernels.db(m, d.panel(j), g, nullptr, nullptr, nullptr);
+      kernels.update(kLanes, g, b, v, update);
+    }
   }
 }
 
 #define RG_INSTANTIATE(T)                                                                                                     \
   template bool dense_forward(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, Panels<const T>, const Part&,    \
                               Index, Watch&);                                                                                 \
-  template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, const T* const*, const Part&, Index,   \
-                                   Watch&);                                                                                   \
-  template bool dense_forward_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, const T* const*, const Part&, Index,   \
-                                  Watch&);                                                                                    \
+  template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, const T* const*,            \
+                                   const Part&, Index, Watch&);                                                               \
+  template bool dense_forward_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, FewRows<T>, const T* const*,           \
+                                  const Part&, Index, Watch&);                                                                \
   template bool dense_delta(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<const T>, Panels<const T>, Activation, \
                             const Part&, Index, Watch&);                                                                      \
   template bool dense_delta_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, Panels<T>, const T* const*,              \
                                 const T* const*, Activation, const Part&, Index, Watch&);                                     \
   template void untangle_delta(Index, Index, FewRows<T>, Panels<const T>);                                                    \
   template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, const Part&, Index);                    \
+  template void dense_db(const Kernels<T>&, const DenseLayer<T>&, const DwTarget<T>&, T*, Panels<const T>, Index,             \
+                         const Member&);                                                                                      \
   template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const DwTarget<T>&, Panels<const T>, const T* const*,       \
                          Panels<const T>, Index, const Member&, bool);
 

@@ -19,6 +19,14 @@ struct DenseLayer {
   Panels<T> w;     // rows = fan_in, lanes = fan_out
   T* b = nullptr;  // padded to whole panels
   Activation activation = Activation::identity;
+
+  // Where the layer normalises (norm.h), z goes there before anything else: its activation above is then identity.
+  Norm norm = Norm::none;
+  Activation after_norm = Activation::identity;
+  T* gamma = nullptr;  // as b, and behind it; then beta
+  T* beta = nullptr;
+  T* running_mean = nullptr;  // batch
+  T* running_variance = nullptr;
 };
 
 // Rows of a block of the reduction: 12 KiB of one panel.
@@ -42,8 +50,8 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
 
 // The same from rows in any place (row pointers, one for each row of the batch): lanes = outputs.
 template <class T>
-bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, const T* const* x, const Part& part,
-                        Index batch, Watch& watch);
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, const T* const* x,
+                        const Part& part, Index batch, Watch& watch);
 
 // A few rows, each with its values side by side: values of row i at data + i stride, and the list of these addresses.
 template <class T>
@@ -53,12 +61,13 @@ struct FewRows {
   const T** rows = nullptr;
 };
 
-// a = f(x w + b) from a few rows to a few rows. Not for softmax.
+// a = f(x w + b) from a few rows to a few rows; z too where z.data is not null. Not for softmax.
 template <class T>
-bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, const T* const* x, const Part& part,
-                       Index rows, Watch& watch);
+bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
+                       const Part& part, Index rows, Watch& watch);
 
-// below = (delta wT) * f'(z of the layer below), f' computed from its stored activation a (identity: a is not read).
+// below = (delta wT) * f'(z of the layer below), f' computed from its stored activation a (identity: a is not read), or from
+// z given in its place where derived_from_z.
 template <class T>
 bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
                  Panels<const T> a, Activation activation_below, const Part& part, Index batch, Watch& watch);
@@ -79,7 +88,8 @@ template <class T>
 void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, const Part& part,
                      Index batch);
 
-// Where dw and db go: into the gradient `g` (laid out as w), or, where `update` is given, at once into w with its velocity.
+// Where dw and db go: into the gradient `g` (laid out as w), or, where updates are given, at once into w and b with the first
+// plane of their state, v.
 template <class T>
 struct DwTarget {
   Panels<T> g;
@@ -87,7 +97,14 @@ struct DwTarget {
   Panels<T> v;
   T* v_bias = nullptr;
   const Update<T>* update = nullptr;
+  const Update<T>* bias_update = nullptr;
 };
+
+// The sums of m rows of d (lanes = units), each to its unit's number of `parameter`, which is b or lies behind it: stored or
+// at once in a step, as target says. For this member's share.
+template <class T>
+void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, T* parameter, Panels<const T> d,
+              Index m, const Member& member);
 
 // dw = xT delta and db, for this member's share of the rows of w, or, `by_units`, of its columns. Once begun it is finished.
 // The x of the layer is panels `x`, or row pointers `rows` where that is not null.

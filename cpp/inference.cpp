@@ -109,7 +109,7 @@ template <class T>
 bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, int n_threads, int forced, Poll poll,
               Spare<T>* spare) {
   const Index units = network.outputs();
-  const bool one_of_all = network.loss() == Loss::cross_entropy;
+  const bool one_of_all = network.picks_one();
   return for_slices(network, x, n_threads, forced, poll, spare, [&](const Workspace<T>& work, Index row, Index rows) {
     const Panels<T> a = work.a(network.depth());
     if (one_of_all) {
@@ -129,13 +129,10 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
   const bool finished =
       for_slices<T>(network, x, n_threads, forced, poll, nullptr, [&](const Workspace<T>& work, Index row, Index rows) {
         load_targets(work, y, Selection{nullptr, row}, 0, panels(rows), rows);
-        loss_pass(network, work, y.labels != nullptr, 0, panels(rows), rows, false);
+        loss_pass(network, work, y, 0, panels(rows), rows, 0, false);
         std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
       });
-  for (const Score& s : scores) {
-    score.loss += s.loss;
-    score.metric += s.metric;
-  }
+  for (const Score& s : scores) score += s;
   return finished;
 }
 

@@ -34,12 +34,12 @@ bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* ou
              Spare<T>* spare = nullptr);
 
 // What a classifier says: out[row], the label of the largest output (of several the first, of NaN the first) with
-// cross_entropy; out[row][unit], 1 where the output is above 0, with binary_cross_entropy.
+// cross_entropy and whatever else picks_one; out[row][unit], 1 where the output is above 0, with the others.
 template <class T>
 bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, int n_threads, int forced, Poll poll,
               Spare<T>* spare = nullptr);
 
-// Sums over all rows, added panel by panel in their order. False: interrupted.
+// Sums over all rows, added panel by panel in their order, with the weights that y has. False: interrupted.
 template <class T>
 bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, int n_threads, int forced, Poll poll);
 

@@ -7,7 +7,7 @@
 // two), NEON 6x4.
 #include "kernels.h"
 
-#include "math.h"
+#include "activations.h"
 #include "simd.h"
 
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
@@ -239,6 +239,36 @@ void activate(Index units, int lanes, T* a, Activation activation) {
     case Activation::softmax:
       softmax(units, lanes, a);
       break;
+    case Activation::elu:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return O::select(z < V<T>{}, math::expm1<O>(z), z); });
+      break;
+    case Activation::selu:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA {
+        const V<T> below = O::set(kSeluScale * kSeluAlpha) * math::expm1<O>(z);
+        return O::select(z < V<T>{}, below, O::set(kSeluScale) * z);
+      });
+      break;
+    case Activation::softplus:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::softplus<O>(z); });
+      break;
+    case Activation::softsign:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::softsign<O>(z); });
+      break;
+    case Activation::exponential:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return math::exp<O>(z); });
+      break;
+    case Activation::gelu:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::gelu<O>(z); });
+      break;
+    case Activation::gelu_tanh:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::gelu_tanh<O>(z); });
+      break;
+    case Activation::silu:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::silu<O>(z); });
+      break;
+    case Activation::mish:
+      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::mish<O>(z); });
+      break;
   }
 }
 
@@ -279,6 +309,37 @@ void derive(Index units, int lanes, T* d, const T* a, Activation activation) {
       break;
     case Activation::softmax:
       softmax_derivative(units, lanes, d, a);
+      break;
+    case Activation::elu:
+      each([](V<T> g, V<T> y) RG_LAMBDA { return O::select(y <= V<T>{}, g * (y + O::set(1)), g); });
+      break;
+    case Activation::selu:
+      each([](V<T> g, V<T> y)
+               RG_LAMBDA { return g * O::select(y <= V<T>{}, y + O::set(kSeluScale * kSeluAlpha), O::set(kSeluScale)); });
+      break;
+    case Activation::softplus:
+      each([](V<T> g, V<T> y) RG_LAMBDA { return -g * math::expm1<O>(-y); });
+      break;
+    case Activation::softsign:
+      each([](V<T> g, V<T> y) RG_LAMBDA {
+        const V<T> rest = O::set(1) - activations::absolute<O>(y);
+        return g * (rest * rest);
+      });
+      break;
+    case Activation::exponential:
+      each([](V<T> g, V<T> y) RG_LAMBDA { return g * y; });
+      break;
+    case Activation::gelu:
+      each([](V<T> g, V<T> z) RG_LAMBDA { return g * activations::gelu_slope<O>(z); });
+      break;
+    case Activation::gelu_tanh:
+      each([](V<T> g, V<T> z) RG_LAMBDA { return g * activations::gelu_tanh_slope<O>(z); });
+      break;
+    case Activation::silu:
+      each([](V<T> g, V<T> z) RG_LAMBDA { return g * activations::silu_slope<O>(z); });
+      break;
+    case Activation::mish:
+      each([](V<T> g, V<T> z) RG_LAMBDA { return g * activations::mish_slope<O>(z); });
       break;
   }
 }
@@ -461,11 +522,13 @@ void delta(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d,
 
 enum Mode { kStore, kPlain, kMomentum, kGeneral };
 
+// Of an update that is fused.
 template <class T>
 RG_INLINE Mode mode_of(const Update<T>* u) {
   if (!u) return kStore;
-  if (u->nesterov || u->weight_decay != 0) return kGeneral;
-  return u->momentum != 0 ? kMomentum : kPlain;
+  const bool every_term = u->nesterov || u->weight_decay != 0 || u->keep != 1 || u->scale != 1 || u->shrink != 1 ||
+                          u->l1 != 0 || u->clip != std::numeric_limits<T>::infinity();
+  return every_term ? kGeneral : u->momentum != 0 ? kMomentum : kPlain;
 }
 
 // each(Mode) with the mode of an update as a constant.
@@ -490,29 +553,47 @@ RG_INLINE void with_mode(const Update<T>* u, Each each) {
 // An update's numbers, one to each lane.
 template <class T>
 struct Rates {
-  V<T> minus_lr, momentum, weight_decay;
-  bool nesterov;
+  V<T> minus_lr, momentum, weight_decay, keep, scale, clip, shrink, l1;
+  bool nesterov, sparse;
 
   explicit RG_INLINE Rates(const Update<T>& u)
       : minus_lr(-Ops<T>::broadcast(&u.lr)),
         momentum(Ops<T>::broadcast(&u.momentum)),
         weight_decay(Ops<T>::broadcast(&u.weight_decay)),
-        nesterov(u.nesterov) {}
+        keep(Ops<T>::broadcast(&u.keep)),
+        scale(Ops<T>::broadcast(&u.scale)),
+        clip(Ops<T>::broadcast(&u.clip)),
+        shrink(Ops<T>::broadcast(&u.shrink)),
+        l1(Ops<T>::broadcast(&u.l1)),
+        nesterov(u.nesterov),
+        sparse(u.l1 != 0) {}
+
+  // What every rule begins with.
+  RG_INLINE V<T> prepared(V<T> gradient, V<T>& w) const {
+    gradient = gradient * scale;
+    gradient = Ops<T>::select(gradient > clip, clip, gradient);
+    gradient = Ops<T>::select(gradient < -clip, -clip, gradient);
+    w = w * shrink;
+    gradient = Ops<T>::fma(weight_decay, w, gradient);
+    if (sparse) gradient += Ops<T>::select(w > V<T>{}, l1, Ops<T>::select(w < V<T>{}, -l1, w));
+    return gradient;
+  }
 };
 
 // One vector's step at w and v. Without momentum v is not touched.
 template <class T, Mode M>
 RG_INLINE void update_vector(V<T> gradient, T* w, T* v, const Rates<T>& rates) {
   using O = Ops<T>;
-  if constexpr (M == kGeneral) gradient = O::fma(rates.weight_decay, O::load(w), gradient);
+  V<T> weight = O::load(w);
+  if constexpr (M == kGeneral) gradient = rates.prepared(gradient, weight);
   if constexpr (M == kMomentum || M == kGeneral) {
     if (v) {
-      const V<T> velocity = O::fma(rates.momentum, O::load(v), gradient);
+      const V<T> velocity = O::fma(rates.momentum, O::load(v), M == kGeneral ? rates.keep * gradient : gradient);
       O::store(v, velocity);
       gradient = M == kGeneral && rates.nesterov ? O::fma(rates.momentum, velocity, gradient) : velocity;
     }
   }
-  O::store(w, O::fma(rates.minus_lr, gradient, O::load(w)));
+  O::store(w, O::fma(rates.minus_lr, gradient, weight));
 }
 
 // What to do with the tile whose first element lies at offset o: store it as the gradient, or take the step.
@@ -659,10 +740,111 @@ void db(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update) {
             [=](auto mode) RG_LAMBDA { db_vectors<T, decltype(mode)::value>(m, Ops<T>::per_panel, d, g, w, v, update); });
 }
 
+// step(gradient, w, i) gives the change of w by -lr for each vector, i values from the first.
+template <class T, class Step>
+RG_INLINE void update_each(Index count, const T* g, T* w, const Update<T>& u, Step step) {
+  using O = Ops<T>;
+  const Rates<T> rates(u);
+  for (Index i = 0; i < count; i += O::width) {
+    V<T> weight = O::load(w + i);
+    const V<T> gradient = rates.prepared(O::load(g + i), weight);
+    O::store(w + i, O::fma(rates.minus_lr, step(gradient, i), weight));
+  }
+}
+
+// decay s + (1 - decay) x
+template <class T>
+struct Average {
+  V<T> decay, rest;
+  explicit RG_INLINE Average(T d) : decay(Ops<T>::broadcast(&d)), rest(Ops<T>::set(1) - decay) {}
+  RG_INLINE V<T> operator()(T* s, V<T> x) const {
+    const V<T> mean = Ops<T>::fma(decay, Ops<T>::load(s), rest * x);
+    Ops<T>::store(s, mean);
+    return mean;
+  }
+};
+
+template <class T>
+void update_adam(Index count, const T* g, T* w, T* s, const Update<T>& u) {
+  using O = Ops<T>;
+  const Average<T> first(u.beta1), second(u.beta2);
+  const V<T> eps = O::broadcast(&u.eps), correction = O::broadcast(&u.correction);
+  T* squares = s + u.second;
+  T* highest = u.third ? s + u.third : nullptr;
+  update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
+    const V<T> mean = first(s + i, gradient);
+    V<T> square = second(squares + i, gradient * gradient);
+    if (highest) {
+      const V<T> high = O::load(highest + i);
+      square = O::select(square > high, square, high);
+      O::store(highest + i, square);
+    }
+    return mean / O::fma(O::sqrt(square), correction, eps);
+  });
+}
+
+template <class T>
+void update_rmsprop(Index count, const T* g, T* w, T* s, const Update<T>& u) {
+  using O = Ops<T>;
+  const Average<T> average(u.beta2);
+  const V<T> eps = O::broadcast(&u.eps), momentum = O::broadcast(&u.momentum);
+  T* moving = u.momentum != 0 ? s + u.second : nullptr;
+  T* means = u.third ? s + u.third : nullptr;
+  update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
+    V<T> square = average(s + i, gradient * gradient);
+    if (means) {
+      const V<T> mean = average(means + i, gradient);
+      square = O::fma(-mean, mean, square);
+      square = O::select(square < V<T>{}, V<T>{}, square);  // what rounding leaves of a constant gradient
+    }
+    V<T> d = gradient / (O::sqrt(square) + eps);
+    if (moving) {
+      d = O::fma(momentum, O::load(moving + i), d);
+      O::store(moving + i, d);
+    }
+    return d;
+  });
+}
+
+template <class T>
+void update_adagrad(Index count, const T* g, T* w, T* s, const Update<T>& u) {
+  using O = Ops<T>;
+  const V<T> eps = O::broadcast(&u.eps);
+  update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
+    const V<T> sum = O::fma(gradient, gradient, O::load(s + i));
+    O::store(s + i, sum);
+    return gradient / (O::sqrt(sum) + eps);
+  });
+}
+
+template <class T>
+void update_lion(Index count, const T* g, T* w, T* s, const Update<T>& u) {
+  using O = Ops<T>;
+  const V<T> one = O::set(1), beta1 = O::broadcast(&u.beta1), rest1 = one - beta1;
+  const Average<T> momentum(u.beta2);
+  update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
+    const V<T> mix = O::fma(beta1, O::load(s + i), rest1 * gradient);
+    momentum(s + i, gradient);
+    return O::select(mix > V<T>{}, one, O::select(mix < V<T>{}, -one, mix));  // NaN stays
+  });
+}
+
 template <class T>
 void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
+  switch (u->rule) {
+    case Rule::adam:
+      return update_adam(count, g, w, v, *u);
+    case Rule::rmsprop:
+      return update_rmsprop(count, g, w, v, *u);
+    case Rule::adagrad:
+      return update_adagrad(count, g, w, v, *u);
+    case Rule::lion:
+      return update_lion(count, g, w, v, *u);
+    case Rule::sgd:
+      break;
+  }
   with_mode(u, [=](auto mode) RG_LAMBDA {
-    if constexpr (decltype(mode)::value != kStore) {
+    if constexpr (decltype(mode)::value != kStore) {  // u is not null
       const Rates<T> rates(*u);
       const bool moves = u->momentum != 0;
       for (Index i = 0; i < count; i += Ops<T>::width) {
@@ -670,6 +852,24 @@ void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
       }
     }
   });
+}
+
+template <class T>
+double squares(Index count, const T* g) {
+  using O = Ops<T>;
+  V<T> sum[O::per_panel] = {};
+  for (Index i = 0; i < count; i += kLanes) {
+    RG_UNROLL for (int v = 0; v < O::per_panel; ++v) {
+      const V<T> x = O::load(g + i + v * O::width);
+      sum[v] = O::fma(x, x, sum[v]);
+    }
+  }
+  double chain[kLanes];
+  for (int l = 0; l < kLanes; ++l) chain[l] = static_cast<double>(sum[l / O::width][l % O::width]);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int l = 0; l < half; ++l) chain[l] += chain[l + half];
+  }
+  return chain[0];
 }
 
 // ---------------------------------------------------------------------------------------------- moving data
@@ -778,7 +978,13 @@ bool finite(Index count, const void* x) {
 
 template <class T>
 RG_INLINE V<T> absolute(V<T> x) {
-  return Ops<T>::from_bits(Ops<T>::bits(x) & ~math::Constants<T>::sign);
+  return activations::absolute<Ops<T>>(x);
+}
+
+// What the derivative of a layer's activation is computed from.
+template <class T>
+RG_INLINE const T* derived_from(Activation f, const T* a, const T* z) {
+  return derived_from_z(f) ? z : a;
 }
 
 // mse: (1/n) sum (a - t)^2; quadratic: (1/2) sum (a - t)^2.
@@ -801,20 +1007,158 @@ void squared_loss(const LossArgs<T>& p) {
     O::store(p.loss_rows + o, squares * share);
     O::store(p.metric_rows + o, distance);
   }
-  if (p.delta) derive(p.units, p.lanes, p.delta, p.a, p.activation);
+  if (p.delta) derive(p.units, p.lanes, p.delta, derived_from(p.activation, p.a, p.z), p.activation);
+}
+
+// The losses that are a mean over outputs of a function of one: f(a, t, loss, distance) adds to the last two and gives the
+// derivative with respect to a.
+template <class T, class F>
+RG_INLINE void each_output(const LossArgs<T>& p, F f) {
+  using O = Ops<T>;
+  const V<T> share = O::set(1) / O::set(static_cast<double>(p.units)), slope = O::broadcast(&p.scale) * share;
+  for (int v = 0; v < vectors<T>(p.lanes); ++v) {
+    const Index o = v * O::width;
+    V<T> sum{}, distance{};
+    for (Index j = 0; j < p.units; ++j) {
+      const V<T> d = f(O::load(p.a + j * kLanes + o), O::load(p.target + j * kLanes + o), sum, distance);
+      if (p.delta) O::store(p.delta + j * kLanes + o, d * slope);
+    }
+    O::store(p.loss_rows + o, sum * share);
+    O::store(p.metric_rows + o, distance);
+  }
+  if (p.delta) derive(p.units, p.lanes, p.delta, derived_from(p.activation, p.a, p.z), p.activation);
+}
+
+// -1, 0 or 1; NaN stays.
+template <class T>
+RG_INLINE V<T> sign_of(V<T> x) {
+  using O = Ops<T>;
+  return O::select(x > V<T>{}, O::set(1), O::select(x < V<T>{}, O::set(-1), x));
+}
+
+// (1/n) sum |a - t|
+template <class T>
+void absolute_loss(const LossArgs<T>& p) {
+  each_output(p, [](V<T> a, V<T> t, V<T>& loss, V<T>& distance) RG_LAMBDA {
+    const V<T> e = a - t;
+    loss += absolute<T>(e);
+    distance += absolute<T>(e);
+    return sign_of<T>(e);
+  });
+}
+
+// (1/n) sum e^2 / 2 where |e| <= d, d (|e| - d / 2) beyond: c (|e| - c / 2) with c = min(|e|, d).
+template <class T>
+void huber_loss(const LossArgs<T>& p) {
+  using O = Ops<T>;
+  const V<T> d = O::broadcast(&p.parameter);
+  each_output(p, [d](V<T> a, V<T> t, V<T>& loss, V<T>& distance) RG_LAMBDA {
+    const V<T> e = a - t, size = absolute<T>(e), c = O::select(size > d, d, size);
+    loss = O::fma(c, O::fma(O::set(-0.5), c, size), loss);
+    distance += size;
+    return O::select(e < V<T>{}, -c, c);
+  });
+}
+
+// (1/n) sum exp(z) - t z: that of a count t whose mean is exp(z).
+template <class T>
+void poisson_loss(const LossArgs<T>& p) {
+  using O = Ops<T>;
+  each_output(p, [](V<T> z, V<T> t, V<T>& loss, V<T>& distance) RG_LAMBDA {
+    const V<T> rate = math::exp<O>(z), e = rate - t;
+    loss += O::fma(-t, z, rate);
+    distance += absolute<T>(e);
+    return e;
+  });
+}
+
+// (1/n) sum q (t - a) where t > a, (1 - q) (a - t) where a > t.
+template <class T>
+void quantile_loss(const LossArgs<T>& p) {
+  using O = Ops<T>;
+  const V<T> q = O::broadcast(&p.parameter), rest = O::set(1) - q;
+  each_output(p, [q, rest](V<T> a, V<T> t, V<T>& loss, V<T>& distance) RG_LAMBDA {
+    const V<T> e = a - t, factor = O::select(e > V<T>{}, rest, q);
+    loss = O::fma(factor, absolute<T>(e), loss);
+    distance += absolute<T>(e);
+    return factor * sign_of<T>(e);
+  });
+}
+
+// (1/n) sum max(0, 1 - s a), s = 1 where t > 0, else -1.
+template <class T>
+void hinge_loss(const LossArgs<T>& p) {
+  using O = Ops<T>;
+  const V<T> one = O::set(1);
+  each_output(p, [one](V<T> a, V<T> t, V<T>& loss, V<T>& right) RG_LAMBDA {
+    const auto yes = t > V<T>{};
+    const V<T> margin = one - O::select(yes, a, -a);
+    loss += relu<T>(margin);
+    right += O::select((a > V<T>{}) == yes, one, V<T>{});
+    return relu_derivative<T>(O::select(yes, -one, one), margin);
+  });
+}
+
+// The first of the largest; a NaN never is.
+template <class T>
+RG_INLINE V<T> largest(const T* z, Index units, V<T>& high) {
+  using O = Ops<T>;
+  high = O::load(z);
+  V<T> place{};
+  for (Index j = 1; j < units; ++j) {
+    const V<T> x = O::load(z + j * kLanes);
+    const auto larger = x > high;
+    high = O::select(larger, x, high);
+    place = O::select(larger, O::set(static_cast<double>(j)), place);
+  }
+  return place;
+}
+
+// (1/n) sum over j != label of max(0, 1 - a_label + a_j) (Weston, Watkins, 1999).
+template <class T>
+void margin_loss(const LossArgs<T>& p) {
+  using O = Ops<T>;
+  const V<T> one = O::set(1), share = one / O::set(static_cast<double>(p.units)), slope = O::broadcast(&p.scale) * share;
+  for (int v = 0; v < vectors<T>(p.lanes); ++v) {
+    const Index o = v * O::width;
+    const V<T> label = load_as<T, std::int32_t>(p.labels + o);
+    V<T> sum{}, count{}, high, mine{};
+    for (Index j = 0; j < p.units; ++j) {
+      mine = O::select(label == O::set(static_cast<double>(j)), O::load(p.a + j * kLanes + o), mine);
+    }
+    for (Index j = 0; j < p.units; ++j) {
+      const V<T> margin = one - (mine - O::load(p.a + j * kLanes + o));
+      const auto other = label != O::set(static_cast<double>(j));
+      const V<T> over = O::select(other, relu_derivative<T>(one, margin), V<T>{});
+      sum += O::select(other, relu<T>(margin), V<T>{});
+      count += over;
+      if (p.delta) O::store(p.delta + j * kLanes + o, over * slope);
+    }
+    for (Index j = 0; p.delta && j < p.units; ++j) {
+      T* d = p.delta + j * kLanes + o;
+      O::store(d, O::select(label == O::set(static_cast<double>(j)), -count * slope, O::load(d)));
+    }
+    O::store(p.loss_rows + o, sum * share);
+    O::store(p.metric_rows + o, O::select(largest<T>(p.a + o, p.units, high) == label, one, V<T>{}));
+  }
+  if (p.delta) derive(p.units, p.lanes, p.delta, derived_from(p.activation, p.a, p.z), p.activation);
 }
 
 // -sum t log softmax(z) in one stable step: log sum exp(z - max) - (z - max)_label; delta = softmax(z) - t.
-template <class T>
+// `smooth`: with (1 - s) t + s / n in place of t.
+template <class T, bool smooth>
 void cross_entropy_loss(const LossArgs<T>& p) {
   using O = Ops<T>;
   const V<T> one = O::set(1);
+  [[maybe_unused]] const V<T> spread = O::broadcast(&p.parameter), keep = one - spread,
+                              part = spread / O::set(static_cast<double>(p.units));
   for (int v = 0; v < vectors<T>(p.lanes); ++v) {
     const Index o = v * O::width;
     const T* z = p.a + o;
     const T* t = p.target + o;
     const V<T> label = p.labels ? load_as<T, std::int32_t>(p.labels + o) : V<T>{};
     V<T> high = O::load(z), guess{}, sum{}, loss{}, mass = one, picked{};
+    [[maybe_unused]] V<T> all{};
     for (Index j = 1; j < p.units; ++j) {
       const V<T> x = O::load(z + j * kLanes);
       const auto larger = x > high;
@@ -825,6 +1169,7 @@ void cross_entropy_loss(const LossArgs<T>& p) {
       const V<T> x = O::load(z + j * kLanes) - high, e = math::exp<O>(x);
       sum += e;
       picked = O::select(label == O::set(static_cast<double>(j)), x, picked);
+      if constexpr (smooth) all += x;
       if (p.delta) O::store(p.delta + j * kLanes + o, e);
     }
     const V<T> log_sum = math::log<O>(sum);
@@ -844,14 +1189,64 @@ void cross_entropy_loss(const LossArgs<T>& p) {
       }
       O::store(p.metric_rows + o, O::select(guess == answer, one, V<T>{}));
     }
+    if constexpr (smooth) {
+      loss = O::fma(keep, loss, part * O::fma(O::set(static_cast<double>(p.units)), log_sum, -all));
+      mass = O::fma(keep, mass, spread);
+    }
     O::store(p.loss_rows + o, loss);
     if (!p.delta) continue;
-    const V<T> scale = O::broadcast(&p.scale), part = scale * mass / sum;
+    V<T> scale = O::broadcast(&p.scale);
+    const V<T> of_sum = scale * mass / sum;
+    [[maybe_unused]] const V<T> floor = scale * part;
+    if constexpr (smooth) scale = scale * keep;
     for (Index j = 0; j < p.units; ++j) {
       T* d = p.delta + j * kLanes + o;
-      const V<T> g = O::load(d) * part;
+      V<T> g = O::load(d) * of_sum;
+      if constexpr (smooth) g -= floor;
       O::store(d, p.labels ? O::select(label == O::set(static_cast<double>(j)), g - scale, g)
                            : O::fma(-scale, O::load(t + j * kLanes), g));
+    }
+  }
+}
+
+// -sum t (1 - p)^g log p, p = softmax(z) (Lin, Goyal, Girshick, He, Dollar, 2017). With c_j = t_j (g p_j (1 - p_j)^(g-1) log
+// p_j
+// - (1 - p_j)^g), delta_j = c_j - p_j sum c. 1 - p comes from the sum of the others, so that it is right near p = 1.
+template <class T>
+void focal_loss(const LossArgs<T>& p) {
+  using O = Ops<T>;
+  const V<T> one = O::set(1), gamma = O::broadcast(&p.parameter), scale = O::broadcast(&p.scale);
+  const V<T> tiny = O::set(math::Constants<T>::smallest);
+  for (int v = 0; v < vectors<T>(p.lanes); ++v) {
+    const Index o = v * O::width;
+    const V<T> label = p.labels ? load_as<T, std::int32_t>(p.labels + o) : V<T>{};
+    V<T> high, best{}, rest{}, loss{}, total{};
+    const V<T> guess = largest<T>(p.a + o, p.units, high);
+    for (Index j = 0; j < p.units; ++j) {
+      const V<T> e = math::exp<O>(O::load(p.a + j * kLanes + o) - high);
+      rest += O::select(guess == O::set(static_cast<double>(j)), V<T>{}, e);
+    }
+    const V<T> sum = one + rest, log_sum = math::log1p<O>(rest);
+    for (Index j = 0; j < p.units; ++j) {
+      const V<T> place = O::set(static_cast<double>(j)), x = O::load(p.a + j * kLanes + o) - high;
+      const V<T> t = p.labels ? O::select(label == place, one, V<T>{}) : O::load(p.target + j * kLanes + o);
+      const V<T> e = math::exp<O>(x), log_p = x - log_sum;
+      V<T> q = O::select(guess == place, rest, sum - e) / sum;
+      q = O::select(q < tiny, tiny, q);
+      const V<T> power = math::exp<O>((gamma - one) * math::log<O>(q)), focus = power * q;  // (1 - p)^(g-1), (1 - p)^g
+      const auto counts = t != V<T>{};                                                      // else 0 times the logarithm of 0
+      loss += O::select(counts, -t * (focus * log_p), V<T>{});
+      const V<T> c = O::select(counts, t * O::fma(gamma * (e / sum) * power, log_p, -focus), V<T>{});
+      total += c;
+      if (p.delta) O::store(p.delta + j * kLanes + o, c);
+    }
+    O::store(p.loss_rows + o, loss);
+    const V<T> answer = p.labels ? label : largest<T>(p.target + o, p.units, best);
+    O::store(p.metric_rows + o, O::select(guess == answer, one, V<T>{}));
+    for (Index j = 0; p.delta && j < p.units; ++j) {
+      T* d = p.delta + j * kLanes + o;
+      const V<T> share = math::exp<O>(O::load(p.a + j * kLanes + o) - high) / sum;
+      O::store(d, scale * O::fma(-share, total, O::load(d)));
     }
   }
 }
@@ -880,16 +1275,38 @@ void binary_cross_entropy_loss(const LossArgs<T>& p) {
 }
 
 template <class T>
-void loss(const LossArgs<T>& args) {
+RG_INLINE void loss_of_rows(const LossArgs<T>& args) {
   switch (args.loss) {
     case Loss::mse:
     case Loss::quadratic:
       return squared_loss(args);
     case Loss::cross_entropy:
-      return cross_entropy_loss(args);
+      return args.parameter == 0 ? cross_entropy_loss<T, false>(args) : cross_entropy_loss<T, true>(args);
     case Loss::binary_cross_entropy:
       return binary_cross_entropy_loss(args);
+    case Loss::mae:
+      return absolute_loss(args);
+    case Loss::huber:
+      return huber_loss(args);
+    case Loss::poisson:
+      return poisson_loss(args);
+    case Loss::quantile:
+      return quantile_loss(args);
+    case Loss::hinge:
+      return args.labels ? margin_loss(args) : hinge_loss(args);
+    case Loss::focal:
+      return focal_loss(args);
   }
+}
+
+template <class T>
+void loss(const LossArgs<T>& args) {
+  loss_of_rows(args);
+  if (!args.weights || !args.delta) return;
+  map_rows(args.units, args.lanes, args.delta, [&args](V<T> d, Index i) RG_LAMBDA {
+    const V<T> w = Ops<T>::load(args.weights + i % kLanes);
+    return Ops<T>::select(w == V<T>{}, V<T>{}, d * w);
+  });
 }
 
 // ---------------------------------------------------------------------------------------------- small networks
@@ -908,9 +1325,10 @@ RG_NOINLINE void small_delta_tile(Index n, const T* w, Index w_rows, const T* d,
   DeltaTile<T>::template tile<N, 1>({n, {w, w_rows}, {d, 0}, {out, 0}, {a, 0}, true, a != nullptr}, 0, 0);
 }
 
+// Without an update v is where the gradient goes.
 template <class T, Mode M, int N>
 RG_NOINLINE void small_dw_tile(Index m, const T* a, const T* d, T* w, T* v, const Update<T>* update) {
-  DwTile<T, M>::template tile<N, 1>({m, {a, 0}, {d, 0}, {}, {w, 0}, {v, 0}, update, true}, 0, 0);
+  DwTile<T, M>::template tile<N, 1>({m, {a, 0}, {d, 0}, {M == kStore ? v : nullptr, 0}, {w, 0}, {v, 0}, update, true}, 0, 0);
 }
 
 template <int N>
@@ -938,6 +1356,7 @@ void small_forward(Index depth, const SmallLayer<T>* layers, int lanes) {
                                                        l->a + r * kLanes + v, in_tile);
       });
     }
+    if (l->z) map_rows(l->fan_out, lanes, l->z, [l](V<T>, Index i) RG_LAMBDA { return Ops<T>::load(l->a + i); });
     if (!in_tile) activate(l->fan_out, lanes, l->a, l->activation);
   }
 }
@@ -959,12 +1378,12 @@ void small_backward(Index depth, const SmallLayer<T>* layers, int lanes) {
                                                      in_tile ? l->x + o : nullptr);
       });
     }
-    if (!in_tile) derive(l->fan_in, lanes, below, l->x, l[-1].activation);
+    if (!in_tile) derive(l->fan_in, lanes, below, derived_from(l[-1].activation, l->x, l[-1].z), l[-1].activation);
   }
 }
 
 template <class T>
-void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* velocity,
+void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
                   const Update<T>* update) {
   with_mode(update, [=](auto mode) RG_LAMBDA {
     constexpr Mode M = decltype(mode)::value;
@@ -974,7 +1393,7 @@ void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* 
         const int nv = vectors<T>(static_cast<int>(units < kLanes ? units : kLanes));
         const T* d = l->delta_t.panel(p);
         T* w = l->w.panel(p);
-        T* v = velocity ? velocity + (w - parameters) : nullptr;
+        T* v = beside ? beside + (w - parameters) : nullptr;
         for (Index n = 0; n < nv * Ops<T>::width; n += Ops<T>::width) {
           each_tile(l->fan_in, [=](auto height, Index r) RG_LAMBDA {
             const Index o = r * kLanes + n;
@@ -982,11 +1401,20 @@ void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* 
           });
         }
         T* b = l->b + p * kLanes;
-        db_vectors<T, M>(lanes, nv, d, nullptr, b, velocity ? velocity + (b - parameters) : nullptr, update);
+        T* b_beside = beside ? beside + (b - parameters) : nullptr;
+        db_vectors<T, M>(lanes, nv, d, b_beside, b, b_beside, update);
       }
     }
   });
 }
+
+}  // namespace
+}  // namespace retrograd
+
+#include "kernels_regular.h"
+
+namespace retrograd {
+namespace {
 
 template <class T>
 constexpr Kernels<T> table() {
@@ -1001,6 +1429,7 @@ constexpr Kernels<T> table() {
           dw_rows<T>,
           db<T>,
           update<T>,
+          squares<T>,
           transpose<T>,
           {gather<T, float>, gather<T, double>, gather<T, std::uint8_t>},
           {convert<T, float>, convert<T, double>, convert<T, std::uint8_t>},
@@ -1010,7 +1439,15 @@ constexpr Kernels<T> table() {
           loss<T>,
           small_forward<T>,
           small_backward<T>,
-          small_update<T>};
+          small_update<T>,
+          drop<T>,
+          add_noise<T>,
+          limit_norm<T>,
+          normalise_rows<T>,
+          denormalise_rows<T>,
+          unit_sums<T>,
+          normalise_units<T>,
+          denormalise_units<T>};
 }
 
 }  // namespace

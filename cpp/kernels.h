@@ -8,22 +8,76 @@
 // named rows is read or written, and of a row of a panel only the vectors that hold the first `lanes` lanes are.
 #pragma once
 
+#include <limits>
+
 #include "panel.h"
 
 namespace retrograd {
 
-enum class Activation : int { identity = 0, relu, leaky_relu, tanh, sigmoid, softmax };
-enum class Loss : int { mse = 0, quadratic, cross_entropy, binary_cross_entropy };
+enum class Activation : int {
+  identity = 0,
+  relu,
+  leaky_relu,
+  tanh,
+  sigmoid,
+  softmax,
+  elu,
+  selu,
+  softplus,
+  softsign,
+  exponential,
+  gelu,
+  gelu_tanh,
+  silu,
+  mish
+};
+
+// Whether f' is computed from z, not from a = f(z): where f falls and rises, a does not tell on which side z lies.
+constexpr bool derived_from_z(Activation f) {
+  return f == Activation::gelu || f == Activation::gelu_tanh || f == Activation::silu || f == Activation::mish;
+}
+
+enum class Norm : int { none = 0, layer, batch };
+enum class Loss : int { mse = 0, quadratic, cross_entropy, binary_cross_entropy, mae, huber, poisson, quantile, hinge, focal };
 
 constexpr double kLeakySlope = 0.01;
+constexpr double kSeluScale = 1.0507009873554804934, kSeluAlpha = 1.6732632423543772848;  // Klambauer et al., 2017
 
-// v = momentum v + (dw + weight_decay w);  w = w - lr v, or w - lr (dw + weight_decay w + momentum v) with nesterov.
+// How a step turns a gradient into a change of the weights: PyTorch's rules of the same names, Lion its paper's.
+enum class Rule : int { sgd = 0, adam, rmsprop, adagrad, lion };
+
+// One step for one array of parameters. s0, s1, s2 below are arrays laid out as the parameters: s0 where the functions take v,
+// the others `second` and `third` values further. For every rule first
+//   g = scale dw, held between -clip and clip;  w = shrink w;  g = g + weight_decay w + l1 sign(w)
+// sgd:      s0 = momentum s0 + keep g;  w = w - lr s0, or w - lr (g + momentum s0) with nesterov; without momentum w - lr g.
+// adam:     s0 = beta1 s0 + (1 - beta1) g;  s1 = beta2 s1 + (1 - beta2) g^2;  w = w - lr s0 / (correction sqrt(s1) + eps), the
+//           largest s1 so far (s2) in its place where there is a third.
+// rmsprop:  s0 = beta2 s0 + (1 - beta2) g^2;  d = g / (sqrt(s0) + eps), where there is a third sqrt(s0 - s2^2) with s2 = beta2
+//           s2 + (1 - beta2) g;  with momentum s1 = momentum s1 + d in place of d;  w = w - lr d.
+// adagrad:  s0 = s0 + g^2;  w = w - lr g / (sqrt(s0) + eps).
+// lion:     w = w - lr sign(beta1 s0 + (1 - beta1) g);  s0 = beta2 s0 + (1 - beta2) g.
 template <class T>
 struct Update {
   T lr;
   T momentum;
   T weight_decay;
   bool nesterov;
+  Rule rule = Rule::sgd;
+  bool frozen = false;  // for the passes over layers: this array is left alone
+  T keep = 1;
+  T scale = 1;
+  T clip = std::numeric_limits<T>::infinity();
+  T shrink = 1;
+  T l1 = 0;
+  T beta1 = 0;
+  T beta2 = 0;
+  T eps = 0;
+  T correction = 1;
+  Index second = 0;
+  Index third = 0;  // 0: none
+
+  // Whether dw and db can take the step themselves, in their registers. Else they store, and `update` follows.
+  bool fused() const { return rule == Rule::sgd; }
 };
 
 // One panel (up to 16 rows of a batch) at the output of the network.
@@ -40,6 +94,9 @@ struct LossArgs {
   T* delta;                    // [units][16] gradient of the mean loss with respect to z, or null
   T* loss_rows;                // [16] loss of each row
   T* metric_rows;              // [16] of each row: right answers (classification) or sum of |a - target|
+  T parameter = T(0);          // huber: delta; quantile: q; focal: gamma; cross_entropy: label smoothing; else unused
+  const T* z = nullptr;        // [units][16], read where delta is wanted and derived_from_z(activation)
+  const T* weights = nullptr;  // [16] what the delta of each row is multiplied by (0: it becomes 0), or null
 };
 
 // One layer of a small network, for passes over all layers in one call: a batch of one panel.
@@ -54,6 +111,15 @@ struct SmallLayer {
   T* a;               // [fan_out][16]
   T* delta;           // [fan_out][16]; may be that of the layer two below
   Panels<T> delta_t;  // rows = rows of the batch (room for 16), lanes = fan_out
+  T* z = nullptr;     // [fan_out][16] kept where it is needed for f', else null
+};
+
+// Which numbers of random.h's generator a call takes. Philox's key is the seed; its counter for row r and unit u, of which four
+// share a block (word u mod 4), is {u / 4, r, step, stream}. Rows count within the batch, units within the layer.
+struct Draw {
+  std::uint64_t seed;
+  std::uint32_t step;
+  std::uint32_t stream;
 };
 
 template <class T>
@@ -75,15 +141,15 @@ struct Kernels {
                        Panels<T> z);
 
   // out[r][lane] = sum_n w[r][n] d[n][lane] for r < rows, times f'(z) as computed from a[r][lane] when `last` (not for
-  // softmax; a is not read for identity).
+  // softmax; a is not read for identity; where derived_from_z(activation), `a` is z).
   // w: rows r of weight panel 0 of the block, its n in this panel and the next ones; d: [n][16]. Not `first`: go on from out.
   void (*delta)(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d, Panels<T> out, Panels<const T> a,
                 bool first, bool last, Activation activation);
 
   // dw[r][lane] = sum_m a[r][m] d[m][lane] for r < rows. a: rows r of batch panel 0 of the block, its m in this panel and
   // the next ones; d: transposed deltas [m][16]; g: [rows][16]. Not `first`: go on from g. `update` null or not `last`:
-  // the sum is stored in g; else w and v ([rows][16]) are updated in place and g is only the scratch of earlier blocks.
-  // v may be null where momentum is 0.
+  // the sum is stored in g; else (`update` is one that is fused) w and v ([rows][16]) are updated in place and g is only the
+  // scratch of earlier blocks. v may be null where momentum is 0.
   void (*dw)(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Panels<T> g, bool first, bool last,
              Panels<T> w, Panels<T> v, const Update<T>* update);
 
@@ -94,8 +160,12 @@ struct Kernels {
   // db[lane] = sum over m of d[m][lane], in four chains (m mod 4) added as (0 + 1) + (2 + 3). g, w, v: [16], as in dw.
   void (*db)(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update);
 
-  // The update as a pass of its own; count is a multiple of 16.
+  // The update of any rule as a pass of its own; count is a multiple of 16. v: the first plane of the state, or null where
+  // the rule has none.
   void (*update)(Index count, const T* g, T* w, T* v, const Update<T>* update);
+
+  // The sum of squares of count values, a multiple of 16: in 16 chains (value i to chain i mod 16), and those pairwise.
+  double (*squares)(Index count, const T* g);
 
   // dst[i][r] = src[r][i] for r < rows <= 16, i < lanes <= 16; lanes past `rows` of dst become zero. dst: [16][16].
   void (*transpose)(Index rows, Index lanes, const T* src, T* dst);
@@ -113,7 +183,7 @@ struct Kernels {
   // a = activation(a) over [units][16]; softmax over units.
   void (*activate)(Index units, int lanes, T* a, Activation activation);
 
-  // d *= f'(z) as computed from a = f(z), over [units][16]; for softmax the whole Jacobian.
+  // d *= f'(z) as computed from a = f(z) (from `a` = z where derived_from_z), over [units][16]; for softmax the whole Jacobian.
   void (*derive)(Index units, int lanes, T* d, const T* a, Activation activation);
 
   void (*loss)(const LossArgs<T>& args);
@@ -123,10 +193,38 @@ struct Kernels {
   void (*small_forward)(Index depth, const SmallLayer<T>* layers, int lanes);
   // delta of every layer but the last, delta_t of every layer.
   void (*small_backward)(Index depth, const SmallLayer<T>* layers, int lanes);
-  // dw and db of every layer, at once into w and b; `velocity` (null: no momentum) is laid out as `parameters`, in which
-  // they lie.
-  void (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* velocity,
+  // dw and db of every layer, at once into w and b, with their velocity `beside` (null: no momentum); `update` null: they are
+  // stored `beside`. `beside` is laid out as `parameters`, in which w and b lie.
+  void (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
                        const Update<T>* update);
+
+  // Regularisation (kernels_regular.h). Units from `unit`, a multiple of 4, and rows of the batch from `row` (lane 0) on, each
+  // with its number of `draw`; `to` may be `from`. from, to: [units][16].
+  // to = 0 where the number is below `threshold`, else from scale.
+  void (*drop)(Index units, int lanes, const Draw& draw, Index unit, Index row, std::uint32_t threshold, T scale, const T* from,
+               T* to);
+  // to = from + deviation n, n standard normal: Box and Muller's pairs (math.h) of the numbers of units u and u + 1, u even.
+  void (*add_noise)(Index units, int lanes, const Draw& draw, Index unit, Index row, T deviation, const T* from, T* to);
+  // Each column of w, [rows][16], whose norm is above `most` is scaled down to it. The sum of squares is taken in four chains
+  // (row mod 4) added as (0 + 1) + (2 + 3); where it overflows, the column becomes NaN.
+  void (*limit_norm)(Index rows, T* w, T most);
+
+  // Normalisation of each row over its units: hat = (z - mean) rstd, rstd = 1 / sqrt(variance + eps), a = gamma hat + beta.
+  // Sums run in four chains (unit mod 4) added as (0 + 1) + (2 + 3). z, hat, a: [units][16], rstd: [16]; a may be z; hat and
+  // rstd may be null.
+  void (*normalise_rows)(Index units, int lanes, T eps, const T* gamma, const T* beta, const T* z, T* hat, T* rstd, T* a);
+  // Its way back, with g = d gamma: product = d hat, then d = rstd (g - mean of g - hat mean of (g hat)).
+  void (*denormalise_rows)(Index units, int lanes, const T* gamma, const T* hat, const T* rstd, T* d, T* product);
+
+  // For each of `units` <= 16 units the sum over the rows of a batch of x y (y.data null: of x), or, where `centre` is given,
+  // of (x - centre)^2; 0 for the units after them. In 16 chains (row mod 16), then those pairwise: l and l + 8, l + 4, l + 2,
+  // l + 1. x, y: panels with lanes = rows; centre: [units]; out: [16].
+  void (*unit_sums)(Index units, Index rows, Panels<const T> x, Panels<const T> y, const T* centre, T* out);
+  // hat = (z - mean) rstd, a = gamma hat + beta, with one mean, rstd, gamma, beta for each unit; hat may be null, a may be z.
+  void (*normalise_units)(Index units, int lanes, const T* mean, const T* rstd, const T* gamma, const T* beta, const T* z,
+                          T* hat, T* a);
+  // d = factor (d - mean - hat slope), with one factor, mean, slope for each unit.
+  void (*denormalise_units)(Index units, int lanes, const T* mean, const T* slope, const T* factor, const T* hat, T* d);
 };
 
 struct KernelTable {

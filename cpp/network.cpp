@@ -2,6 +2,7 @@
 #include "network.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 
@@ -56,19 +57,31 @@ class Plan {
 }  // namespace
 
 template <class T>
-Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss)
-    : kernels_(active_kernels<T>()), loss_(loss) {
+Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
+                    double loss_parameter, Regularisation regularisation)
+    : kernels_(active_kernels<T>()),
+      loss_(loss),
+      loss_parameter_(static_cast<T>(loss_parameter)),
+      regularisation_(std::move(regularisation)) {
   if (sizes.size() < 2 || activations.size() + 1 != sizes.size()) {
     throw std::invalid_argument("a network needs at least an input size and one layer, and an activation for each layer");
   }
-  Index total = 0;
+  if (!regularisation_.layers.empty() && regularisation_.layers.size() != activations.size()) {
+    throw std::invalid_argument("regularisation: expected one for each layer");
+  }
+  Index total = 0, statistics = 0;
   for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
     if (sizes[l] < 1 || sizes[l + 1] < 1) throw std::invalid_argument("layer sizes must be at least 1");
     for (const Index size : {sizes[l], sizes[l + 1]}) checked_panels(size);
     total = add(total, add(weight_values(sizes[l], sizes[l + 1]), checked_multiply(panels(sizes[l + 1]), kLanes)));
+    const Norm own = norm(static_cast<Index>(l) + 1);
+    const Index two = checked_multiply(2, panels(sizes[l + 1]) * kLanes);
+    if (own != Norm::none) total = add(total, two);
+    if (own == Norm::batch) statistics = add(statistics, two);
   }
   parameters_ = Arena<T>(total);
-  T* next = parameters_.data();
+  statistics_ = Arena<T>(statistics);
+  T *next = parameters_.data(), *next_statistic = statistics_.data();
   for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
     DenseLayer<T> layer;
     layer.fan_in = sizes[l];
@@ -77,12 +90,32 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
     layer.w = {next, padded_rows(layer.fan_in)};
     next += weight_values(layer.fan_in, layer.fan_out);
     layer.b = next;
-    next += panels(layer.fan_out) * kLanes;
-    if (layer.activation == Activation::softmax && l + 2 < sizes.size()) {
+    const Index width = panels(layer.fan_out) * kLanes;
+    next += width;
+    layer.norm = norm(static_cast<Index>(l) + 1);
+    if (layer.norm != Norm::none) {
+      if (l + 2 == sizes.size()) throw std::invalid_argument("normalisation is for hidden layers, not for the last one");
+      layer.after_norm = layer.activation;
+      layer.activation = Activation::identity;
+      layer.gamma = next;
+      layer.beta = next + width;
+      next += 2 * width;
+      std::fill_n(layer.gamma, layer.fan_out, T(1));
+      normalises_ = true;
+    }
+    if (layer.norm == Norm::batch) {
+      layer.running_mean = next_statistic;
+      layer.running_variance = next_statistic + width;
+      next_statistic += 2 * width;
+      std::fill_n(layer.running_variance, width, T(1));
+      normalises_batch_ = true;
+    }
+    if (activations[l] == Activation::softmax && l + 2 < sizes.size()) {
       throw std::invalid_argument("softmax is for the last layer only");
     }
     const double products = 2.0 * static_cast<double>(layer.fan_in) * static_cast<double>(layer.fan_out);
-    flops_per_row_ += products * (l == 0 ? 2 : 3) + kActivationFlops * static_cast<double>(layer.fan_out);
+    flops_per_row_ += products * (l == 0 ? 2 : 3) +
+                      kActivationFlops * static_cast<double>(layer.fan_out) * (layer.norm == Norm::none ? 1 : 2);
     layers_.push_back(layer);
   }
   output_activation_ = activations.back();
@@ -91,21 +124,40 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
   if (own != Activation::identity && layers_.back().activation != Activation::identity) {
     throw std::invalid_argument("this loss takes logits: the last layer's activation must be identity or the loss's own");
   }
+  check_regularisation();
 }
 
 template <class T>
-DwTarget<T> Network<T>::mirror(Index l, const Arena<T>& gradients, const Arena<T>& velocity, const Update<T>* update) const {
+void Network<T>::check_regularisation() {
+  const Regularisation& r = regularisation_;
+  if (!(r.input_noise >= 0) || !std::isfinite(r.input_noise)) {
+    throw std::invalid_argument("input_noise: expected a finite number that is not negative");
+  }
+  for (Index l = 0; l <= depth(); ++l) {
+    if (!(dropout(l) >= 0 && dropout(l) < 1)) throw std::invalid_argument("dropout: expected 0 <= dropout < 1");
+    perturbs_ |= perturbs(l);
+    if (l == 0) continue;
+    if (!(max_norm(l) >= 0)) throw std::invalid_argument("max_norm: expected a number that is not negative");
+    limits_norms_ |= max_norm(l) > 0;
+  }
+  if (dropout(depth()) > 0) throw std::invalid_argument("dropout is for hidden layers, not for the last one");
+}
+
+template <class T>
+DwTarget<T> Network<T>::mirror(Index l, const Destination<T>& to) const {
   const DenseLayer<T>& from = layer(l);
   const Index w = from.w.data - parameters_.data(), b = from.b - parameters_.data();
   DwTarget<T> target;
-  target.update = update;
-  if (gradients.data() && !update) {
-    target.g = {gradients.data() + w, from.w.rows};
-    target.g_bias = gradients.data() + b;
+  if (to.updates) {
+    target.update = to.updates + 2 * l;
+    target.bias_update = to.updates + 2 * l + 1;
+  } else if (to.gradients) {
+    target.g = {to.gradients + w, from.w.rows};
+    target.g_bias = to.gradients + b;
   }
-  if (velocity.data()) {
-    target.v = {velocity.data() + w, from.w.rows};
-    target.v_bias = velocity.data() + b;
+  if (to.state) {
+    target.v = {to.state + w, from.w.rows};
+    target.v_bias = to.state + b;
   }
   return target;
 }
@@ -133,7 +185,7 @@ Index find_nonfinite_layer(const Network<T>& network) {
   const auto finite = network.kernels().finite[static_cast<int>(source_of<T>)];
   for (Index l = 0; l < network.depth(); ++l) {
     const DenseLayer<T>& layer = network.layer(l);
-    const T* end = layer.b + panels(layer.fan_out) * kLanes;  // the biases follow the weights
+    const T* end = layer.b + panels(layer.fan_out) * kLanes * (layer.gamma ? 3 : 1);  // which follow the weights
     if (!finite(end - layer.w.data, layer.w.data)) return l;
   }
   return -1;
@@ -159,37 +211,70 @@ bool rows_beat_panels(const Network<T>& network, Index batch) {
 }  // namespace
 
 template <class T>
-Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : batch_(batch), kernels_(&network.kernels()) {
+Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
+    : training(keep == Keep::training), batch_(batch), kernels_(&network.kernels()) {
   const Index count = checked_panels(batch), depth = network.depth();
   Index widest_hidden = 0, widest_of_all = 0;
   for (Index l = 0; l <= depth; ++l) {
     widest_of_all = std::max(widest_of_all, network.size_of(l));
     if (l > 0 && l < depth) widest_hidden = std::max(widest_hidden, network.size_of(l));
   }
-  few_ = keep != Keep::everything && batch < kFewRows && widest_hidden > kLanes;
-  const bool small = keep != Keep::everything && batch <= kLanes && widest_of_all <= kSmallUnits && !few_;
-  const bool by_rows = keep != Keep::everything && !small && rows_beat_panels(network, batch);
+  // dropout, noise and normalisation know panels alone
+  const bool perturbs = network.perturbs() && keep == Keep::training, perturbs_inputs = perturbs && network.perturbs(0);
+  const bool plain = keep != Keep::everything && !perturbs && !network.normalises();
+  few_ = plain && batch < kFewRows && widest_hidden > kLanes;
+  const bool small = plain && batch <= kLanes && widest_of_all <= kSmallUnits && !few_;
+  const bool by_rows = keep != Keep::everything && !perturbs_inputs && !small && rows_beat_panels(network, batch);
   if (small) kernels_ = &kernels_for<T>(batch);
   const auto size = static_cast<std::size_t>(depth + 1);
   a_.resize(size);
   z_.resize(size);
   delta_t_.resize(size);
+  x_.resize(size);
+  norms_.resize(size);
   Plan<T> plan;
   Index widest = 0;
   for (Index l = 0; l <= depth; ++l) {
     const Index rows = padded_rows(network.size_of(l));
     const auto i = static_cast<std::size_t>(l);
     if (l == depth || (l > 0 ? !few_ : !by_rows)) plan.panels_of(a_[i], count, rows);
+    // nobody else reads the inputs of a batch in training: they are changed in place
+    const bool apart = network.perturbs(l) && (l == 0 ? keep == Keep::everything : keep != Keep::forward);
+    if (apart) plan.panels_of(x_[i], count, rows);
     if (l == 0) continue;
     if (l == depth || !few_) widest = std::max(widest, rows);
-    if (keep == Keep::everything) plan.panels_of(z_[i], count, rows);
+    const bool needs_z = keep == Keep::training && derived_from_z(network.layer(l - 1).activation);
+    if (keep == Keep::everything || (needs_z && (l == depth || !few_))) plan.panels_of(z_[i], count, rows);
     if (keep != Keep::forward) plan.panels_of(delta_t_[i], panels(network.size_of(l)), count * kLanes);
+  }
+  for (Index l = 1; l < depth && keep != Keep::forward; ++l) {
+    const Norm norm = network.norm(l);
+    if (norm == Norm::none) continue;
+    const bool of_batch = norm == Norm::batch;
+    NormState<T>& state = norms_[static_cast<std::size_t>(l)];
+    const Index wide = panels(network.size_of(l)), rows = of_batch ? 1 : count * kLanes;
+    plan.panels_of(state.hat, count, padded_rows(network.size_of(l)));
+    if (derived_from_z(network.layer(l - 1).after_norm)) plan.panels_of(state.z, count, padded_rows(network.size_of(l)));
+    plan.panels_of(state.rstd, of_batch ? wide : count, 1);
+    plan.panels_of(state.dgamma, wide, rows);
+    plan.panels_of(state.dbeta, wide, rows);
+    if (of_batch) {
+      plan.panels_of(state.mean, wide, 1);
+      plan.panels_of(state.variance, wide, 1);
+    } else {
+      plan.panels_of(state.product, count, padded_rows(network.size_of(l)));
+    }
   }
   if (keep != Keep::forward) {
     for (Panels<T>& delta : delta_) plan.panels_of(delta, count, widest);
   }
   plan.panels_of(target_, count, padded_rows(network.outputs()));
+  plan.panels_of(weights_, count, 1);
   values_ = plan.make();
+  for (std::size_t i = 0; i < size; ++i) {
+    if (!x_[i].data) x_[i] = a_[i];
+    drops_.push_back(network.dropout(static_cast<Index>(i)) > 0);
+  }
   labels_ = Arena<std::int32_t>(checked_multiply(count, kLanes));
   scores_ = Arena<Score>(count);
   if (by_rows) {
@@ -198,6 +283,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : bat
   }
   if (few_) {
     few_a_.resize(size);
+    few_z_.resize(size);
     Index widest_row = 0;
     for (Index l = 1; l <= depth; ++l) widest_row = std::max(widest_row, panels(network.size_of(l)) * kLanes);
     Index total = 0;
@@ -205,12 +291,17 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : bat
       few.stride = stride;
       total = add(total, checked_multiply(batch, stride));
     };
-    for (Index l = 1; l < depth; ++l) place(few_a_[static_cast<std::size_t>(l)], panels(network.size_of(l)) * kLanes);
+    const auto needs_z = [&](Index l) { return keep == Keep::training && derived_from_z(network.layer(l - 1).activation); };
+    for (Index l = 1; l < depth; ++l) {
+      const Index stride = panels(network.size_of(l)) * kLanes;
+      place(few_a_[static_cast<std::size_t>(l)], stride);
+      if (needs_z(l)) place(few_z_[static_cast<std::size_t>(l)], stride);
+    }
     if (keep == Keep::training) {
       for (FewRows<T>& few : few_delta_) place(few, widest_row);
     }
     few_values_ = Arena<T>(total);
-    few_pointers_ = Arena<const T*>((depth + 1) * batch);
+    few_pointers_ = Arena<const T*>(2 * depth * batch);
     T* next = few_values_.data();
     const T** pointer = few_pointers_.data();
     const auto fill = [&](FewRows<T>& few) {
@@ -219,7 +310,10 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : bat
       for (Index r = 0; r < batch; ++r) *pointer++ = next + r * few.stride;
       next += batch * few.stride;
     };
-    for (Index l = 1; l < depth; ++l) fill(few_a_[static_cast<std::size_t>(l)]);
+    for (Index l = 1; l < depth; ++l) {
+      fill(few_a_[static_cast<std::size_t>(l)]);
+      if (needs_z(l)) fill(few_z_[static_cast<std::size_t>(l)]);
+    }
     if (keep == Keep::training) {
       for (FewRows<T>& few : few_delta_) fill(few);
     }
@@ -229,7 +323,7 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep) : bat
     for (Index l = 0; l < depth; ++l) {
       const DenseLayer<T>& layer = network.layer(l);
       small_.push_back({layer.fan_in, layer.fan_out, layer.activation, layer.w, layer.b, a(l).data, a(l + 1).data,
-                        delta(l + 1).data, delta_t(l + 1)});
+                        delta(l + 1).data, delta_t(l + 1), z(l + 1).data});
     }
   }
   if (keep == Keep::everything) gradients_ = Arena<T>(network.parameters().size());
@@ -251,6 +345,83 @@ void load_targets(const Workspace<T>& work, const Targets& y, Selection selectio
   } else {
     gather_panels(work.kernels(), y.rows, selection, p0, p1, batch, work.target());
   }
+  for (Index i = p0 * kLanes, end = std::min(batch, p1 * kLanes); y.weights.data && i < end; ++i) {
+    work.weights(0)[i] = *static_cast<const T*>(y.weights.row(selection[i]));
+  }
+}
+
+template <class T>
+double weight_of(const Targets& y, Selection selection, Index batch) {
+  if (!y.weights.data) return static_cast<double>(batch);
+  double sum = 0;
+  for (Index i = 0; i < batch; ++i) sum += static_cast<double>(*static_cast<const T*>(y.weights.row(selection[i])));
+  return sum;
+}
+
+namespace {
+
+// The numbers of level l (0: the inputs) at this step.
+template <class T>
+Draw draw_of(const Network<T>& network, const Workspace<T>& work, Stream what, Index l) {
+  const Stream stream = stream_of(what, static_cast<std::uint32_t>(l), work.step);
+  return {network.regularisation().seed, static_cast<std::uint32_t>(work.step), static_cast<std::uint32_t>(stream)};
+}
+
+// to = from with dropout's mask of level l, a part of a batch: its outputs, or the deltas on their way back through it.
+template <class T>
+void drop_level(const Network<T>& network, const Workspace<T>& work, Index l, Panels<const T> from, Panels<T> to,
+                const Part& part, Index batch) {
+  const double p = network.dropout(l), words = 0x1p32;
+  const auto threshold = static_cast<std::uint32_t>(std::min(std::round(p * words), words - 1));
+  const Draw draw = draw_of(network, work, Stream::dropout, l);
+  const Index unit = part.begin(), units = part.end(network.size_of(l)) - unit;
+  for (Index i = part.p0; i < part.p1; ++i) {
+    const int lanes = static_cast<int>(std::min(kLanes, batch - i * kLanes));
+    work.kernels().drop(units, lanes, draw, unit, i * kLanes, threshold, static_cast<T>(1 / (1 - p)), from.row(i, unit),
+                        to.row(i, unit));
+  }
+}
+
+}  // namespace
+
+template <class T>
+void perturb_inputs(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch) {
+  if (!work.training || !network.perturbs(0)) return;
+  Panels<const T> from = work.a(0);
+  const double deviation = network.regularisation().input_noise;
+  if (deviation > 0) {
+    const Draw draw = draw_of(network, work, Stream::noise, 0);
+    for (Index p = p0; p < p1; ++p) {
+      work.kernels().add_noise(network.inputs(), static_cast<int>(std::min(kLanes, batch - p * kLanes)), draw, 0, p * kLanes,
+                               static_cast<T>(deviation), from.panel(p), work.x(0).panel(p));
+    }
+    from = work.x(0);
+  }
+  if (work.drops(0)) drop_level<T>(network, work, 0, from, work.x(0), {p0, p1}, batch);
+}
+
+template <class T>
+void drop_input_gradient(const Network<T>& network, const Workspace<T>& work, Panels<T> dx, Index p0, Index p1, Index batch) {
+  if (work.drops(0)) drop_level<T>(network, work, 0, dx, dx, {p0, p1}, batch);
+}
+
+template <class T>
+void limit_norms(const Network<T>& network, const Update<T>* updates, const Member& member) {
+  for (Index l = 1; l <= network.depth(); ++l) {
+    const double most = network.max_norm(l);
+    const DenseLayer<T>& layer = network.layer(l - 1);
+    if (most == 0 || updates[2 * (l - 1)].frozen) continue;
+    for (Index p = member.begin(panels(layer.fan_out)); p < member.end(panels(layer.fan_out)); ++p) {
+      network.kernels().limit_norm(layer.fan_in, layer.w.panel(p), static_cast<T>(most));
+    }
+  }
+}
+
+template <class T>
+void remember_statistics(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member) {
+  for (Index l = 1; l < network.depth(); ++l) {
+    if (network.norm(l) == Norm::batch) norm_remember(network.layer(l - 1), work.norm(l), batch, member);
+  }
 }
 
 namespace {
@@ -260,10 +431,10 @@ bool forward_layer(const Network<T>& network, const Workspace<T>& work, Index l,
   const Kernels<T>& kernels = work.kernels();
   const DenseLayer<T>& layer = network.layer(l);
   const T* const* rows = work.inputs_as_rows(l);
-  if (!rows) return dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), work.a(l), part, batch, watch);
+  if (!rows) return dense_forward<T>(kernels, layer, work.a(l + 1), work.z(l + 1), work.x(l), part, batch, watch);
   return work.few() && l + 1 < network.depth()
-             ? dense_forward_few<T>(kernels, layer, work.few_a(l + 1), rows, part, batch, watch)
-             : dense_forward_rows<T>(kernels, layer, work.a(l + 1), rows, part, batch, watch);
+             ? dense_forward_few<T>(kernels, layer, work.few_a(l + 1), work.few_z(l + 1), rows, part, batch, watch)
+             : dense_forward_rows<T>(kernels, layer, work.a(l + 1), work.z(l + 1), rows, part, batch, watch);
 }
 
 // The deltas of layer l - 1 (counted from 1) from those of layer l.
@@ -273,11 +444,47 @@ bool delta_layer(const Network<T>& network, const Workspace<T>& work, Index l, c
   const DenseLayer<T>& layer = network.layer(l - 1);
   const Activation below = network.layer(l - 2).activation;
   if (!work.few()) {
-    return dense_delta<T>(kernels, layer, work.delta(l - 1), work.delta(l), work.a(l - 1), below, part, batch, watch);
+    return dense_delta<T>(kernels, layer, work.delta(l - 1), work.delta(l), work.derived_from(l - 1, below), below, part, batch,
+                          watch);
   }
-  return dense_delta_few<T>(kernels, layer, work.few_delta(l - 1), work.delta_t(l - 1), work.few_delta(l).rows,
-                            work.few_a(l - 1).rows, below, part, batch, watch);
+  const FewRows<T> from = derived_from_z(below) ? work.few_z(l - 1) : work.few_a(l - 1);
+  return dense_delta_few<T>(kernels, layer, work.few_delta(l - 1), work.delta_t(l - 1), work.few_delta(l).rows, from.rows,
+                            below, part, batch, watch);
 }
+
+// What follows the product of layer l: normalisation with its activation, dropout.
+template <class T>
+void finish_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch) {
+  const DenseLayer<T>& layer = network.layer(l);
+  if (layer.norm != Norm::none) norm_forward<T>(work.kernels(), layer, work.norm(l + 1), work.a(l + 1), part, batch);
+  if (work.drops(l + 1)) drop_level<T>(network, work, l + 1, work.a(l + 1), work.x(l + 1), part, batch);
+}
+
+// ... and what it does to the deltas of level l on their way back.
+template <class T>
+void return_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch) {
+  const DenseLayer<T>& layer = network.layer(l - 1);
+  const Panels<T> delta = work.delta(l);
+  if (work.drops(l)) drop_level<T>(network, work, l, delta, delta, part, batch);
+  if (layer.norm != Norm::none) norm_backward<T>(work.kernels(), layer, work.norm(l), delta, work.a(l), part, batch);
+}
+
+template <class T>
+bool forward_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
+  if (!forward_layer<T>(network, work, l, part, batch, watch)) return false;
+  finish_level<T>(network, work, l, part, batch);
+  return true;
+}
+
+template <class T>
+bool delta_level(const Network<T>& network, const Workspace<T>& work, Index l, const Part& part, Index batch, Watch& watch) {
+  if (!delta_layer<T>(network, work, l, part, batch, watch)) return false;
+  return_level<T>(network, work, l - 1, part, batch);
+  return true;
+}
+
+// This member's rows of the batch, where a layer normalises over all units of each.
+Part rows_of(Index batch, const Member& member) { return {member.begin(panels(batch)), member.end(panels(batch))}; }
 
 // delta_t(l) where the pass that gave the deltas has not written it.
 template <class T>
@@ -301,7 +508,7 @@ bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0,
     return !watch.spent(network.flops_per_row() * static_cast<double>(batch));
   }
   for (Index l = 0; l < network.depth(); ++l) {
-    if (!forward_layer<T>(network, work, l, {p0, p1}, batch, watch)) return false;
+    if (!forward_level<T>(network, work, l, {p0, p1}, batch, watch)) return false;
   }
   return true;
 }
@@ -315,8 +522,16 @@ bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Ind
       part = {0, panels(batch)};
       if (member.id != 0) part.p1 = 0;
     }
-    if (go_on && part.u0 != part.u1 && part.p1 > 0) go_on = forward_layer<T>(network, work, l, part, batch, watch);
+    const bool over_units = network.layer(l).norm == Norm::layer;
+    if (go_on && part.u0 != part.u1 && part.p1 > 0) {
+      go_on = over_units ? forward_layer<T>(network, work, l, part, batch, watch)
+                         : forward_level<T>(network, work, l, part, batch, watch);
+    }
     member.wait();
+    if (over_units) {
+      if (go_on) finish_level<T>(network, work, l, rows_of(batch, member), batch);
+      member.wait();
+    }
   }
   return go_on;
 }
@@ -324,17 +539,17 @@ bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Ind
 template <class T>
 bool forward_pass_first_split(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch,
                               const Member& member, Watch& watch) {
-  const bool go_on = forward_layer<T>(network, work, 0, share_of(network.size_of(1), batch, member), batch, watch);
+  const bool go_on = forward_level<T>(network, work, 0, share_of(network.size_of(1), batch, member), batch, watch);
   member.wait();
   for (Index l = 1; go_on && l < network.depth(); ++l) {
-    if (!forward_layer<T>(network, work, l, {p0, p1}, batch, watch)) return false;
+    if (!forward_level<T>(network, work, l, {p0, p1}, batch, watch)) return false;
   }
   return go_on;
 }
 
 template <class T>
 bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Index rows, int team, int forced) {
-  if (team == 1 || work.few() || network.depth() == 1) return false;
+  if (team == 1 || work.few() || network.depth() == 1 || network.normalises()) return false;
   constexpr Index large = 65536;  // bytes
   const DenseLayer<T>& first = network.layer(0);
   const bool equal = panels(first.fan_out) % (work.kernels().group * team) == 0 && panels(rows) >= team;
@@ -342,20 +557,34 @@ bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Ind
 }
 
 template <class T>
-void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels, Index p0, Index p1, Index batch,
-               bool want_delta) {
+void loss_pass(const Network<T>& network, const Workspace<T>& work, const Targets& y, Index p0, Index p1, Index batch,
+               double weight, bool want_delta) {
   const Index depth = network.depth();
-  alignas(64) T loss_rows[kLanes], metric_rows[kLanes];
+  const bool weighted = y.weights.data != nullptr;
+  const T scale = weighted ? T(1) : static_cast<T>(1.0 / static_cast<double>(batch));
+  const Panels<T> z = work.z(depth);
+  alignas(64) T loss_rows[kLanes], metric_rows[kLanes], shares[kLanes];
   for (Index p = p0; p < p1; ++p) {
     const int lanes = static_cast<int>(std::min(kLanes, batch - p * kLanes));
+    for (int i = 0; weighted && i < kLanes; ++i) {
+      shares[i] = weight > 0 && i < lanes ? static_cast<T>(static_cast<double>(work.weights(p)[i]) / weight) : T(0);
+    }
     work.kernels().loss({network.loss(), network.layers().back().activation, network.outputs(), lanes, work.a(depth).panel(p),
-                         work.target().panel(p), labels ? work.labels() + p * kLanes : nullptr,
-                         static_cast<T>(1.0 / static_cast<double>(batch)), want_delta ? work.delta(depth).panel(p) : nullptr,
-                         loss_rows, metric_rows});
+                         work.target().panel(p), y.labels ? work.labels() + p * kLanes : nullptr, scale,
+                         want_delta ? work.delta(depth).panel(p) : nullptr, loss_rows, metric_rows, network.loss_parameter(),
+                         z.data ? z.panel(p) : nullptr, weighted ? shares : nullptr});
     Score score;
-    for (int i = 0; i < lanes; ++i) {
+    score.weight = weighted ? 0 : lanes;
+    for (int i = 0; !weighted && i < lanes; ++i) {
       score.loss += static_cast<double>(loss_rows[i]);
       score.metric += static_cast<double>(metric_rows[i]);
+    }
+    for (int i = 0; weighted && i < lanes; ++i) {
+      const double w = static_cast<double>(work.weights(p)[i]);
+      if (w == 0) continue;  // whatever its loss
+      score.loss += w * static_cast<double>(loss_rows[i]);
+      score.metric += w * static_cast<double>(metric_rows[i]);
+      score.weight += w;
     }
     work.scores()[p] = score;
   }
@@ -375,7 +604,7 @@ bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0
     if (work.few() && l == network.depth()) {
       untangle_delta<T>(network.size_of(l), batch, work.few_delta(l), work.delta_t(l));
     }
-    if (!delta_layer<T>(network, work, l, part, batch, watch)) return false;
+    if (!delta_level<T>(network, work, l, part, batch, watch)) return false;
   }
   return true;
 }
@@ -393,33 +622,44 @@ void backward_pass_split(const Network<T>& network, const Workspace<T>& work, In
       member.wait();
     }
     const Part part = share_of(network.size_of(l - 1), batch, member);
-    if (go_on && part.u0 != part.u1) go_on = delta_layer<T>(network, work, l, part, batch, watch);
+    const bool over_units = network.layer(l - 2).norm == Norm::layer;
+    if (go_on && part.u0 != part.u1) {
+      go_on = over_units ? delta_layer<T>(network, work, l, part, batch, watch)
+                         : delta_level<T>(network, work, l, part, batch, watch);
+    }
     member.wait();
+    if (over_units) {
+      if (go_on) return_level<T>(network, work, l - 1, rows_of(batch, member), batch);
+      member.wait();
+    }
   }
 }
 
 template <class T>
-void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>& velocity, const Update<T>* update,
-             Index batch, const Member& member, bool first_split) {
-  if (work.small() && member.size == 1) {
+void dw_pass(const Network<T>& network, const Workspace<T>& work, const Destination<T>& to, Index batch, const Member& member,
+             bool first_split) {
+  if (work.small() && member.size == 1 && (!to.updates || to.alike)) {
     work.kernels().small_update(network.depth(), work.small(), static_cast<int>(batch), network.parameters().data(),
-                                velocity.data(), update);
+                                to.updates ? to.state : to.gradients, to.updates);
     return;
   }
   for (Index l = network.depth(); l >= 1; --l) {
-    const DwTarget<T> target = network.mirror(l - 1, work.gradients(), velocity, update);
-    dense_dw<T>(work.kernels(), network.layer(l - 1), target, work.a(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l), batch,
-                member, first_split && l == 1);
+    const DenseLayer<T>& layer = network.layer(l - 1);
+    const DwTarget<T> target = network.mirror(l - 1, to);
+    dense_dw<T>(work.kernels(), layer, target, work.x(l - 1), work.inputs_as_rows(l - 1), work.delta_t(l), batch, member,
+                first_split && l == 1);
+    if (layer.norm == Norm::none) continue;
+    const NormState<T> state = work.norm(l);
+    const Index rows = NormState<T>::rows(layer.norm, batch);
+    dense_db<T>(work.kernels(), layer, target, layer.gamma, state.dgamma, rows, member);
+    dense_db<T>(work.kernels(), layer, target, layer.beta, state.dbeta, rows, member);
   }
 }
 
 template <class T>
 Score batch_score(const Workspace<T>& work, Index batch) {
   Score sum;
-  for (Index p = 0; p < panels(batch); ++p) {
-    sum.loss += work.scores()[p].loss;
-    sum.metric += work.scores()[p].metric;
-  }
+  for (Index p = 0; p < panels(batch); ++p) sum += work.scores()[p];
   return sum;
 }
 
@@ -431,13 +671,17 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template class Workspace<T>;                                                                                                \
   template void load_inputs(const Workspace<T>&, const Rows&, Selection, Index, Index, Index);                                \
   template void load_targets(const Workspace<T>&, const Targets&, Selection, Index, Index, Index);                            \
+  template double weight_of<T>(const Targets&, Selection, Index);                                                             \
+  template void perturb_inputs(const Network<T>&, const Workspace<T>&, Index, Index, Index);                                  \
+  template void drop_input_gradient(const Network<T>&, const Workspace<T>&, Panels<T>, Index, Index, Index);                  \
+  template void remember_statistics(const Network<T>&, const Workspace<T>&, Index, const Member&);                            \
+  template void limit_norms(const Network<T>&, const Update<T>*, const Member&);                                              \
   template bool forward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                            \
   template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                     \
   template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);              \
-  template void loss_pass(const Network<T>&, const Workspace<T>&, bool, Index, Index, Index, bool);                           \
+  template void loss_pass(const Network<T>&, const Workspace<T>&, const Targets&, Index, Index, Index, double, bool);         \
   template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                           \
-  template void dw_pass(const Network<T>&, const Workspace<T>&, const Arena<T>&, const Update<T>*, Index, const Member&,      \
-                        bool);                                                                                                \
+  template void dw_pass(const Network<T>&, const Workspace<T>&, const Destination<T>&, Index, const Member&, bool);           \
   template bool forward_pass_first_split(const Network<T>&, const Workspace<T>&, Index, Index, Index, const Member&, Watch&); \
   template Score batch_score(const Workspace<T>&, Index);
 

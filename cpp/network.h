@@ -6,21 +6,50 @@
 
 #include "dense.h"
 #include "memory.h"
+#include "norm.h"
 #include "rows.h"
 
 namespace retrograd {
 
-// Where a batch's answers come from: labels (one class a row) or rows of `units` numbers of type T.
+// Where a batch's answers come from: labels (one class a row) or rows of `units` numbers of type T. Where weights.data is not
+// null, each row counts with its own weight (one column of type T; finite, not negative).
 struct Targets {
   const std::int32_t* labels = nullptr;
   Rows rows;
+  Rows weights;
+};
+
+// What keeps a layer from learning its rows by heart.
+struct LayerRegularisation {
+  double dropout = 0;      // in training each output is 0 with this probability, else divided by its complement; hidden layers
+  double max_norm = 0;     // after an update no unit's incoming weights have a larger norm; 0: no limit
+  Norm norm = Norm::none;  // hidden layers
+};
+
+struct Regularisation {
+  double input_dropout = 0;
+  double input_noise = 0;  // standard deviation of what is added to the inputs in training, before they are dropped
+  std::vector<LayerRegularisation> layers;  // one a layer, or none at all
+  std::uint64_t seed = 0;                   // of the numbers that training draws
+};
+
+// Where the gradients of all layers go: they are stored, or, where `updates` are given (one for the weights and one for the
+// biases of each layer, in turn), they go at once into the parameters. Arrays are laid out as the parameters.
+template <class T>
+struct Destination {
+  T* gradients = nullptr;
+  T* state = nullptr;  // its first plane; null where the rule has none
+  const Update<T>* updates = nullptr;
+  bool alike = false;  // all updates are one, fused, and nothing is frozen
 };
 
 template <class T>
 class Network {
  public:
   // sizes: inputs, then the units of each layer; one activation a layer. Throws std::invalid_argument where they do not fit.
-  Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss);
+  // `loss_parameter` as LossArgs has it.
+  Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss, double loss_parameter = 0,
+          Regularisation regularisation = {});
 
   const std::vector<DenseLayer<T>>& layers() const { return layers_; }
   const DenseLayer<T>& layer(Index l) const { return layers_[static_cast<std::size_t>(l)]; }
@@ -29,36 +58,67 @@ class Network {
   Index outputs() const { return layers_.back().fan_out; }
   Index size_of(Index l) const { return l == 0 ? inputs() : layer(l - 1).fan_out; }
   Loss loss() const { return loss_; }
+  T loss_parameter() const { return loss_parameter_; }
   const Kernels<T>& kernels() const { return kernels_; }
+
+  // Whether the answers are one label of `outputs()` for each row.
+  bool picks_one() const {
+    return loss_ == Loss::cross_entropy || loss_ == Loss::focal || (loss_ == Loss::hinge && outputs() > 1);
+  }
 
   // The last layer's activation as the user sees it. Where the loss applies it itself (softmax in cross_entropy, sigmoid
   // in binary_cross_entropy), the layer's own is identity: its outputs are logits.
   Activation output_activation() const { return output_activation_; }
 
-  // What the loss applies to the outputs before it compares them: softmax, sigmoid or (the other losses) identity.
+  // What the loss applies to the outputs before it compares them: softmax, sigmoid, exponential or (the other losses) identity.
   Activation loss_activation() const {
-    return loss_ == Loss::cross_entropy          ? Activation::softmax
-           : loss_ == Loss::binary_cross_entropy ? Activation::sigmoid
-                                                 : Activation::identity;
+    return loss_ == Loss::cross_entropy || loss_ == Loss::focal ? Activation::softmax
+           : loss_ == Loss::binary_cross_entropy                ? Activation::sigmoid
+           : loss_ == Loss::poisson                             ? Activation::exponential
+                                                                : Activation::identity;
   }
 
   // All weights, then biases, layer by layer, with zero padding; gradients and optimiser state have the same layout.
   const Arena<T>& parameters() const { return parameters_; }
-  DwTarget<T> mirror(Index l, const Arena<T>& gradients, const Arena<T>& velocity, const Update<T>* update) const;
+  DwTarget<T> mirror(Index l, const Destination<T>& to) const;
 
   // Multiply-add flops of one row of a training step, with a charge for activations; half of it is about the forward pass.
   double flops_per_row() const { return flops_per_row_; }
 
+  const Regularisation& regularisation() const { return regularisation_; }
+  // Probability that an output of layer l (counted from 1; 0: an input) is dropped in training.
+  double dropout(Index l) const { return l == 0 ? regularisation_.input_dropout : of_layer(l).dropout; }
+  double max_norm(Index l) const { return of_layer(l).max_norm; }
+  // Whether training changes what is read of level l: x(l) is then not a(l).
+  bool perturbs(Index l) const { return dropout(l) > 0 || (l == 0 && regularisation_.input_noise > 0); }
+  bool perturbs() const { return perturbs_; }  // any level
+  Norm norm(Index l) const { return of_layer(l).norm; }
+  bool normalises() const { return normalises_; }              // any layer
+  bool normalises_batch() const { return normalises_batch_; }  // ... over the rows of the batch
+  // Running means and variances of the layers that need them, and nothing else.
+  const Arena<T>& statistics() const { return statistics_; }
+  bool limits_norms() const { return limits_norms_; }  // of any layer
+
   // Counts the changes of the parameters.
   std::uint64_t version = 0;
+  // Counts the updates that the network has learned from: with the seed it fixes the numbers that training draws.
+  std::uint64_t steps = 0;
 
  private:
   const Kernels<T>& kernels_;
   std::vector<DenseLayer<T>> layers_;
   Arena<T> parameters_;
   Loss loss_;
+  T loss_parameter_;
   Activation output_activation_;
   double flops_per_row_ = 0;
+  void check_regularisation();
+  LayerRegularisation of_layer(Index l) const {
+    return regularisation_.layers.empty() ? LayerRegularisation{} : regularisation_.layers[static_cast<std::size_t>(l - 1)];
+  }
+  Regularisation regularisation_;
+  bool perturbs_ = false, limits_norms_ = false, normalises_ = false, normalises_batch_ = false;
+  Arena<T> statistics_;
 };
 
 enum class Distribution : int { normal = 0, uniform };  // standard normal; uniform in (-1, 1)
@@ -71,10 +131,20 @@ void fill_weights(Network<T>& network, Index l, Distribution distribution, doubl
 template <class T>
 Index find_nonfinite_layer(const Network<T>& network);
 
-// The sum over rows of a batch or of a data set; divided by rows (and outputs) they are means.
+// Sums over the rows of a batch or of a data set, each times its weight (1 where there are none).
 struct Score {
   double loss = 0;
   double metric = 0;
+  double weight = 0;
+
+  Score& operator+=(const Score& other) {
+    loss += other.loss;
+    metric += other.metric;
+    weight += other.weight;
+    return *this;
+  }
+  // A sum as a mean over rows; 0 where no row counts.
+  double mean(double sum) const { return weight > 0 ? sum / weight : 0; }
 };
 
 // What a batch needs to keep beside activations.
@@ -94,13 +164,29 @@ class Workspace {
  public:
   Workspace(const Network<T>& network, Index batch, Keep keep);
 
+  // Whether passes do what is done in training alone, and with the random numbers of which step.
+  bool training;
+  std::uint64_t step = 0;
+
   Index batch() const { return batch_; }
-  const Kernels<T>& kernels() const { return *kernels_; }                             // for passes over this batch
-  Panels<T> a(Index l) const { return a_[static_cast<std::size_t>(l)]; }              // l = 0: the inputs
-  Panels<T> z(Index l) const { return z_[static_cast<std::size_t>(l)]; }              // l >= 1; data null if not kept
+  const Kernels<T>& kernels() const { return *kernels_; }                 // for passes over this batch
+  Panels<T> a(Index l) const { return a_[static_cast<std::size_t>(l)]; }  // l = 0: the inputs
+  // What layer l (counted from 0) reads: a(l) or, in training, what dropout and noise make of it.
+  Panels<T> x(Index l) const { return training ? x_[static_cast<std::size_t>(l)] : a(l); }
+  bool drops(Index l) const { return training && drops_[static_cast<std::size_t>(l)]; }
+  Panels<T> z(Index l) const { return z_[static_cast<std::size_t>(l)]; }  // l >= 1; data null if not kept
+  // What f' of layer l >= 1 is computed from: a, or z, which is kept for training where f asks for it.
+  Panels<T> derived_from(Index l, Activation f) const { return derived_from_z(f) ? z(l) : a(l); }
   Panels<T> delta_t(Index l) const { return delta_t_[static_cast<std::size_t>(l)]; }  // l >= 1
   Panels<T> delta(Index l) const { return delta_[static_cast<std::size_t>(l % 2)]; }  // two take turns
+  // Of level l >= 1, where its layer normalises.
+  NormState<T> norm(Index l) const {
+    NormState<T> state = norms_[static_cast<std::size_t>(l)];
+    state.of_batch = training;
+    return state;
+  }
   Panels<T> target() const { return target_; }
+  T* weights(Index p) const { return weights_.panel(p); }  // of the rows of batch panel p, where there are any
   std::int32_t* labels() const { return labels_.data(); }
   Score* scores() const { return scores_.data(); }  // one for each panel of the batch
   const Arena<T>& gradients() const { return gradients_; }
@@ -113,6 +199,7 @@ class Workspace {
   // and delta_t. Not where z and the like are kept for the user.
   bool few() const { return few_; }
   FewRows<T> few_a(Index l) const { return few_a_[static_cast<std::size_t>(l)]; }              // 1 <= l < depth
+  FewRows<T> few_z(Index l) const { return few_z_[static_cast<std::size_t>(l)]; }              // data null if not kept
   FewRows<T> few_delta(Index l) const { return few_delta_[static_cast<std::size_t>(l % 2)]; }  // two take turns
 
   // The layers of a small network for a batch of one panel, or null. Not where z and the like are kept for the user.
@@ -124,11 +211,13 @@ class Workspace {
  private:
   Index batch_;
   const Kernels<T>* kernels_;
-  std::vector<Panels<T>> a_, z_, delta_t_;
-  Panels<T> delta_[2], target_;
+  std::vector<Panels<T>> a_, x_, z_, delta_t_;
+  std::vector<bool> drops_;
+  std::vector<NormState<T>> norms_;
+  Panels<T> delta_[2], target_, weights_;
   Arena<T> values_, gradients_, row_buffer_;
   Arena<const T*> rows_, few_pointers_;
-  std::vector<FewRows<T>> few_a_;
+  std::vector<FewRows<T>> few_a_, few_z_;
   FewRows<T> few_delta_[2];
   bool few_ = false;
   std::vector<SmallLayer<T>> small_;
@@ -143,12 +232,25 @@ void load_inputs(const Workspace<T>& work, const Rows& x, Selection selection, I
 template <class T>
 void load_targets(const Workspace<T>& work, const Targets& y, Selection selection, Index p0, Index p1, Index batch);
 
-// a (and z) of every layer from a(0); false: interrupted.
+// The sum of the weights of a batch's rows, in their order; without weights their number.
+template <class T>
+double weight_of(const Targets& y, Selection selection, Index batch);
+
+// In training: noise and dropout on the inputs that were loaded, batch panels p0..p1.
+template <class T>
+void perturb_inputs(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch);
+
+// dx through the mask of the inputs.
+template <class T>
+void drop_input_gradient(const Network<T>& network, const Workspace<T>& work, Panels<T> dx, Index p0, Index p1, Index batch);
+
+// a (and z) of every layer from x(0); false: interrupted.
 template <class T>
 bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch);
 
 // The same for all the batch, with each layer's outputs split among the team: a barrier after each layer. For batches that
-// do not fall into as many equal parts as there are members. Interrupted or not, every member comes to every barrier.
+// do not fall into as many equal parts as there are members, and for means over the batch. Interrupted or not, every member
+// comes to every barrier.
 template <class T>
 bool forward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch);
 
@@ -163,11 +265,11 @@ bool forward_pass_first_split(const Network<T>& network, const Workspace<T>& wor
 template <class T>
 bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Index rows, int team, int forced);
 
-// Scores of panels p0..p1 and, if wanted, the delta of the last layer for the mean over the batch. `labels`: the targets
-// that were loaded are labels.
+// Scores of panels p0..p1, whose targets `y` were loaded, and, if wanted, the delta of the last layer for the mean over the
+// batch, whose rows weigh `weight` together (weight_of; 0: every delta is 0).
 template <class T>
-void loss_pass(const Network<T>& network, const Workspace<T>& work, bool labels, Index p0, Index p1, Index batch,
-               bool want_delta);
+void loss_pass(const Network<T>& network, const Workspace<T>& work, const Targets& y, Index p0, Index p1, Index batch,
+               double weight, bool want_delta);
 
 // Deltas of every layer from that of the last, each transposed for its dw; false: interrupted.
 template <class T>
@@ -178,11 +280,21 @@ template <class T>
 void backward_pass_split(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, Watch& watch,
                          bool go_on);
 
-// dw and db of every layer: into the workspace's gradients, or at once into the parameters where `update` is given.
-// `first_split`: of the first layer each member takes the units that it took in forward_pass_first_split.
+// dw and db of every layer. `first_split`: of the first layer each member takes the units that it took in
+// forward_pass_first_split.
 template <class T>
-void dw_pass(const Network<T>& network, const Workspace<T>& work, const Arena<T>& velocity, const Update<T>* update,
-             Index batch, const Member& member, bool first_split = false);
+void dw_pass(const Network<T>& network, const Workspace<T>& work, const Destination<T>& to, Index batch, const Member& member,
+             bool first_split = false);
+
+// After a forward pass in training over `batch` rows: the running means take in those of the batch, this member's share of
+// them.
+template <class T>
+void remember_statistics(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member);
+
+// This member's share of the columns of w: those whose norm is above their layer's limit are scaled down to it, but for frozen
+// weights. `updates` as in Destination; after the step of all members.
+template <class T>
+void limit_norms(const Network<T>& network, const Update<T>* updates, const Member& member);
 
 // The scores of the panels added in their order.
 template <class T>

@@ -9,7 +9,7 @@
 namespace retrograd {
 
 // What the numbers are for; with an index (layer, epoch) it makes a stream.
-enum class Stream : std::uint32_t { weights = 1, shuffle = 2 };
+enum class Stream : std::uint32_t { weights = 1, shuffle = 2, dropout = 3, noise = 4 };
 
 struct Philox {
   std::uint32_t word[4];
@@ -31,6 +31,12 @@ inline Philox philox(std::uint64_t seed, Stream stream, std::uint32_t index, std
     k1 += 0xBB67AE85u;
   }
   return {{c[0], c[1], c[2], c[3]}};
+}
+
+// The stream of a layer at a training step, whose lower half is the index: what for in 4 bits, the layer in 16, the upper half
+// of the step in 12.
+inline Stream stream_of(Stream what, std::uint32_t layer, std::uint64_t step) {
+  return static_cast<Stream>(static_cast<std::uint32_t>(what) | layer << 4 | static_cast<std::uint32_t>(step >> 32) << 20);
 }
 
 // Uniform in the open interval (0, 1), 52 bits.

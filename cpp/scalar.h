@@ -17,6 +17,7 @@ struct Scalar {
   using U = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
   static V set(double x) { return static_cast<T>(x); }
   static V fma(V a, V b, V c) { return std::fma(a, b, c); }
+  static V sqrt(V x) { return std::sqrt(x); }
   static V select(bool m, V a, V b) { return m ? a : b; }
   static U bits(V v) {
     U u;

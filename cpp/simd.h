@@ -1,13 +1,15 @@
 // One vector type per instruction set: load, store, select, fused multiply-add, transpose of a square of registers.
 //
 // For kernels.cpp alone, which is compiled once per instruction set: everything lives in an unnamed namespace, so that no
-// linker can take a function built for one instruction set in place of another's. The only intrinsic is fma.
+// linker can take a function built for one instruction set in place of another's. The only intrinsics are fma and sqrt.
 #pragma once
 
 #include "panel.h"
 
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -120,6 +122,31 @@ struct Ops {
     }
   }
 
+  // Rounded correctly, everywhere.
+  static RG_INLINE V sqrt(V x) {
+#if defined(__AVX512F__)
+    // all lanes; without a mask g++ 12 warns of its own header
+    if constexpr (sizeof(T) == 4) return _mm512_maskz_sqrt_ps(0xffff, x);
+    if constexpr (sizeof(T) == 8) return _mm512_maskz_sqrt_pd(0xff, x);
+#elif defined(RG_HALVES)
+    if constexpr (sizeof(T) == 4) return in_halves<__m256>(x, x, x, [](__m256 a, __m256, __m256) { return _mm256_sqrt_ps(a); });
+    if constexpr (sizeof(T) == 8)
+      return in_halves<__m256d>(x, x, x, [](__m256d a, __m256d, __m256d) { return _mm256_sqrt_pd(a); });
+#elif defined(__AVX2__) && defined(__FMA__)
+    if constexpr (sizeof(T) == 4) return _mm256_sqrt_ps(x);
+    if constexpr (sizeof(T) == 8) return _mm256_sqrt_pd(x);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) return vsqrtq_f32(x);
+    if constexpr (sizeof(T) == 8) return vsqrtq_f64(x);
+#elif defined(__SSE2__)
+    if constexpr (sizeof(T) == 4) return _mm_sqrt_ps(x);
+    if constexpr (sizeof(T) == 8) return _mm_sqrt_pd(x);
+#else
+    for (int i = 0; i < width; ++i) x[i] = sizeof(T) == 4 ? __builtin_sqrtf(static_cast<float>(x[i])) : __builtin_sqrt(x[i]);
+    return x;
+#endif
+  }
+
   // Keeps a value in a register: for x86, g++ otherwise folds loads into the multiply-adds and spills accumulators. clang
   // does not, and NEON's multiply-add takes a lane of a register, without a broadcast.
   static RG_INLINE void pin(V& v) {
@@ -132,6 +159,23 @@ struct Ops {
 #endif
   }
 };
+
+// The low halves of the 64-bit lanes of a times k, as 64-bit products: the multiplication of Philox.
+using Wide = Ops<double>::U;
+RG_INLINE Wide product_of_halves(Wide a, std::uint32_t k) {
+  const Wide all = k - Wide{};
+#if defined(__AVX512F__)
+  return reinterpret_cast<Wide>(_mm512_maskz_mul_epu32(0xff, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(all)));
+#elif defined(__AVX2__) && defined(__FMA__) && !defined(RG_HALVES)
+  return reinterpret_cast<Wide>(_mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(all)));
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+  return reinterpret_cast<Wide>(vmull_u32(vmovn_u64(reinterpret_cast<uint64x2_t>(a)), vdup_n_u32(k)));
+#elif defined(__SSE2__) && !defined(RG_HALVES)
+  return reinterpret_cast<Wide>(_mm_mul_epu32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(all)));
+#else
+  return (a & 0xffffffffu) * all;
+#endif
+}
 
 // Vectors that hold the first `lanes` lanes of a panel's row.
 template <class T>

@@ -11,8 +11,9 @@ class Stages {
  public:
   explicit Stages(const Network<T>& network) : network_(network) {}
 
-  // z and a of every layer. False: interrupted; nothing can be read then.
-  bool forward(const Rows& x, int n_threads, int forced, Poll poll);
+  // z and a of every layer. `training`: with what acts in training alone, by the random numbers of the network's next step.
+  // False: interrupted; nothing can be read then.
+  bool forward(const Rows& x, int n_threads, int forced, Poll poll, bool training = false);
 
   // delta, dw and db of every layer, and the mean loss of the batch. False: interrupted.
   bool backward(const Targets& y, double& loss, int n_threads, int forced, Poll poll);
@@ -36,7 +37,6 @@ class Stages {
 
   const Network<T>& network_;
   std::unique_ptr<Workspace<T>> work_;
-  Arena<T> no_velocity_;
   Index rows_ = 0;
   bool has_forward_ = false, has_backward_ = false;
   std::uint64_t version_ = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "random.h"
 
@@ -15,7 +16,8 @@ namespace {
 // of them dear).
 template <class T>
 bool splits_units(const Network<T>& network, Index rows, int team, int forced) {
-  if (team == 1) return false;  // without a division: this is asked at every step
+  if (network.normalises_batch()) return true;  // each mean is one member's work
+  if (team == 1) return false;                  // without a division: this is asked at every step
   const Index count = panels(rows), rounds = (count + team - 1) / team;
   if (4 * count > 3 * rounds * team) return false;
   const double intervals = 2.0 * static_cast<double>(network.depth()) + 2;
@@ -26,7 +28,7 @@ bool splits_units(const Network<T>& network, Index rows, int team, int forced) {
 }  // namespace
 
 template <class T>
-void Trainer<T>::prepare(const EpochArgs<T>& args) {
+void Trainer<T>::prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
   const Index batch = std::min(args.batch, args.x.rows);
   if (!work_ || work_->batch() != batch) {
     work_.reset();
@@ -36,51 +38,104 @@ void Trainer<T>::prepare(const EpochArgs<T>& args) {
   if (args.x.rows > static_cast<Index>(std::numeric_limits<std::uint32_t>::max())) {
     throw std::length_error("more than 2^32 - 1 rows");
   }
-  if (args.shuffle && order_.size() != args.x.rows) order_ = Arena<std::uint32_t>(args.x.rows);
+  if (args.shuffle && order_.size() != args.x.rows) {
+    order_ = Arena<std::uint32_t>(args.x.rows);
+    ordered_ = false;
+  }
+  if (network_.normalises_batch() && (batch == 1 || args.x.rows % batch == 1)) {
+    throw std::invalid_argument("batch normalisation: expected more than one row in every batch, got " +
+                                std::to_string(args.x.rows) + " rows in batches of " + std::to_string(batch));
+  }
+  if (args.snapshot && !statistics_.data()) statistics_ = Arena<T>(network_.statistics().size());
+  optimizer.prepare();
+  if (stores(args, optimizer)) stored_.prepare(network_, true);
+  gradient_norms_.assign(args.gradient_norms ? static_cast<std::size_t>(network_.depth()) : 0, 0.0);
+}
+
+// Whether gradients are stored before they are used: where all must be known first, and in a small network, where one pass over
+// all of it is the faster way for what is not fused.
+template <class T>
+bool Trainer<T>::stores(const EpochArgs<T>& args, const Optimizer<T>& optimizer) const {
+  return args.gradient_norms || optimizer.clips_norm() || (work_->small() && !optimizer.alike());
+}
+
+// dw, db and the update by way of stored gradients.
+template <class T>
+void Trainer<T>::stored_step(const EpochArgs<T>& args, const Optimizer<T>& optimizer, Index batch, const Member& me,
+                             bool first_split) {
+  T* gradients = stored_.own().data();
+  dw_pass(network_, *work_, {gradients}, batch, me, first_split);
+  me.wait();
+  double scale = 1;
+  if (args.gradient_norms || optimizer.clips_norm()) {
+    stored_.square(network_, gradients, me);
+    me.wait();
+    if (optimizer.clips_norm()) scale = stored_.scale(optimizer.settings().clip_norm);
+    for (Index l = 0; me.id == 0 && args.gradient_norms && l < network_.depth(); ++l) {
+      gradient_norms_[static_cast<std::size_t>(l)] += std::sqrt(stored_.squares_of_layer(l));
+    }
+  }
+  update_pass(network_, gradients, optimizer, scale, me);
 }
 
 template <class T>
-EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
-  prepare(args);
-  state.prepare(args.update);
-  const Workspace<T>& work = *work_;
+EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
+  prepare(args, optimizer);
+  Workspace<T>& work = *work_;
+  work.step = network_.steps;
+  if (args.first == 0) {
+    steps_before_ = network_.steps;
+    if (args.snapshot) std::copy_n(network_.statistics().data(), statistics_.size(), statistics_.data());
+  }
   const Arena<T>& parameters = network_.parameters();
   const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
-  const bool labels = args.y.labels != nullptr;
+  const Index all_steps = rows == 0 ? 0 : (rows - 1) / batch + 1,
+              last = args.last < 0 ? all_steps : std::min(args.last, all_steps);
+  const bool stored = stores(args, optimizer);
   const double step_flops = network_.flops_per_row() * static_cast<double>(batch);
   const int size = team_size(step_flops, std::max(panels(batch), network_.inputs() / kLanes), args.n_threads, args.forced);
 
-  progress_.rows = 0;
-  progress_.loss = 0;
+  if (args.first == 0) {
+    progress_.rows = 0;
+    progress_.loss = 0;
+  }
+  const double loss_before = progress_.loss;
   EpochResult result;
   Interrupt interrupt(args.poll);
-  if (args.shuffle) {
+  if (args.shuffle && !(args.first > 0 && ordered_ && order_seed_ == args.seed && order_epoch_ == args.epoch)) {
+    ordered_ = false;
     Watch watch(interrupt, Member{});
     const auto stop = [](void* context) { return static_cast<Watch*>(context)->spent(1e6); };
     if (!permutation(args.seed, args.epoch, static_cast<std::uint32_t>(args.x.rows), order_.data(), stop, &watch)) {
       result.end = EpochEnd::interrupted;
       return result;
     }
+    ordered_ = true;
+    order_seed_ = args.seed;
+    order_epoch_ = args.epoch;
   }
   std::atomic<bool> finite{true};
   result.team = run_team(size, [&](const Member& me) {
     Watch watch(interrupt, me);
     const Index line0 = me.begin(lines), values = (me.end(lines) - line0) * kLanes;
     T* share = parameters.data() + line0 * kLanes;
-    if (args.snapshot) std::copy(share, share + values, snapshot_.data() + line0 * kLanes);
-    for (Index start = 0; start < rows; start += batch) {
+    if (args.snapshot && args.first == 0) std::copy(share, share + values, snapshot_.data() + line0 * kLanes);
+    for (Index step = args.first; step < last; ++step) {
+      const Index start = step * batch;
       const Index m = std::min(batch, rows - start), p0 = me.begin(panels(m)), p1 = me.end(panels(m));
       const Selection selection{args.shuffle ? order_.data() : nullptr, start};
       const bool split = splits_units(network_, m, me.size, args.forced);
       const bool first_split = !split && splits_first_layer(network_, work, m, me.size, args.forced);
+      if (me.id == 0) optimizer.begin_step(args.lr ? args.lr[step] : optimizer.settings().lr);  // read after the next barrier
       load_inputs(work, args.x, selection, p0, p1, m);
+      if (network_.perturbs()) perturb_inputs(network_, work, p0, p1, m);
       if (split || first_split) me.wait();
       const bool forwarded = split         ? forward_pass_split(network_, work, m, me, watch)
                              : first_split ? forward_pass_first_split(network_, work, p0, p1, m, me, watch)
                                            : forward_pass(network_, work, p0, p1, m, watch);
       if (forwarded) {
         load_targets(work, args.y, selection, p0, p1, m);
-        loss_pass(network_, work, labels, p0, p1, m, true);
+        loss_pass(network_, work, args.y, p0, p1, m, weight_of<T>(args.y, selection, m), true);
       }
       if (split) {
         me.wait();
@@ -95,20 +150,32 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
       if (!std::isfinite(score.loss)) {
         if (me.id == 0) {
           result.end = EpochEnd::diverged;
-          result.bad_loss = score.loss / static_cast<double>(m);
-          result.bad_step = result.steps + 1;
+          result.bad_loss = score.mean(score.loss);
+          result.bad_step = step + 1;
         }
         return;
       }
-      dw_pass(network_, work, state.velocity(), &args.update, m, me, first_split);
+      if (stored) {
+        stored_step(args, optimizer, m, me, first_split);
+      } else {
+        dw_pass(network_, work, optimizer.destination(), m, me, first_split);
+      }
+      if (network_.normalises_batch()) remember_statistics(network_, work, m, me);
+      if (network_.limits_norms()) {
+        me.wait();
+        limit_norms(network_, optimizer.destination().updates, me);
+      }
       if (me.id == 0) {
-        result.score.loss += score.loss;
-        result.score.metric += score.metric;
+        ++work.step;  // which nobody reads before the barrier
+        result.score += score;
         ++result.steps;
         progress_.rows.store(start + m, std::memory_order_relaxed);
-        progress_.loss.store(result.score.loss, std::memory_order_relaxed);
+        const double sum = result.score.loss, seen = static_cast<double>(start + m - args.first * batch);
+        progress_.loss.store(loss_before + (args.y.weights.data ? result.score.mean(sum) * seen : sum),
+                             std::memory_order_relaxed);
       }
       me.wait();
+      if (me.id == 0) optimizer.end_step();
     }
     if (args.snapshot && !network_.kernels().finite[static_cast<int>(source_of<T>)](values, share)) finite = false;
   });
@@ -117,11 +184,15 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, SgdState<T>& state) {
   if (result.end == EpochEnd::finished && !finite) {
     result.end = EpochEnd::diverged;
     result.bad_loss = std::numeric_limits<double>::quiet_NaN();
-    result.bad_step = result.steps;
+    result.bad_step = args.first + result.steps;
   }
   if (result.end == EpochEnd::diverged && args.snapshot) {
     std::copy(snapshot_.data(), snapshot_.data() + snapshot_.size(), parameters.data());
-    state.clear();
+    optimizer.clear();
+    std::copy_n(statistics_.data(), statistics_.size(), network_.statistics().data());
+    network_.steps = steps_before_;
+  } else {
+    network_.steps = work.step;
   }
   ++network_.version;
   return result;

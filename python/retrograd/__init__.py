@@ -7,26 +7,48 @@
 `retrograd.reference` is the same in pure NumPy, to read; `python -m retrograd` shows it at work.
 """
 
+from . import losses, metrics, schedules
 from ._core import __version__
+from .callbacks import Callback, StepInfo
+from .early_stopping import EarlyStopping
 from .errors import DivergenceError
 from .gradcheck import GradcheckResult, gradcheck
 from .history import History
 from .initializers import Initializer, normal
+from .lbfgs import LBFGSResult, fit_lbfgs
+from .lr_range import LRRange, lr_range_test
 from .network import Dense, Gradients, Network
-from .optimizers import SGD
+from .optimizers import SGD, Adagrad, Adam, AdamW, Group, Lion, Optimizer, RMSprop
 from .trainer import Trainer
 
 __all__ = [
     "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Callback",
     "Dense",
     "DivergenceError",
+    "EarlyStopping",
     "GradcheckResult",
     "Gradients",
+    "Group",
     "History",
     "Initializer",
+    "LBFGSResult",
+    "LRRange",
+    "Lion",
     "Network",
+    "Optimizer",
+    "RMSprop",
+    "StepInfo",
     "Trainer",
     "__version__",
+    "fit_lbfgs",
     "gradcheck",
+    "losses",
+    "lr_range_test",
+    "metrics",
     "normal",
+    "schedules",
 ]

@@ -83,14 +83,22 @@ def as_labels(array: Array, classes: int, name: str = "y") -> Array:
     return flat.astype(np.int32, copy=False)
 
 
+def picks_one(loss: str, outputs: int) -> bool:
+    """Whether the loss wants one label of `outputs` for each row (or, but for hinge, the probability of each)."""
+    return loss in ("cross_entropy", "focal") or (loss == "hinge" and outputs > 1)
+
+
 def as_targets(value: npt.ArrayLike, loss: str, outputs: int, rows: int, dtype: np.dtype[Any], core: CoreNetwork) -> Array:
     """What the core's loss takes: int32 labels (rows,), or (rows, outputs) of the network's dtype."""
     array = as_array(value, "y")
     column = array.ndim == 2 and array.shape[1] == 1
-    labels = loss == "cross_entropy" and (array.ndim == 1 or column)
+    one_of_all = picks_one(loss, outputs)
+    labels = one_of_all and (array.ndim == 1 or column)
     vector = labels or (array.ndim == 1 and outputs == 1)
+    if not labels and one_of_all and loss == "hinge":
+        raise ValueError(f"y: expected shape ({rows},) of labels, as hinge takes with several outputs, got {array.shape}")
     if not vector and not (array.ndim == 2 and array.shape[1] == outputs):
-        also = " of labels or" if loss == "cross_entropy" else " or" if outputs == 1 else ""
+        also = " of labels or" if one_of_all else " or" if outputs == 1 else ""
         one = f"({rows},){also} " if also else ""
         raise ValueError(f"y: expected shape {one}({rows}, {outputs}), got {array.shape}")
     if array.shape[0] != rows:
@@ -100,10 +108,14 @@ def as_targets(value: npt.ArrayLike, loss: str, outputs: int, rows: int, dtype: 
         return as_labels(array, outputs)
     result = converted(array.reshape(-1, 1) if vector else array, dtype)
     check_finite(core, result, "y", array)
-    if loss == "cross_entropy":
+    if one_of_all:
         _check_probability_rows(result)
     elif loss == "binary_cross_entropy":
-        _check_unit_interval(result, array.shape)
+        _check_each(result, (result >= 0) & (result <= 1), "numbers from 0 to 1", array.shape)
+    elif loss == "poisson":
+        _check_each(result, result >= 0, "numbers from 0", array.shape)
+    elif loss == "hinge":
+        _check_each(result, np.isin(result, (-1, 0, 1)), "-1 or 1, or 0 or 1", array.shape)
     return result
 
 
@@ -117,12 +129,11 @@ def _check_probability_rows(y: Array) -> None:
         raise ValueError(f"y: expected rows of probabilities that sum to 1, got {what} at row {row}")
 
 
-def _check_unit_interval(y: Array, shape: tuple[int, ...]) -> None:
-    wrong = (y < 0) | (y > 1)
-    if wrong.any():
-        row, col = np.argwhere(wrong)[0]
+def _check_each(y: Array, right: npt.NDArray[np.bool_], expected: str, shape: tuple[int, ...]) -> None:
+    if not right.all():
+        row, col = np.argwhere(~right)[0]
         where = f"row {row}" if len(shape) == 1 else f"row {row}, column {col}"
-        raise ValueError(f"y: expected numbers from 0 to 1, got {y[row, col]} at {where}")
+        raise ValueError(f"y: expected {expected}, got {y[row, col]} at {where}")
 
 
 def as_threads(n_threads: int | None) -> int:

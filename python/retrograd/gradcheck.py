@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._arrays import Array, as_array, as_float
-from .network import Dense, Network
+from .network import Network
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class GradcheckResult:
     where : str
         The array it was found in, "dw[0]" say.
     errors : dict
-        For each array ("dw[0]", "db[0]", ..., "dx") the largest |gradient - difference| relative to the largest number of
-        either array.
+        For each array ("dw[0]", "db[0]", "dgamma[0]", ..., "dx") the largest |gradient - difference| relative to the largest
+        number of either array.
     """
 
     worst: float
@@ -29,7 +29,15 @@ class GradcheckResult:
     errors: dict[str, float]
 
 
-def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: float = 1e-5) -> GradcheckResult:
+def gradcheck(
+    network: Network,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    epsilon: float = 1e-5,
+    training: bool = False,
+) -> GradcheckResult:
     """Compares dw, db and dx of `network.backward(y)` with (loss(w + e) - loss(w - e)) / 2e.
 
     Takes two forward passes for each weight, bias and input: for small networks and batches. The network is left as it is;
@@ -41,8 +49,12 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
     X : array (rows, inputs)
     y : array
         Targets, as for `Network.loss`.
+    sample_weight : array (rows,), optional
+        Weights of the rows, as for `Network.loss`.
     epsilon : float, default 1e-5
         Half the distance of the two points, times max(1, |value|).
+    training : bool, default False
+        Of the passes of training, with the masks and the noise of the network's next step in all of them.
 
     Returns
     -------
@@ -50,29 +62,39 @@ def gradcheck(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, epsilon: 
 
     Notes
     -----
-    At a kink (z = 0 in relu) the two have no reason to agree. The error of the difference itself is about epsilon^2.
+    At a kink (z = 0 in relu, a = t in mae) the two have no reason to agree. The error of the difference itself is about
+    epsilon^2.
     """
     epsilon = as_float(epsilon, "epsilon", 1e-12)
-    hidden = [Dense(n, f) for n, f in zip(network.sizes[1:], network.activations, strict=True)]
-    twin = Network(
-        [network.sizes[0], *hidden], loss=network.loss_name, init=(network.weights, network.biases), dtype="float64"
-    )
+    twin = network._as_dtype("float64")
     inputs = np.array(as_array(X, "X"), dtype=np.float64)
-    twin.forward(inputs)
-    gradients = twin.backward(y)
+    twin.forward(inputs, training)
+    gradients = twin.backward(y, sample_weight=sample_weight)
     found = {f"dw[{i}]": g for i, g in enumerate(gradients.dw)}
     found |= {f"db[{i}]": g for i, g in enumerate(gradients.db)}
+    found |= {f"dgamma[{i}]": g for i, g in enumerate(gradients.dgamma) if g is not None}
+    found |= {f"dbeta[{i}]": g for i, g in enumerate(gradients.dbeta) if g is not None}
     found["dx"] = gradients.dx
 
     weights = [np.array(w) for w in twin.weights]
     biases = [np.array(b) for b in twin.biases]
     places: dict[str, Array] = {f"dw[{i}]": w for i, w in enumerate(weights)}
     places |= {f"db[{i}]": b for i, b in enumerate(biases)}
+    gammas = {i: np.array(g) for i, g in enumerate(twin.gamma) if g is not None}
+    betas = {i: np.array(g) for i, g in enumerate(twin.beta) if g is not None}
+    places |= {f"dgamma[{i}]": g for i, g in gammas.items()} | {f"dbeta[{i}]": g for i, g in betas.items()}
     places["dx"] = inputs
 
     def loss_at() -> float:
         twin.set_weights(weights, biases)
-        return twin.loss(inputs, y)
+        for i, gamma in gammas.items():
+            twin.set_norm(i, gamma=gamma, beta=betas[i])
+        if not training:
+            return twin.loss(inputs, y, sample_weight=sample_weight)
+        twin.forward(inputs, training=True)
+        loss = twin.backward(y, sample_weight=sample_weight).loss
+        assert loss is not None
+        return loss
 
     errors = {}
     for name, array in places.items():

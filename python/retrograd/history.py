@@ -1,14 +1,19 @@
-"""What a training run went through, epoch by epoch, and its learning curves. It records; it decides nothing."""
+"""What a training run went through, epoch by epoch. It records; it decides nothing. How it is drawn: _plots.py."""
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 __all__ = ["History"]
 
-_TRAINING = "#8a94a6"  # grey blue: the lesser line
-_VALIDATION = "#d1495b"  # red: the line to look at
-_INK = "#333333"
+_ALWAYS = ("epoch", "loss", "metric", "seconds", "lr", "rows_per_second")  # lists that every epoch fills
+_VALIDATION = ("val_loss", "val_metric")
+_BY_NAME = ("metrics", "gradient_norms")  # dicts of lists
+_VALIDATION_FOR_ALL = "expected validation figures, val_loss and val_metric, for every epoch or for none"
+_ABOUT = ("metric_name", "converged", "stopped_early", "best_epoch")
 
 
 class History:
@@ -27,19 +32,33 @@ class History:
         On the training data: means over the rows as they were seen, each before its own update.
     val_loss, val_metric : list of float
         On the validation data after the epoch; empty where there is none.
+    metrics : dict of str to list of float
+        The metrics that `fit` was asked for: "val_f1" on the validation data, "f1" on the training data after the epoch.
     seconds : list of float
-        Wall-clock time of the training of the epoch, validation left out.
+        Wall-clock time of the training of the epoch, validation and callbacks left out.
     lr : list of float
-        Learning rate.
+        Learning rate, of the epoch's last step.
+    step_lr : list of lists of float
+        Where a schedule gives each step a rate of its own: those of the epoch's steps, or of 1000 of them spread evenly (the
+        first and the last among them) where there are more. Else empty.
+    gradient_norms : dict of int to list of float
+        Mean over the epoch's steps of the norm of each layer's gradient (weights and biases together), where `fit` was asked
+        for them. Layers are counted from 0.
     rows_per_second : list of float
         Rows trained on per second.
     converged : bool
-        Whether training stopped because the loss no longer fell.
+        Whether training stopped because the loss no longer fell (`tol`).
+    stopped_early : bool
+        Whether early stopping ended it.
+    best_epoch : int or None
+        The epoch that was the best to early stopping; its weights are the network's where `restore_best` says so.
     """
 
     def __init__(self, metric_name: str = "accuracy") -> None:
         self.metric_name = metric_name
         self.converged = False
+        self.stopped_early = False
+        self.best_epoch: int | None = None
         self.epoch: list[int] = []
         self.loss: list[float] = []
         self.metric: list[float] = []
@@ -48,6 +67,11 @@ class History:
         self.seconds: list[float] = []
         self.lr: list[float] = []
         self.rows_per_second: list[float] = []
+        self.step_lr: list[list[float]] = []
+        self.metrics: dict[str, list[float]] = {}
+        self.gradient_norms: dict[int, list[float]] = {}
+
+    # ---------------------------------------------------------------- entries
 
     def append(
         self,
@@ -60,26 +84,30 @@ class History:
         rows_per_second: float,
         val_loss: float | None = None,
         val_metric: float | None = None,
+        metrics: Mapping[str, float] | None = None,
+        step_lr: list[float] | None = None,
+        gradient_norms: Mapping[int, float] | None = None,
     ) -> None:
-        """Add an epoch; the arguments are single entries of the attributes.
+        """Add an epoch, all of it or (Ctrl-C, no memory) nothing; the arguments are single entries of the attributes.
 
         Raises
         ------
         ValueError
-            If only some of the epochs have validation figures.
+            If only some of the epochs have validation figures, a metric, rates of steps or norms of gradients.
         """
-        has_validation = val_loss is not None and val_metric is not None
-        if (val_loss is None) != (val_metric is None) or (self.epoch and has_validation != bool(self.val_loss)):
-            raise ValueError("expected val_loss and val_metric for every epoch or for none")
-        self.epoch.append(epoch)
-        self.loss.append(loss)
-        self.metric.append(metric)
-        self.seconds.append(seconds)
-        self.lr.append(lr)
-        self.rows_per_second.append(rows_per_second)
-        if val_loss is not None and val_metric is not None:
-            self.val_loss.append(val_loss)
-            self.val_metric.append(val_metric)
+        metrics, gradient_norms = metrics or {}, gradient_norms or {}
+        if (val_loss is None) != (val_metric is None):
+            raise ValueError(_VALIDATION_FOR_ALL)
+        self._check_same(val_loss is not None, step_lr is not None, metrics, gradient_norms)
+        places: list[list[Any]] = [self.epoch, self.loss, self.metric, self.seconds, self.lr, self.rows_per_second]
+        values: list[Any] = [epoch, loss, metric, seconds, lr, rows_per_second]
+        if val_loss is not None:
+            places += [self.val_loss, self.val_metric]
+            values += [val_loss, val_metric]
+        if step_lr is not None:
+            places.append(self.step_lr)
+            values.append(step_lr)
+        self._put(list.append, places, values, metrics, gradient_norms)
 
     def extend(self, later: History) -> Self:
         """Add the epochs of a later call of `fit`, so that one curve shows them all; returns this history.
@@ -91,13 +119,72 @@ class History:
         """
         if later.metric_name != self.metric_name:
             raise ValueError(f"expected a history of {self.metric_name}, got one of {later.metric_name}")
-        if self.epoch and later.epoch and bool(self.val_loss) != bool(later.val_loss):
-            raise ValueError("expected both histories to have validation figures, or neither")
-        for name, values in vars(self).items():
-            if isinstance(values, list):
-                values.extend(getattr(later, name))
-        self.converged = later.converged
+        if later.epoch:
+            self._check_same(bool(later.val_loss), bool(later.step_lr), later.metrics, later.gradient_norms)
+            names = [name for name in (*_ALWAYS, *_VALIDATION, "step_lr") if getattr(later, name)]
+            places, values = [getattr(self, name) for name in names], [getattr(later, name) for name in names]
+            self._put(list.extend, places, values, later.metrics, later.gradient_norms)
+        for name in _ABOUT:
+            setattr(self, name, getattr(later, name))
         return self
+
+    def _check_same(self, validation: bool, step_lr: bool, metrics: Mapping[str, Any], norms: Mapping[int, Any]) -> None:
+        """What an epoch brings must be what the others have."""
+        if not self.epoch:
+            return
+        if validation != bool(self.val_loss):
+            raise ValueError(_VALIDATION_FOR_ALL)
+        if step_lr != bool(self.step_lr):
+            raise ValueError("step_lr: expected rates of steps for every epoch or for none")
+        for name, there, given in (("metrics", self.metrics, metrics), ("gradient_norms", self.gradient_norms, norms)):
+            if there.keys() != given.keys():
+                raise ValueError(f"{name}: expected {sorted(there)} as in the epochs before, got {sorted(given)}")
+
+    def _put(
+        self,
+        put: Callable[[list[Any], Any], None],
+        places: list[list[Any]],
+        values: list[Any],
+        metrics: Mapping[str, Any],
+        norms: Mapping[int, Any],
+    ) -> None:
+        """Puts each value into its place, all or none."""
+        places = [*places, *(self.metrics.setdefault(name, []) for name in metrics)]
+        places += [self.gradient_norms.setdefault(layer, []) for layer in norms]
+        before = len(self.epoch)
+        try:
+            # one call of C, within which no signal is answered: Ctrl-C comes before all of them or after
+            deque(map(put, places, [*values, *metrics.values(), *norms.values()]), maxlen=0)
+        except MemoryError:
+            for place in places:
+                del place[before:]
+            raise
+
+    def column(self, name: str) -> list[float]:
+        """The list of that name.
+
+        Parameters
+        ----------
+        name : str
+            An attribute ("loss", "val_loss", ...), "accuracy" or "mae" for `metric`, the same with "val_" for `val_metric`,
+            or a key of `metrics`.
+
+        Returns
+        -------
+        list of float
+
+        Raises
+        ------
+        KeyError
+            If there is no such list.
+        """
+        if name in self.metrics:
+            return self.metrics[name]
+        name = {self.metric_name: "metric", f"val_{self.metric_name}": "val_metric"}.get(name, name)
+        if name not in (*_ALWAYS, *_VALIDATION):
+            raise KeyError(f"no figures of the name {name!r}")
+        found: list[float] = getattr(self, name)
+        return found
 
     def __len__(self) -> int:
         """Return the number of epochs."""
@@ -114,8 +201,11 @@ class History:
                 f"val_{self.metric_name} {self.val_metric[-1]:.4g} "
                 f"(best {self.val_metric[best]:.4g} in epoch {self.epoch[best]})"
             )
+        parts += [f"{name} {values[-1]:.4g}" for name, values in self.metrics.items()]
         if self.converged:
             parts.append("converged")
+        if self.stopped_early:
+            parts.append(f"stopped early, epoch {self.best_epoch} was the best")
         epochs = "1 epoch" if len(self) == 1 else f"{len(self)} epochs"
         return f"History({epochs}, {sum(self.seconds):.3g} s: {', '.join(parts)})"
 
@@ -124,21 +214,120 @@ class History:
         pick = max if self.metric_name == "accuracy" else min
         return self.val_metric.index(pick(self.val_metric))
 
-    def plot(self, ax: Any = None) -> tuple[Any, Any]:
-        """Draw the learning curves: the loss, and the metric beside it, for training and validation.
+    # ---------------------------------------------------------------- to and from other forms
 
-        The loss is drawn on a logarithmic scale where it falls tenfold or more. The best validation metric is marked.
+    def to_dict(self) -> dict[str, Any]:
+        """A copy of all that is recorded, as lists and dicts by the names of the attributes."""
+        return {name: _copied(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, figures: Mapping[str, Any]) -> Self:
+        """The history of `to_dict`.
 
         Parameters
         ----------
-        ax : matplotlib Axes, or a pair of them, optional
-            Where to draw: a pair takes loss and metric; a single one takes the loss, and the metric on an axis at its
-            right. Default: two panels of a new figure.
+        figures : dict
+            As `to_dict` gives it.
 
         Returns
         -------
-        pair of matplotlib Axes
-            Of the loss and of the metric. ``axes[0].figure.savefig("curve.png")`` writes the picture.
+        History
+
+        Raises
+        ------
+        ValueError, TypeError
+            If names are missing or unknown, or the lists are not of equal length.
+        """
+        if not isinstance(figures, Mapping):
+            raise TypeError(f"expected a dict as to_dict gives it, got {type(figures).__name__}")
+        result = cls()
+        if set(figures) != set(vars(result)):
+            raise ValueError(f"expected the names {', '.join(vars(result))}, got {', '.join(map(str, figures))}")
+        for name, value in figures.items():
+            setattr(result, name, _copied(value))
+        columns = {name: getattr(result, name) for name in (*_ALWAYS, *_VALIDATION, "step_lr")}
+        columns |= {f"{name} {key}": values for name in _BY_NAME for key, values in getattr(result, name).items()}
+        for name, values in columns.items():
+            if not isinstance(values, list):
+                raise TypeError(f"{name}: expected a list, got {type(values).__name__}")
+            if len(values) != len(result) and (values or name in _ALWAYS):
+                raise ValueError(f"{name}: expected {len(result)} entries, one for each epoch, got {len(values)}")
+        return result
+
+    def to_json(self) -> str:
+        """All that is recorded as JSON, every bit of it; NaN and infinity, which JSON does not know, are strings."""
+        import json
+
+        return json.dumps(_without_nonfinite(self.to_dict()), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The history of `to_json`.
+
+        Parameters
+        ----------
+        text : str
+            As `to_json` gives it.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is no JSON, or not that of a history.
+        """
+        import json
+
+        figures = json.loads(text)
+        if isinstance(figures, dict):
+            named = figures.pop("metric_name", None)
+            figures = {name: _with_nonfinite(value) for name, value in figures.items()} | {"metric_name": named}
+            if isinstance(figures.get("gradient_norms"), dict):
+                figures["gradient_norms"] = {int(layer): norms for layer, norms in figures["gradient_norms"].items()}
+        return cls.from_dict(figures)
+
+    def to_pandas(self) -> Any:
+        """A table with a row for each epoch.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by the epoch, with the attributes as columns: loss, metric, val_loss, val_metric (where there are any),
+            each of `metrics` by its name, lr, seconds, rows_per_second, and gradient_norm_0, ... where there are any.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("History.to_pandas needs pandas: pip install retrograd[pandas]") from error
+        names = ("loss", "metric", *(name for name in _VALIDATION if getattr(self, name)))
+        columns = {name: getattr(self, name) for name in names} | self.metrics
+        columns |= {name: getattr(self, name) for name in ("lr", "seconds", "rows_per_second")}
+        columns |= {f"gradient_norm_{layer}": norms for layer, norms in self.gradient_norms.items()}
+        return pandas.DataFrame(columns, index=pandas.Index(self.epoch, name="epoch"), dtype=float)
+
+    def plot(self, ax: Any = None) -> tuple[Any, ...]:
+        """Draw the learning curves: the loss, and the metric beside it, for training and validation.
+
+        The loss is drawn on a logarithmic scale where it falls tenfold or more. The best validation metric is marked. Panels
+        for other metrics, for a learning rate that changed, and for the norms of gradients follow where there are any.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, or a sequence of them, optional
+            Where to draw: a pair takes loss and metric, more of them the other panels too; a single one takes the loss, and
+            the metric on an axis at its right. Default: all panels, in a new figure.
+
+        Returns
+        -------
+        tuple of matplotlib Axes
+            Of the loss, of the metric, and of the other panels. ``axes[0].figure.savefig("curve.png")`` writes the picture.
 
         Raises
         ------
@@ -147,69 +336,32 @@ class History:
         ValueError
             If there is no epoch to draw.
         """
-        try:
-            from matplotlib import pyplot
-            from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-        except ImportError as error:
-            raise ImportError("History.plot needs matplotlib: pip install retrograd[plot]") from error
+        from . import _plots
+
+        _plots.need_matplotlib("History.plot")
         if not self.epoch:
             raise ValueError("History.plot: expected at least one epoch, got none")
-        if ax is None:
-            _, ax = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-        if hasattr(ax, "plot"):
-            left, right = ax, ax.twinx()
-            together = True
-        else:
-            left, right = ax
-            together = False
+        return _plots.learning_curves(self, ax)
 
-        self._draw(left, "loss", self.loss, self.val_loss, "-")
-        self._draw(right, self.metric_name, self.metric, self.val_metric, "--" if together else "-")
-        drawn = [value for value in self.loss + self.val_loss if value == value]
-        if drawn and min(drawn) > 0 and max(drawn) >= 10 * min(drawn):
-            few_decades = max(drawn) < 1000 * min(drawn)
-            left.set_yscale("log")
-            left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few_decades else (1,)))
-            left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            left.yaxis.set_minor_locator(NullLocator())
-        if self.metric_name == "accuracy":
-            right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-        if self.val_metric:
-            self._mark_best(right)
-        if together:
-            right.grid(visible=False)
-            right.spines["right"].set_visible(True)
-            left.set_ylabel("loss (solid)", color=_INK)
-            right.set_ylabel(f"{self._metric_title()} (dashed)", color=_INK)
-        else:
-            left.set_title("Loss", loc="left", color=_INK)
-            right.set_title(self._metric_title(), loc="left", color=_INK)
-        if self.val_loss:
-            left.legend(frameon=False, labelcolor="linecolor")
-        return left, right
 
-    def _metric_title(self) -> str:
-        return {"accuracy": "Accuracy", "mae": "Mean absolute error"}.get(self.metric_name, self.metric_name)
+def _copied(value: Any) -> Any:
+    """A copy of lists and dicts, all the way down."""
+    if isinstance(value, list):
+        return [_copied(part) for part in value]
+    return {key: _copied(part) for key, part in value.items()} if isinstance(value, dict) else value
 
-    def _draw(self, ax: Any, name: str, training: list[float], validation: list[float], style: str) -> None:
-        from matplotlib.ticker import MaxNLocator
 
-        marker = "o" if len(self) == 1 else None  # a line of one point is invisible
-        ax.plot(self.epoch, training, style, color=_TRAINING, marker=marker, linewidth=1.6, label="training")
-        if validation:
-            ax.plot(self.epoch, validation, style, color=_VALIDATION, marker=marker, linewidth=2, label="validation")
-        ax.set_xlabel("epoch", color=_INK)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        ax.grid(color="#e6e6e6", linewidth=0.8)
-        ax.set_axisbelow(True)
-        ax.tick_params(colors=_INK, length=0)
-        for side, spine in ax.spines.items():
-            spine.set_visible(side == "bottom")
-            spine.set_color("#b0b0b0")
+def _without_nonfinite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nonfinite(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _without_nonfinite(part) for key, part in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
-    def _mark_best(self, ax: Any) -> None:
-        best = self._best()
-        value, epoch = self.val_metric[best], self.epoch[best]
-        shown = f"{100 * value:.1f} %" if self.metric_name == "accuracy" else f"{value:.3g}"
-        ax.plot([epoch], [value], "o", color=_VALIDATION, markersize=6)
-        ax.set_title(f"best {shown} (epoch {epoch})", loc="right", color=_VALIDATION, fontsize="medium")
+
+def _with_nonfinite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_nonfinite(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _with_nonfinite(part) for key, part in value.items()}
+    return float(value) if isinstance(value, str) else value

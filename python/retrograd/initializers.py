@@ -68,5 +68,8 @@ def normal(scale: float) -> Initializer:
 
 
 def default_for(activation: str) -> Initializer:
-    """What suits an activation: He for the relus, Glorot for the rest."""
-    return Initializer("he_normal" if activation in ("relu", "leaky_relu") else "glorot_uniform")
+    """What suits an activation: He for the relus and what bends like them, LeCun for selu, Glorot for the rest."""
+    if activation == "selu":
+        return Initializer("lecun_normal")
+    like_relu = ("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "mish")
+    return Initializer("he_normal" if activation in like_relu else "glorot_uniform")

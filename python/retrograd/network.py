@@ -13,16 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arrays import Array, as_array, as_int, as_rows, as_targets, as_threads, check_finite, converted
+from ._arrays import Array, as_array, as_float, as_int, as_rows, as_targets, as_threads, check_finite, converted, picks_one
+from ._weights import as_weights
 from .initializers import Initializer, default_for
+from .losses import Loss, name_and_parameter
 
 _CORE: dict[str, type[_core.NetworkF32] | type[_core.NetworkF64]] = {
     "float32": _core.NetworkF32,
     "float64": _core.NetworkF64,
 }
 
-_OUTPUTS, _PROBABILITIES, _DECISIONS = range(3)  # what the core's predict answers
-_CLASSIFIERS = ("cross_entropy", "binary_cross_entropy")
+_OUTPUTS, _APPLIED, _DECISIONS = range(3)  # what the core's predict answers; applied: what the loss itself applies
+# what a loss applies to the outputs itself, once; with the first three that is a probability
+_OWN = {"cross_entropy": "softmax", "focal": "softmax", "binary_cross_entropy": "sigmoid", "poisson": "exponential"}
+_PROBABILISTIC = ("cross_entropy", "focal", "binary_cross_entropy")
+_CLASSIFIERS = (*_PROBABILISTIC, "hinge")
 
 Init = str | Initializer | None
 
@@ -36,15 +41,41 @@ class Dense:
     units : int
         Outputs of the layer (`fan_out`).
     activation : str, optional
-        "identity", "relu", "leaky_relu" (slope 0.01), "tanh", "sigmoid" or, for the last layer, "softmax". Default: the
-        network's `activation`, for the last layer its `output_activation`.
+        Its name; with s = sigmoid:
+
+        - "identity", "tanh", "sigmoid"; "exponential": exp(z); "softsign": z / (1 + |z|); "softplus": log(1 + exp(z))
+        - "relu": max(z, 0); "leaky_relu": 0.01 z below 0
+        - "elu": exp(z) - 1 below 0 (Clevert, Unterthiner, Hochreiter, 2016)
+        - "selu": 1.0507 z, below 0 1.7581 (exp(z) - 1) (Klambauer, Unterthiner, Mayr, Hochreiter, 2017)
+        - "gelu": z N(z), N the normal distribution (Hendrycks, Gimpel, 2016); "gelu_tanh": with
+          N(z) = (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))) / 2
+        - "silu": z s(z) (Elfwing, Uchibe, Doya, 2017); "mish": z tanh(log(1 + exp(z))) (Misra, 2019)
+        - "softmax", for the last layer alone
+
+        Default: the network's `activation`, for the last layer its `output_activation`.
     init : str or Initializer, optional
         How the weights start. Default: the network's `init`.
+    dropout : float, optional
+        In training each output is 0 with this probability, at least 0 and below 1, and else divided by its complement, so
+        that the mean is kept (Srivastava and others, "Dropout", JMLR 15, 2014, inverted). Hidden layers only. Default: the
+        network's `dropout`.
+    max_norm : float, optional
+        After each update the incoming weights of each unit are scaled down to this Euclidean norm where theirs is larger
+        (the same paper; biases do not count). Positive. Default: no limit.
+    norm : "layer" or "batch", optional
+        a = f(gamma normalised(z) + beta), with gamma and beta learned like biases, from 1 and 0 on; hidden layers only.
+        "layer": each row over the layer's units (Ba, Kiros, Hinton, "Layer normalization", 2016); "batch": each unit over
+        the rows of the batch in training, else by running means (Ioffe, Szegedy, "Batch normalization", ICML 2015), with
+        at least two rows in every batch. PyTorch's LayerNorm and BatchNorm1d with their defaults: eps 1e-5, momentum 0.1,
+        the variance biased but for the running one.
     """
 
     units: int
     activation: str | None = None
     init: Init = None
+    dropout: float | None = None
+    max_norm: float | None = None
+    norm: Literal["layer", "batch"] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", as_int(self.units, "units", 1))
@@ -52,6 +83,14 @@ class Dense:
             _check_name(self.activation, _core.ACTIVATIONS, "activation")
         if self.init is not None:
             object.__setattr__(self, "init", _initializer(self.init))
+        if self.dropout is not None:
+            object.__setattr__(self, "dropout", as_float(self.dropout, "dropout", 0.0, 1.0))
+        if self.max_norm is not None:
+            object.__setattr__(self, "max_norm", as_float(self.max_norm, "max_norm", 0.0))
+            if self.max_norm == 0:
+                raise ValueError("max_norm: expected a positive number, got 0.0")
+        if self.norm is not None:
+            _check_name(self.norm, ("layer", "batch"), "norm")
 
 
 def _check_name(name: object, known: Sequence[str], what: str) -> None:
@@ -78,6 +117,8 @@ class Gradients:
         Gradient with respect to each layer's weights: x^T delta.
     db : tuple of arrays (fan_out,)
         Gradient with respect to each layer's biases: the sum of delta over rows.
+    dgamma, dbeta : tuple of arrays (fan_out,) or None
+        Gradients with respect to gamma and beta of each layer, None where it does not normalise.
     dx : array (rows, inputs)
         Gradient with respect to the inputs. Computed at the first reading (or when the weights are about to change while
         this object is still held).
@@ -111,6 +152,22 @@ class Gradients:
         """Gradient with respect to the biases of each layer."""
         return self._read("db")
 
+    def _read_norm(self, which: int) -> tuple[Array | None, ...]:
+        if "norms" not in self._found:
+            assert self._network is not None
+            self._found["norms"] = tuple(map(self._network._core.dnorm, range(self._network.depth)))
+        return tuple(arrays[which] if arrays else None for arrays in self._found["norms"])
+
+    @property
+    def dgamma(self) -> tuple[Array | None, ...]:
+        """Gradient with respect to gamma of each layer."""
+        return self._read_norm(0)
+
+    @property
+    def dbeta(self) -> tuple[Array | None, ...]:
+        """Gradient with respect to beta of each layer."""
+        return self._read_norm(1)
+
     @property
     def dx(self) -> Array:
         """Gradient with respect to the inputs."""
@@ -126,7 +183,7 @@ class Gradients:
             return
         _ = self.dx
         if not weights_only:
-            _ = self.delta, self.dw, self.db
+            _ = self.delta, self.dw, self.db, self.dgamma
             self._network = None
 
     def __repr__(self) -> str:
@@ -142,22 +199,44 @@ class Network:
     layers : sequence
         Number of inputs, then for each layer its number of units or a `Dense`.
     activation : str, default "relu"
-        Of the hidden layers.
+        Of the hidden layers; see `Dense` for the names.
     output_activation : str, default "identity"
-        Of the last layer. With "cross_entropy" (then "identity" or "softmax") and "binary_cross_entropy" ("identity" or
-        "sigmoid") the layer gives logits and the loss applies softmax or sigmoid itself, once.
-    loss : str, default "mse"
+        Of the last layer. With "cross_entropy" and "focal" (then "identity" or "softmax"), "binary_cross_entropy" ("identity"
+        or "sigmoid") and "poisson" ("identity" or "exponential") the layer gives logits, or log rates, and the loss applies
+        softmax, sigmoid or exp itself, once.
+    loss : str or retrograd.losses.Loss, default "mse"
         With a = output, t = target, n rows, k outputs:
 
         - "mse": 1/(nk) sum (a - t)^2; delta = 2 (a - t) f'(z) / (nk)
         - "quadratic": 1/(2n) sum (a - t)^2; delta = (a - t) f'(z) / n
-        - "cross_entropy": -1/n sum t log softmax(z); delta = (softmax(z) - t) / n; labels or rows of probabilities
+        - "mae": 1/(nk) sum |a - t|; delta = sign(a - t) f'(z) / (nk), 0 where a = t
+        - "huber": 1/(nk) sum of e^2 / 2 where |e| = |a - t| <= d, d (|e| - d/2) beyond; delta = e cut off at -d and d, times
+          f'(z) / (nk); d = 1, or `losses.Huber(delta=d)`
+        - "quantile": 1/(nk) sum max(q (t - a), (1 - q) (a - t)); delta = -q where t > a, 1 - q where t < a, times
+          f'(z) / (nk); q = 0.5, or `losses.Quantile(q)`
+        - "poisson": 1/(nk) sum exp(z) - t z, t >= 0; delta = (exp(z) - t) / (nk) (PyTorch's `PoissonNLLLoss`)
+        - "cross_entropy": -1/n sum t log softmax(z); delta = (softmax(z) - t) / n; labels or rows of probabilities;
+          `losses.CrossEntropy(label_smoothing=s)` takes (1 - s) t + s/k for t
+        - "focal": -1/n sum t (1 - p)^g log p, p = softmax(z); delta: see `losses.Focal(gamma=g)`; g = 2
         - "binary_cross_entropy": -1/(nk) sum t log s(z) + (1 - t) log(1 - s(z)), s = sigmoid; delta = (s(z) - t) / (nk)
+        - "hinge", one output, targets 0 and 1 or -1 and 1: 1/n sum max(0, 1 - s a), s = 1 where t > 0, else -1;
+          delta = -s f'(z) / n where s a < 1, else 0. Several outputs, labels y: 1/(nk) sum over j != y of
+          max(0, 1 - a_y + a_j) (Weston, Watkins, 1999; PyTorch's `MultiMarginLoss`); delta_j = f'(z_j) / (nk) where that is
+          above 0, and minus their sum at y. `output_activation`: "identity", "tanh" or "softsign".
+
+        A loss of your own: `backward(dz=...)`.
     init : str, Initializer, or pair (weights, biases), optional
-        How the weights start (see `Initializer`); default He for relu and leaky_relu, Glorot for the rest. A pair of
-        sequences of arrays gives them. Biases start at zero.
+        How the weights start (see `Initializer`); default LeCun for selu, He for relu, leaky_relu, elu, gelu, gelu_tanh, silu
+        and mish, Glorot for the rest. A pair of sequences of arrays gives them. Biases start at zero.
+    dropout : float, default 0.0
+        Of the hidden layers that do not say it themselves (see `Dense`).
+    input_dropout : float, default 0.0
+        The same for the inputs.
+    input_noise : float, default 0.0
+        In training, normal noise of this standard deviation is added to the inputs, before any of them is dropped.
     seed : int or None, default 0
-        Fixes the weights and the order of rows in training; None draws a fresh one, which `seed` then shows.
+        Fixes the weights, the order of rows in training and what dropout and noise draw; None draws a fresh one, which
+        `seed` then shows.
     dtype : "float32" or "float64"
         Of weights and arithmetic.
 
@@ -173,14 +252,16 @@ class Network:
         *,
         activation: str = "relu",
         output_activation: str = "identity",
-        loss: str = "mse",
+        loss: str | Loss = "mse",
         init: Init | tuple[Sequence[npt.ArrayLike], Sequence[npt.ArrayLike]] = None,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        input_noise: float = 0.0,
         seed: int | None = 0,
         dtype: npt.DTypeLike = "float32",
     ) -> None:
         _check_name(activation, _core.ACTIVATIONS, "activation")
         _check_name(output_activation, _core.ACTIVATIONS, "output_activation")
-        _check_name(loss, _core.LOSSES, "loss")
         if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray):
             raise TypeError(f"layers: expected a sequence like [784, 128, 10], got {layers!r}")
         if len(layers) < 2:
@@ -191,13 +272,23 @@ class Network:
         last = len(specs) - 1
 
         self._sizes = (as_int(layers[0], "layers", 1), *(s.units for s in specs))
-        self._activations = tuple(
-            s.activation or (output_activation if i == last else activation) for i, s in enumerate(specs)
-        )
-        self._loss = loss
+        self._activations = tuple(s.activation or (output_activation if i == last else activation) for i, s in enumerate(specs))
+        self._loss_function, self._loss = loss, name_and_parameter(loss)[0]
         self._dtype = self._dtype_of(dtype)
         self._check_fit()
         self._seed = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
+        if specs[-1].dropout:
+            raise ValueError(f"dropout: it is for hidden layers, got {specs[-1].dropout} for the last one")
+        if specs[-1].norm:
+            raise ValueError(f"norm: it is for hidden layers, got {specs[-1].norm!r} for the last one")
+        everywhere = as_float(dropout, "dropout", 0.0, 1.0)
+        self._regularisation: dict[str, Any] = {
+            "input_dropout": as_float(input_dropout, "input_dropout", 0.0, 1.0),
+            "input_noise": as_float(input_noise, "input_noise", 0.0),
+            "dropout": [*(everywhere if s.dropout is None else s.dropout for s in specs[:-1]), 0.0],
+            "max_norm": [s.max_norm or 0.0 for s in specs],
+            "norm": [s.norm or "none" for s in specs],
+        }
         self._core = self._make_core()
         self._gradients: weakref.ref[Gradients] | None = None
         self._forced_team = 0  # for tests: this many threads, whatever the work
@@ -228,16 +319,28 @@ class Network:
         output = self._activations[-1]
         if "softmax" in self._activations[:-1]:
             raise ValueError("activation: softmax is for the last layer alone, got it in a hidden layer")
-        own = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}.get(self._loss)
+        own = _OWN.get(self._loss)
         if own and output not in ("identity", own):
             raise ValueError(
                 f"output_activation: {self._loss} applies {own} to logits itself; expected identity or {own}, got {output!r}"
             )
-        if self._loss == "cross_entropy" and self._sizes[-1] < 2:
-            raise ValueError("cross_entropy: expected at least 2 outputs, got 1 (binary_cross_entropy takes one)")
+        if own == "softmax" and self._sizes[-1] < 2:
+            raise ValueError(f"{self._loss}: expected at least 2 outputs, got 1 (binary_cross_entropy takes one)")
+        if self._loss == "hinge" and output not in ("identity", "tanh", "softsign"):
+            raise ValueError(f"output_activation: hinge decides by sign; expected identity, tanh or softsign, got {output!r}")
 
     def _make_core(self) -> _core.NetworkF32 | _core.NetworkF64:
-        return _CORE[self._dtype.name](list(self._sizes), list(self._activations), self._loss)
+        return _CORE[self._dtype.name](
+            list(self._sizes),
+            list(self._activations),
+            *name_and_parameter(self._loss_function),
+            seed=self._seed,
+            **self._regularisation,
+        )
+
+    @property
+    def _picks_one(self) -> bool:
+        return picks_one(self._loss, self._sizes[-1])
 
     # ---------------------------------------------------------------- what it is
 
@@ -262,9 +365,14 @@ class Network:
         return self._loss
 
     @property
+    def loss_function(self) -> str | Loss:
+        """The loss as it was given: a name, or an object of `retrograd.losses` with its parameter."""
+        return self._loss_function
+
+    @property
     def metric_name(self) -> str:
         """What is measured beside the loss: "accuracy" for labels (and 0/1), "mae" (mean absolute error) for numbers."""
-        return "accuracy" if self._loss in ("cross_entropy", "binary_cross_entropy") else "mae"
+        return "accuracy" if self._loss in _CLASSIFIERS else "mae"
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -277,16 +385,55 @@ class Network:
         return self._seed
 
     @property
+    def layers(self) -> tuple[Dense, ...]:
+        """Each layer as it is: units, activation and regularisation (without `init`)."""
+        settings = self._regularisation
+        return tuple(
+            Dense(
+                units,
+                activation,
+                dropout=settings["dropout"][i] or None,
+                max_norm=settings["max_norm"][i] or None,
+                norm=None if settings["norm"][i] == "none" else settings["norm"][i],
+            )
+            for i, (units, activation) in enumerate(zip(self._sizes[1:], self._activations, strict=True))
+        )
+
+    @property
+    def input_dropout(self) -> float:
+        """Probability that an input is dropped in training."""
+        return float(self._regularisation["input_dropout"])
+
+    @property
+    def input_noise(self) -> float:
+        """Standard deviation of what training adds to the inputs."""
+        return float(self._regularisation["input_noise"])
+
+    @property
+    def steps(self) -> int:
+        """Updates that the network has taken so far. With `seed` it fixes what dropout and noise draw next."""
+        return self._core.steps()
+
+    @property
     def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in zip(self._sizes, self._sizes[1:], strict=False))
+        """Number of weights and biases, and of gamma and beta where a layer has them."""
+        return sum(map(self._parameters_of, range(self.depth)))
+
+    def _parameters_of(self, i: int) -> int:
+        vectors = 1 if self._regularisation["norm"][i] == "none" else 3
+        return (self._sizes[i] + vectors) * self._sizes[i + 1]
 
     def __repr__(self) -> str:
-        head = f"Network({list(self._sizes)}, loss={self._loss!r}, dtype={self._dtype.name!r}, seed={self._seed})"
+        inputs = "".join(f"{name}={getattr(self, name)}, " for name in ("input_dropout", "input_noise") if getattr(self, name))
+        loss = f"loss={self._loss_function!r}"
+        head = f"Network({list(self._sizes)}, {loss}, {inputs}dtype={self._dtype.name!r}, seed={self._seed})"
         lines = [head, f"  {'layer':<7}{'shape':<18}{'activation':<13}{'parameters':>14}"]
         for i, (fan_in, fan_out) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
             shape = f"{fan_in} -> {fan_out}"
-            lines.append(f"  {i + 1:<7}{shape:<18}{self._activations[i]:<13}{(fan_in + 1) * fan_out:>14,}")
+            line = f"  {i + 1:<7}{shape:<18}{self._activations[i]:<13}{self._parameters_of(i):>14,}"
+            extras = {name: self._regularisation[name][i] for name in ("norm", "dropout", "max_norm")}
+            shown = (f"{name}={value}" for name, value in extras.items() if value not in (0, "none"))
+            lines.append("  ".join([line, *shown]))
         lines.append(f"  {'total':<38}{self.n_parameters:>14,}")
         return "\n".join(lines)
 
@@ -337,6 +484,75 @@ class Network:
         check_finite(self._core, result.reshape(expected[0], -1), label, array)
         return result
 
+    def _norm(self, i: int) -> dict[str, Array]:
+        """What layer i has beside weights and biases, by name."""
+        names = ("gamma", "beta", "running_mean", "running_var")
+        arrays: Sequence[Array] = self._core.norm(i)
+        return {name: _read_only(array) for name, array in zip(names, arrays, strict=False)}
+
+    @property
+    def gamma(self) -> tuple[Array | None, ...]:
+        """Factors of the normalised sums of each layer (fan_out,), None where it has none: copies, read-only."""
+        return tuple(self._norm(i).get("gamma") for i in range(self.depth))
+
+    @property
+    def beta(self) -> tuple[Array | None, ...]:
+        """What is added to them (fan_out,), None where there is nothing: copies, read-only."""
+        return tuple(self._norm(i).get("beta") for i in range(self.depth))
+
+    @property
+    def running_mean(self) -> tuple[Array | None, ...]:
+        """Running means of the sums of each layer with batch normalisation (fan_out,), else None: copies, read-only."""
+        return tuple(self._norm(i).get("running_mean") for i in range(self.depth))
+
+    @property
+    def running_var(self) -> tuple[Array | None, ...]:
+        """Running variances, as `running_mean`."""
+        return tuple(self._norm(i).get("running_var") for i in range(self.depth))
+
+    def set_norm(
+        self,
+        layer: int,
+        *,
+        gamma: npt.ArrayLike | None = None,
+        beta: npt.ArrayLike | None = None,
+        running_mean: npt.ArrayLike | None = None,
+        running_var: npt.ArrayLike | None = None,
+    ) -> None:
+        """Replaces what is given of a layer that normalises.
+
+        Parameters
+        ----------
+        layer : int
+            Counted from 0, as in `weights`.
+        gamma, beta, running_mean, running_var : array (fan_out,), optional
+            `running_mean` and `running_var` (not negative) with batch normalisation alone.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The layer has no such numbers, or shape, type or values do not fit. Nothing is changed then.
+        """
+        layer = as_int(layer, "layer", 0)
+        if layer >= self.depth:
+            raise ValueError(f"layer: expected less than {self.depth}, got {layer}")
+        now = self._norm(layer)
+        given = {"gamma": gamma, "beta": beta, "running_mean": running_mean, "running_var": running_var}
+        for name, value in given.items():
+            if value is None:
+                continue
+            if name not in now:
+                raise ValueError(f"{name}: layer {layer} has none (norm={self.layers[layer].norm!r})")
+            array = as_array(value, name)
+            if array.shape != (self._sizes[layer + 1],):
+                raise ValueError(f"{name}: expected shape {(self._sizes[layer + 1],)}, got {array.shape}")
+            now[name] = converted(array, self._dtype)
+            check_finite(self._core, now[name].reshape(1, -1), name, array)
+            if name == "running_var" and (now[name] < 0).any():
+                raise ValueError(f"running_var: expected no negative numbers, got {now[name].min()}")
+        self._about_to_change()
+        self._core.set_norm(layer, list(now.values()))
+
     def copy_from(self, other: "Network") -> None:
         """Takes over the weights and biases of a network with the same layer sizes and dtype (a target network, say)."""
         if not isinstance(other, Network):
@@ -345,6 +561,9 @@ class Network:
             raise ValueError(
                 f"copy_from: expected sizes {self.sizes} and dtype {self.dtype}, got {other.sizes} and {other.dtype}"
             )
+        norms, others = ([layer.norm for layer in net.layers] for net in (self, other))
+        if norms != others:
+            raise ValueError(f"copy_from: expected norms {norms}, got {others}")
         self._about_to_change()
         self._core.copy_from(other._core)  # type: ignore[arg-type]  # the dtypes are equal
 
@@ -353,9 +572,12 @@ class Network:
         return {
             "sizes": self._sizes,
             "activations": self._activations,
-            "loss": self._loss,
+            "loss": self._loss_function,
             "dtype": self._dtype.name,
             "seed": self._seed,
+            "regularisation": self._regularisation,
+            "steps": self.steps,
+            "norms": [self._core.norm(i) for i in range(self.depth)],
             "weights": self.weights,
             "biases": self.biases,
         }
@@ -363,19 +585,34 @@ class Network:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._sizes = state["sizes"]
         self._activations = state["activations"]
-        self._loss = state["loss"]
+        self._loss_function = state["loss"]
+        self._loss = name_and_parameter(self._loss_function)[0]
         self._dtype = np.dtype(state["dtype"])
         self._seed = state["seed"]
+        self._regularisation = state["regularisation"]
         self._gradients = None
         self._forced_team = 0
         self._core = self._make_core()
+        self._core.set_steps(state["steps"])
         for i, (w, b) in enumerate(zip(state["weights"], state["biases"], strict=True)):
             self._core.set_layer(i, w, b)
+        for i, arrays in enumerate(state["norms"]):
+            self._core.set_norm(i, arrays)
 
     def __copy__(self) -> Self:
         """A network of its own with the same weights."""
         twin = type(self).__new__(type(self))
         twin.__setstate__(self.__getstate__())
+        return twin
+
+    def _as_dtype(self, dtype: str) -> "Network":
+        """The same network, settings and all, in the other arithmetic."""
+        twin = Network.__new__(Network)
+        state = Network.__getstate__(self) | {"dtype": dtype}
+        for name in ("weights", "biases"):
+            state[name] = [array.astype(dtype) for array in state[name]]
+        state["norms"] = [[array.astype(dtype) for array in arrays] for arrays in state["norms"]]
+        twin.__setstate__(state)
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -405,7 +642,10 @@ class Network:
         X : array (rows, inputs)
             The batch.
         training : bool, default False
-            Whether what acts only in training is at work; so far there is nothing of that kind.
+            Whether what acts only in training is at work: dropout and noise, and the means of the
+            batch in batch normalisation, which the running ones take in. What dropout and noise draw is fixed by `seed` and by
+            the number of updates so far (`steps`): a second pass before the next update has the same masks, and so has
+            `Trainer.step`. `a` shows each layer's outputs before any of them is dropped.
         n_threads : int, optional
             At most so many threads.
 
@@ -418,11 +658,16 @@ class Network:
         if len(rows) == 0:
             raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
         self._about_to_change(weights_only=False)
-        self._core.forward(rows, as_threads(n_threads), self._forced_team)
+        self._core.forward(rows, as_threads(n_threads), self._forced_team, training)
         return self._core.output()
 
     def backward(
-        self, y: npt.ArrayLike | None = None, *, dz: npt.ArrayLike | None = None, n_threads: int | None = None
+        self,
+        y: npt.ArrayLike | None = None,
+        *,
+        dz: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        n_threads: int | None = None,
     ) -> Gradients:
         """Stage 2: delta, dw and db of every layer by the chain rule, from output to input.
 
@@ -434,6 +679,8 @@ class Network:
             The targets of the batch of `forward`: the network's loss gives the first delta.
         dz : array (rows, outputs), optional
             Or the gradient of a loss of your own with respect to z of the last layer (before `output_activation`).
+        sample_weight : array (rows,), optional
+            The weight of each row, finite and at least 0, with y: the loss is sum w l / sum w, l that of a row.
         n_threads : int, optional
             At most so many threads.
 
@@ -448,11 +695,14 @@ class Network:
         """
         if (y is None) == (dz is None):
             raise TypeError("backward: expected either y or dz, got " + ("neither" if y is None else "both"))
+        if dz is not None and sample_weight is not None:
+            raise TypeError("backward: expected sample_weight with y, got it with dz, which can hold it")
         rows = self._core.batch_rows()
         self._about_to_change(weights_only=False)
         loss = None
         if y is not None:
-            loss = self._core.backward(self._targets(y, rows), as_threads(n_threads), self._forced_team)
+            targets, weights = self._targets(y, rows), as_weights(sample_weight, rows, self._dtype)
+            loss = self._core.backward(targets, as_threads(n_threads), self._forced_team, weights)
         else:
             seed = as_array(dz, "dz")  # type: ignore[arg-type]  # not None
             if seed.ndim == 1 and self._sizes[-1] == 1:
@@ -498,13 +748,15 @@ class Network:
         Returns
         -------
         array
-            cross_entropy: the most probable label (rows,), int64. binary_cross_entropy: 0 or 1, int64, (rows, outputs).
-            Else the outputs (rows, outputs). (rows,) where there is one output.
+            cross_entropy, focal, hinge with several outputs: the most probable label (rows,), int64. binary_cross_entropy,
+            hinge with one output: 0 or 1 (also where the targets are -1 and 1), int64, (rows, outputs). poisson: the expected
+            counts exp(z). Else the outputs (rows, outputs). (rows,) where there is one output.
         """
-        return self._answer(X, _DECISIONS if self._loss in _CLASSIFIERS else _OUTPUTS, n_threads)
+        answer = _DECISIONS if self._loss in _CLASSIFIERS else _APPLIED if self._loss == "poisson" else _OUTPUTS
+        return self._answer(X, answer, n_threads)
 
     def predict_proba(self, X: npt.ArrayLike, *, n_threads: int | None = None) -> Array:
-        """Probabilities: of each label (rows, outputs) with cross_entropy, of a 1 with binary_cross_entropy.
+        """Probabilities: of each label (rows, outputs) with cross_entropy and focal, of a 1 with binary_cross_entropy.
 
         With any other loss, the outputs of a last layer whose activation is softmax or sigmoid. (rows,) where there is one
         output.
@@ -514,32 +766,42 @@ class Network:
         ValueError
             The outputs are no probabilities.
         """
-        if self._loss not in _CLASSIFIERS and self._activations[-1] not in ("softmax", "sigmoid"):
+        if self._loss not in _PROBABILISTIC and self._activations[-1] not in ("softmax", "sigmoid"):
             raise ValueError(
                 f"predict_proba: expected a loss or output_activation that gives probabilities, got {self._loss!r} and "
                 f"{self._activations[-1]!r}"
             )
-        return self._answer(X, _PROBABILITIES, n_threads)
+        return self._answer(X, _APPLIED, n_threads)
 
-    def loss(self, X: npt.ArrayLike, y: npt.ArrayLike, *, n_threads: int | None = None) -> float:
-        """Mean loss over the rows of X with answers y."""
-        return self._evaluate(X, y, n_threads)[0]
+    def loss(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        n_threads: int | None = None,
+    ) -> float:
+        """Mean loss over the rows of X with answers y; with `sample_weight` (rows,) sum w l / sum w."""
+        return self._evaluate(X, y, n_threads, sample_weight)[0]
 
-    def _evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, n_threads: int | None) -> tuple[float, float]:
+    def _evaluate(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, n_threads: int | None, sample_weight: npt.ArrayLike | None = None
+    ) -> tuple[float, float]:
         """Loss and metric, both as means."""
         rows = self._rows(X)
         if len(rows) == 0:
             raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
-        return self._scored(rows, self._targets(y, len(rows)), n_threads)
+        targets, weights = self._targets(y, len(rows)), as_weights(sample_weight, len(rows), self._dtype)
+        return self._scored(rows, targets, weights, n_threads)
 
-    def _scored(self, rows: Array, targets: Array, n_threads: int | None) -> tuple[float, float]:
+    def _scored(self, rows: Array, targets: Array, weights: Array | None, n_threads: int | None) -> tuple[float, float]:
         """Of arrays that were checked before."""
-        loss, metric = self._core.evaluate(rows, targets, as_threads(n_threads), self._forced_team)
+        loss, metric = self._core.evaluate(rows, targets, as_threads(n_threads), self._forced_team, weights)
         return loss, self._metric(metric)
 
     def _metric(self, per_row: float) -> float:
         """The metric as a mean, from the core's mean over rows of sums over outputs."""
-        return per_row if self._loss == "cross_entropy" else per_row / self._sizes[-1]
+        return per_row if self._picks_one else per_row / self._sizes[-1]
 
 
 def _read_only(array: Array) -> Array:

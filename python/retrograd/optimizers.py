@@ -1,83 +1,192 @@
 """Optimisers: settings, and the state that belongs to one network. The arithmetic is the core's."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from . import _core
-from ._arrays import as_float, as_threads
+from ._arrays import as_float, as_int, as_threads
 from .network import Network
 
-_STATE = {"float32": _core.SgdStateF32, "float64": _core.SgdStateF64}
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "Optimizer", "RMSprop"]
+
+_CORE = {"float32": _core.OptimizerF32, "float64": _core.OptimizerF64}
+_PARAMS = ("all", "weights", "biases")
+_LEAST_EPS = 1e-30  # float32 holds it; where a gradient is always zero, 0 / (0 + eps) must be a number
 
 
-class SGD:
-    """Stochastic gradient descent, with PyTorch's arithmetic: g = dw + weight_decay w; v = momentum v + g; w = w - lr v.
-
-    With `nesterov` the step is lr (g + momentum v); without momentum it is lr g and v is left alone. Biases are decayed
-    too. The velocity v belongs to the optimiser, starts at zero, and binds it to the first network that it steps.
+@dataclass(frozen=True)
+class Group:
+    """Settings of an optimiser for some of a network's parameters.
 
     Parameters
     ----------
-    lr : float
-        Learning rate, above 0 (0 is allowed and changes nothing).
-    momentum : float, default 0
-        In [0, 1).
-    nesterov : bool, default False
-        Needs momentum.
-    weight_decay : float, default 0
-        At least 0.
-
-    Notes
-    -----
-    The settings are attributes and may be changed between calls. Sutskever, Martens, Dahl, Hinton: On the importance of
-    initialization and momentum in deep learning (2013).
+    layers : int or sequence of int, optional
+        Which layers, counted from 0; negative numbers count from the last. Default: all.
+    params : {"all", "weights", "biases"}, default "all"
+        Which parameters of these layers.
+    lr_factor : float, default 1
+        The learning rate is multiplied by it.
+    weight_decay : float, optional
+        Default: the optimiser's. What it adds to the gradient is that of L2 regularisation, weight_decay / 2 times the sum of
+        squares (with AdamW and Lion it shrinks the weights instead).
+    l1 : float, default 0
+        L1 regularisation: l1 times the sum of absolute values is added to the loss that is descended (not to the one that is
+        shown), so l1 sign(w) to the gradient.
+    frozen : bool, default False
+        Whether these parameters stay as they are; their gradients are then not computed in training.
     """
 
-    def __init__(self, lr: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0) -> None:
-        self.lr = lr
-        self.momentum = momentum
-        self.nesterov = nesterov
-        self.weight_decay = weight_decay
-        self._given: tuple[Any, Any, Any, Any] | None = None  # the settings that were last found to be good ...
-        self._checked = (0.0, 0.0, 0.0, False)  # ... as the core takes them
-        self._settings()
-        self._network: Network | None = None
-        self._state: Any = None
+    layers: int | Sequence[int] | None = None
+    params: Literal["all", "weights", "biases"] = "all"
+    lr_factor: float = 1.0
+    weight_decay: float | None = None
+    l1: float = 0.0
+    frozen: bool = False
 
-    def _settings(self) -> tuple[float, float, float, bool]:
-        """lr, momentum, weight_decay and nesterov as the core takes them, checked where they have changed."""
-        seen = self._given
-        if (
-            seen is not None
-            and self.lr is seen[0]
-            and self.momentum is seen[1]
-            and self.weight_decay is seen[2]
-            and self.nesterov is seen[3]
-        ):
-            return self._checked
-        if not isinstance(self.nesterov, bool):
-            raise TypeError(f"nesterov: expected True or False, got {self.nesterov!r}")
-        momentum = as_float(self.momentum, "momentum", 0.0, below=1.0)
-        if self.nesterov and momentum == 0:
-            raise ValueError("nesterov: expected momentum above 0, got 0")
-        self._checked = (
-            as_float(self.lr, "lr", 0.0),
-            momentum,
-            as_float(self.weight_decay, "weight_decay", 0.0),
-            self.nesterov,
-        )
-        self._given = (self.lr, self.momentum, self.weight_decay, self.nesterov)
-        return self._checked
+    def __post_init__(self) -> None:
+        if self.layers is not None:
+            one = isinstance(self.layers, int | np.integer)
+            if not one and (isinstance(self.layers, str) or not isinstance(self.layers, Iterable)):
+                raise TypeError(f"layers: expected the number of a layer or several, got {self.layers!r}")
+            layers: Iterable[Any] = (self.layers,) if one else self.layers  # type: ignore[assignment]
+            object.__setattr__(self, "layers", tuple(as_int(layer, "layers", -(2**31)) for layer in layers))
+        if self.params not in _PARAMS:
+            raise ValueError(f"params: expected one of {', '.join(_PARAMS)}, got {self.params!r}")
+        object.__setattr__(self, "lr_factor", as_float(self.lr_factor, "lr_factor", 0.0))
+        object.__setattr__(self, "l1", as_float(self.l1, "l1", 0.0))
+        if self.weight_decay is not None:
+            object.__setattr__(self, "weight_decay", as_float(self.weight_decay, "weight_decay", 0.0))
+        if not isinstance(self.frozen, bool):
+            raise TypeError(f"frozen: expected True or False, got {self.frozen!r}")
+
+    def _includes(self, layer: int, params: str, depth: int) -> bool:
+        if self.params not in ("all", params):
+            return False
+        if self.layers is None:
+            return True
+        return any(number % depth == layer for number in self.layers)  # type: ignore[union-attr]
+
+    def _check_layers(self, depth: int) -> None:
+        for number in self.layers or ():  # type: ignore[union-attr]
+            if not -depth <= number < depth:
+                raise ValueError(f"layers: expected numbers from {-depth} to {depth - 1}, got {number}")
+
+
+class Optimizer:
+    """What all optimisers share; use one of SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
+
+    An optimiser owns its state (velocities, means of squares, the number of steps), which starts at zero and binds it to the
+    first network that it steps. Settings are attributes and may be changed between calls; they are checked at the next use.
+
+    Attributes
+    ----------
+    lr : float
+        Learning rate.
+    weight_decay : float
+        Biases are decayed too, as in PyTorch; `groups` may say otherwise.
+    clip_norm, clip_value : float or None
+        Before all else, gradients are scaled down so that the norm of all of them together is at most `clip_norm` (Pascanu,
+        Mikolov, Bengio: On the difficulty of training recurrent neural networks, 2013; PyTorch's `clip_grad_norm_`), and each
+        is held between -clip_value and clip_value (`clip_grad_value_`).
+    groups : tuple of Group
+        Where several match, the last one counts.
+    """
+
+    _rule: ClassVar[str]
+    _shown: ClassVar[tuple[str, ...]]  # settings of the rule, as the constructor names them
+    _planes: ClassVar[tuple[str | None, ...]]  # PyTorch's names of the core's planes of the state
+
+    lr: float
+    weight_decay: float
+    clip_norm: float | None
+    clip_value: float | None
+    groups: Sequence[Group]
+    _stale: bool  # whether the core has not seen the settings of now
+
+    def _begin(self, clip_norm: float | None, clip_value: float | None, groups: Sequence[Group]) -> None:
+        """The end of every constructor."""
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.groups = groups
+        self._network: Network | None = None
+        self._core: Any = None
+        self._loaded: dict[str, Any] | None = None  # a state that waits for its network
+        self._checked_settings()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if not name.startswith("_"):
+            object.__setattr__(self, "_stale", True)
+
+    def _rule_settings(self) -> dict[str, Any]:
+        """The settings of the rule, checked, as the core names them."""
+        raise NotImplementedError
+
+    def _checked_settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            "rule": self._rule,
+            "lr": as_float(self.lr, "lr", 0.0),
+            "weight_decay": as_float(self.weight_decay, "weight_decay", 0.0),
+            "momentum": 0.0,
+            "nesterov": False,
+            "dampening": 0.0,
+            "beta1": 0.0,
+            "beta2": 0.0,
+            "eps": 0.0,
+            "lr_decay": 0.0,
+            "initial": 0.0,
+            "decoupled": False,
+            "third": False,
+        }
+        for name in ("clip_norm", "clip_value"):
+            limit = getattr(self, name)
+            settings[name] = np.inf if limit is None else _above_zero(limit, name)
+        groups = self.groups
+        if isinstance(groups, Group) or not isinstance(groups, Sequence) or not all(isinstance(g, Group) for g in groups):
+            raise TypeError(f"groups: expected a sequence of Group, got {groups!r}")
+        return settings | self._rule_settings()
+
+    def _for_arrays(self, network: Network) -> list[tuple[float, float, float, bool]]:
+        """Factor of lr, weight decay, l1 and whether it is frozen, for the weights and the biases of each layer in turn."""
+        depth = len(network.sizes) - 1
+        for group in self.groups:
+            group._check_layers(depth)
+        if not self.groups:
+            return []
+        arrays = []
+        for layer in range(depth):
+            for params in ("weights", "biases"):
+                group = next((g for g in reversed(self.groups) if g._includes(layer, params, depth)), Group())
+                decay = self.weight_decay if group.weight_decay is None else group.weight_decay
+                arrays.append((group.lr_factor, decay, group.l1, group.frozen))
+        return arrays
 
     def _bind(self, network: Network) -> Any:
-        """The state for this network; made at the first call, ValueError where the optimiser belongs to another one."""
+        """The core's part for this network, with the settings of now; ValueError where the optimiser belongs to another."""
+        if self._network is not network:
+            self._first_bind(network)
+        if self._stale:
+            settings = self._checked_settings()
+            self._core.configure(**settings, groups=self._for_arrays(network))
+            self._stale = False
+        return self._core
+
+    def _first_bind(self, network: Network) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"expected a Network, got {type(network).__name__}")
-        if self._network is None:
-            self._state = _STATE[network.dtype.name](network._core)
-            self._network = network
-        elif self._network is not network:
-            raise ValueError("this optimiser belongs to another network (its velocity does): expected a new one")
-        return self._state
+        if self._network is not None:
+            raise ValueError("this optimiser belongs to another network (its state does): expected a new one")
+        self._for_arrays(network)
+        core = _CORE[network.dtype.name](network._core)
+        if self._loaded is not None:
+            core.configure(**self._checked_settings(), groups=self._for_arrays(network))  # steps need the betas
+            self._put(core, network, self._loaded)
+        self._core, self._network, self._loaded = core, network, None
+        self._stale = True
 
     def step(self, network: Network, *, n_threads: int | None = None) -> None:
         """Stage 3: updates weights and biases against the gradients of `network.backward`.
@@ -89,18 +198,428 @@ class SGD:
         ValueError
             The optimiser belongs to another network.
         """
-        settings = self._settings()
         threads = as_threads(n_threads)
-        state = self._bind(network)
+        core = self._bind(network)
         network._about_to_change()
-        network._core.apply(state, *settings, threads)
+        network._core.apply(core, threads)
+
+    @property
+    def steps(self) -> int:
+        """Steps taken."""
+        if self._core is None:
+            return 0 if self._loaded is None else int(self._loaded["steps"])
+        return int(self._core.steps())
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the state.
+
+        Returns
+        -------
+        dict
+            "steps", and for each part of the state, by PyTorch's name ("momentum_buffer", "exp_avg", ...), a list with a pair
+            of arrays for each layer: (fan_in, fan_out) for its weights, (fan_out,) for its biases. Parts that no step has
+            needed yet are left out.
+        """
+        if self._core is None:
+            return {"steps": 0} if self._loaded is None else dict(self._loaded)
+        state: dict[str, Any] = {"steps": self.steps}
+        depth = len(self._network.sizes) - 1  # type: ignore[union-attr]
+        for plane, (name, there) in enumerate(zip(self._planes, self._core.planes(), strict=True)):
+            if there and name is not None:
+                state[name] = [self._core.plane(plane, layer) for layer in range(depth)]
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes a state as `state_dict` gives it; training goes on from there to the last bit.
+
+        Where the optimiser is not bound yet, shapes are checked when it is.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Names, shapes or values that do not fit; the state is then as it was.
+        """
+        if not isinstance(state, dict):
+            raise TypeError(f"state: expected a dict, got {type(state).__name__}")
+        known = {"steps", *filter(None, self._planes)}
+        if "steps" not in state or not set(state) <= known:
+            raise ValueError(
+                f"state: expected steps and some of {', '.join(sorted(known - {'steps'}))}, got {', '.join(state)}"
+            )
+        as_int(state["steps"], "steps", 0)
+        if self._core is None or self._network is None:
+            self._loaded = dict(state)
+        else:
+            self._bind(self._network)
+            self._put(self._core, self._network, state)
+
+    def _put(self, core: Any, network: Network, state: dict[str, Any]) -> None:
+        """The state into the core, once all of it is found to fit."""
+        layers = list(zip(network.sizes[:-1], network.sizes[1:], strict=True))
+        planes = []
+        for plane, name in enumerate(self._planes):
+            if name is None or name not in state:
+                continue
+            pairs = state[name]
+            if len(pairs) != len(layers):
+                raise ValueError(f"{name}: expected a pair of arrays for each of {len(layers)} layers, got {len(pairs)}")
+            for layer, ((fan_in, fan_out), pair) in enumerate(zip(layers, pairs, strict=True)):
+                w, b = (_as_plane(array, name, network.dtype) for array in pair)
+                # gamma and beta of a layer that normalises follow the biases
+                vector = fan_out * (3 if network.layers[layer].norm else 1)
+                if w.shape != (fan_in, fan_out) or b.shape != (vector,):
+                    expected = f"({fan_in}, {fan_out}) and ({vector},)"
+                    raise ValueError(f"{name}, layer {layer}: expected shapes {expected}, got {w.shape} and {b.shape}")
+                planes.append((plane, layer, w, b))
+        core.clear()
+        for values in planes:
+            core.set_plane(*values)
+        core.set_steps(as_int(state["steps"], "steps", 0))
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._network is not None:
-            raise TypeError("an SGD that is bound to a network cannot be copied or pickled: its velocity is part of training")
-        return self.__dict__
+        """A copy has the settings and the state, and is bound to no network."""
+        state = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
+        return {"settings": state, "state": self.state_dict() if self.steps or self._core is not None else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state["settings"].items():
+            setattr(self, name, value)
+        self._network = self._core = None
+        self._loaded = state["state"]
 
     def __repr__(self) -> str:
-        return (
-            f"SGD(lr={self.lr}, momentum={self.momentum}, nesterov={self.nesterov}, weight_decay={self.weight_decay})"
-        )
+        shown = [f"{name}={getattr(self, name)}" for name in ("lr", *self._shown, "weight_decay")]
+        shown += [f"{name}={getattr(self, name)}" for name in ("clip_norm", "clip_value") if getattr(self, name) is not None]
+        shown += [f"groups={list(self.groups)}"] if self.groups else []
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _above_zero(value: Any, name: str) -> float:
+    number = as_float(value, name, 0.0)
+    if number == 0:
+        raise ValueError(f"{name}: expected a number above 0, got {value}")
+    return number
+
+
+def _as_bool(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return value
+
+
+def _as_betas(betas: Any) -> tuple[float, float]:
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise TypeError(f"betas: expected a pair of numbers, got {betas!r}")
+    return as_float(betas[0], "betas", 0.0, below=1.0), as_float(betas[1], "betas", 0.0, below=1.0)
+
+
+def _as_plane(value: Any, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.ascontiguousarray(value, dtype=dtype)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite numbers that fit {dtype.name}")
+    return array
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with PyTorch's arithmetic: g = dw + weight_decay w; v = momentum v + g; w = w - lr v.
+
+    With `nesterov` the step is lr (g + momentum v); without momentum it is lr g and v is left alone.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, at least 0.
+    momentum : float, default 0
+        In [0, 1).
+    nesterov : bool, default False
+        Needs momentum.
+    weight_decay : float, default 0
+        At least 0. Biases are decayed too.
+    dampening : float, default 0
+        In [0, 1): v = momentum v + (1 - dampening) g from the second step on. Not with nesterov.
+    clip_norm, clip_value, groups
+        See `Optimizer`.
+
+    Notes
+    -----
+    State: "momentum_buffer" (v). Sutskever, Martens, Dahl, Hinton: On the importance of initialization and momentum in deep
+    learning (2013).
+    """
+
+    _rule = "sgd"
+    _shown = ("momentum", "nesterov")
+    _planes = ("momentum_buffer", None, None)
+
+    def __init__(
+        self,
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        *,
+        dampening: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        groups: Sequence[Group] = (),
+    ) -> None:
+        self.lr = lr
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
+        self.dampening = dampening
+        self._begin(clip_norm, clip_value, groups)
+
+    def _rule_settings(self) -> dict[str, Any]:
+        momentum = as_float(self.momentum, "momentum", 0.0, below=1.0)
+        dampening = as_float(self.dampening, "dampening", 0.0, below=1.0)
+        if _as_bool(self.nesterov, "nesterov") and momentum == 0:
+            raise ValueError("nesterov: expected momentum above 0, got 0")
+        if self.nesterov and dampening != 0:
+            raise ValueError(f"nesterov: expected dampening 0, got {self.dampening}")
+        return {"momentum": momentum, "nesterov": self.nesterov, "dampening": dampening}
+
+
+class Adam(Optimizer):
+    """Adam: steps of m / (sqrt(v) + eps), m and v running means of gradients and of their squares, freed of their bias.
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+    betas : pair of float, default (0.9, 0.999)
+        Decay of m and v; each in [0, 1).
+    eps : float, default 1e-8
+        At least 1e-30.
+    weight_decay : float, default 0
+        weight_decay w is added to the gradient. (`AdamW` shrinks the weights instead.)
+    amsgrad : bool, default False
+        Divide by the root of the largest v so far (Reddi, Kale, Kumar: On the convergence of Adam and beyond, 2018).
+    clip_norm, clip_value, groups
+        See `Optimizer`.
+
+    Notes
+    -----
+    State: "exp_avg" (m), "exp_avg_sq" (v), "max_exp_avg_sq". Kingma, Ba: Adam, a method for stochastic optimization (2015).
+    """
+
+    _rule = "adam"
+    _shown = ("betas", "eps", "amsgrad")
+    _planes = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    _decoupled: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        groups: Sequence[Group] = (),
+    ) -> None:
+        self.lr = lr
+        self.betas = betas
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self.amsgrad = amsgrad
+        self._begin(clip_norm, clip_value, groups)
+
+    def _rule_settings(self) -> dict[str, Any]:
+        beta1, beta2 = _as_betas(self.betas)
+        return {
+            "beta1": beta1,
+            "beta2": beta2,
+            "eps": as_float(self.eps, "eps", _LEAST_EPS),
+            "third": _as_bool(self.amsgrad, "amsgrad"),
+            "decoupled": self._decoupled,
+        }
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient: first w = (1 - lr weight_decay) w, then Adam's step.
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+    betas : pair of float, default (0.9, 0.999)
+    eps : float, default 1e-8
+    weight_decay : float, default 0.01
+    amsgrad : bool, default False
+    clip_norm, clip_value, groups
+        See `Optimizer`.
+
+    Notes
+    -----
+    Loshchilov, Hutter: Decoupled weight decay regularization (2019).
+    """
+
+    _decoupled = True
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        groups: Sequence[Group] = (),
+    ) -> None:
+        super().__init__(lr, betas, eps, weight_decay, amsgrad, clip_norm=clip_norm, clip_value=clip_value, groups=groups)
+
+
+class RMSprop(Optimizer):
+    """RMSprop: steps of g / (sqrt(v) + eps), v a running mean of squared gradients.
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+    alpha : float, default 0.99
+        Decay of v, in [0, 1).
+    eps : float, default 1e-8
+        At least 1e-30.
+    weight_decay : float, default 0
+        weight_decay w is added to the gradient.
+    momentum : float, default 0
+        In [0, 1): of the steps.
+    centered : bool, default False
+        v without the square of the running mean of the gradients: an estimate of their variance.
+    clip_norm, clip_value, groups
+        See `Optimizer`.
+
+    Notes
+    -----
+    State: "square_avg" (v), "momentum_buffer", "grad_avg". Tieleman, Hinton: Lecture 6.5 (2012); Graves: Generating sequences
+    with recurrent neural networks (2013).
+    """
+
+    _rule = "rmsprop"
+    _shown = ("alpha", "eps", "momentum", "centered")
+    _planes = ("square_avg", "momentum_buffer", "grad_avg")
+
+    def __init__(
+        self,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        groups: Sequence[Group] = (),
+    ) -> None:
+        self.lr = lr
+        self.alpha = alpha
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self.momentum = momentum
+        self.centered = centered
+        self._begin(clip_norm, clip_value, groups)
+
+    def _rule_settings(self) -> dict[str, Any]:
+        return {
+            "beta2": as_float(self.alpha, "alpha", 0.0, below=1.0),
+            "eps": as_float(self.eps, "eps", _LEAST_EPS),
+            "momentum": as_float(self.momentum, "momentum", 0.0, below=1.0),
+            "third": _as_bool(self.centered, "centered"),
+        }
+
+
+class Adagrad(Optimizer):
+    """Adagrad: steps of g / (sqrt(s) + eps), s the sum of all squared gradients so far.
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+    lr_decay : float, default 0
+        Step t (from 0) has the rate lr / (1 + t lr_decay).
+    weight_decay : float, default 0
+        weight_decay w is added to the gradient.
+    initial_accumulator_value : float, default 0
+        What s starts from.
+    eps : float, default 1e-10
+        At least 1e-30.
+    clip_norm, clip_value, groups
+        See `Optimizer`.
+
+    Notes
+    -----
+    State: "sum" (s). Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization (2011).
+    """
+
+    _rule = "adagrad"
+    _shown = ("lr_decay", "initial_accumulator_value", "eps")
+    _planes = ("sum", None, None)
+
+    def __init__(
+        self,
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        groups: Sequence[Group] = (),
+    ) -> None:
+        self.lr = lr
+        self.lr_decay = lr_decay
+        self.weight_decay = weight_decay
+        self.initial_accumulator_value = initial_accumulator_value
+        self.eps = eps
+        self._begin(clip_norm, clip_value, groups)
+
+    def _rule_settings(self) -> dict[str, Any]:
+        return {
+            "lr_decay": as_float(self.lr_decay, "lr_decay", 0.0),
+            "initial": as_float(self.initial_accumulator_value, "initial_accumulator_value", 0.0),
+            "eps": as_float(self.eps, "eps", _LEAST_EPS),
+        }
+
+
+class Lion(Optimizer):
+    """Lion: steps of lr in the direction sign(beta1 m + (1 - beta1) g), m a running mean of gradients.
+
+    Parameters
+    ----------
+    lr : float, default 0.0001
+    betas : pair of float, default (0.9, 0.99)
+        beta1 of the direction, beta2 the decay of m; each in [0, 1).
+    weight_decay : float, default 0
+        As in AdamW: w = (1 - lr weight_decay) w.
+    clip_norm, clip_value, groups
+        See `Optimizer`.
+
+    Notes
+    -----
+    State: "exp_avg" (m). Chen et al.: Symbolic discovery of optimization algorithms (2023).
+    """
+
+    _rule = "lion"
+    _shown = ("betas",)
+    _planes = ("exp_avg", None, None)
+
+    def __init__(
+        self,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        groups: Sequence[Group] = (),
+    ) -> None:
+        self.lr = lr
+        self.betas = betas
+        self.weight_decay = weight_decay
+        self._begin(clip_norm, clip_value, groups)
+
+    def _rule_settings(self) -> dict[str, Any]:
+        beta1, beta2 = _as_betas(self.betas)
+        return {"beta1": beta1, "beta2": beta2, "decoupled": True}

@@ -21,22 +21,27 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from . import losses
+from ._arrays import picks_one
+
 __all__ = ["ACTIVATIONS", "LOSSES", "SGD", "Activation", "Loss", "Network", "train_epoch"]
 
 Array = npt.NDArray[Any]
 
 LEAKY_SLOPE = 0.01
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer, Unterthiner, Mayr, Hochreiter, 2017
 UPDATE_BLOCK = 65536  # parameters updated at a time, so that the passes of an update find them in the cache
 
 # Activations. `f(z, a)` writes a = f(z); a may be z itself. `f_backward(delta, a, scratch)` turns the gradient with
 # respect to a into the one with respect to z, in place; the derivative is written in terms of the stored a, and scratch
-# is an array of the same shape.
+# is an array of the same shape. Where a does not tell the derivative, `f_backward(delta, z, scratch)` gets z (`from_z`).
 
 
 def identity(z: Array, a: Array) -> None:
@@ -114,11 +119,133 @@ def softmax_backward(delta: Array, a: Array, scratch: Array) -> None:
     delta *= a
 
 
+def elu(z: Array, a: Array) -> None:
+    """Compute a = z where z > 0, else exp(z) - 1."""
+    below = np.expm1(np.minimum(z, 0))
+    np.maximum(z, 0, out=a)
+    a += below
+
+
+def elu_backward(delta: Array, a: Array, scratch: Array) -> None:
+    """Multiply delta by f' = 1 where a > 0, else a + 1."""
+    np.minimum(a, 0, out=scratch)
+    scratch += 1
+    delta *= scratch
+
+
+def selu(z: Array, a: Array) -> None:
+    """Compute a = scale * z where z > 0, else scale * alpha * (exp(z) - 1)."""
+    below = SELU_ALPHA * np.expm1(np.minimum(z, 0))
+    np.maximum(z, 0, out=a)
+    a += below
+    a *= SELU_SCALE
+
+
+def selu_backward(delta: Array, a: Array, scratch: Array) -> None:
+    """Multiply delta by f' = scale where a > 0, else a + scale * alpha."""
+    delta *= np.where(a > 0, a.dtype.type(SELU_SCALE), a + a.dtype.type(SELU_SCALE * SELU_ALPHA))
+
+
+def softplus(z: Array, a: Array) -> None:
+    """Compute a = log(1 + exp(z))."""
+    np.logaddexp(z, 0, out=a)
+
+
+def softplus_backward(delta: Array, a: Array, scratch: Array) -> None:
+    """Multiply delta by f' = sigmoid(z) = 1 - exp(-a)."""
+    np.negative(a, out=scratch)
+    np.expm1(scratch, out=scratch)
+    delta *= scratch
+    np.negative(delta, out=delta)
+
+
+def softsign(z: Array, a: Array) -> None:
+    """Compute a = z / (1 + |z|)."""
+    np.divide(z, 1 + np.abs(z), out=a)
+
+
+def softsign_backward(delta: Array, a: Array, scratch: Array) -> None:
+    """Multiply delta by f' = (1 - |a|)^2."""
+    np.abs(a, out=scratch)
+    np.subtract(1, scratch, out=scratch)
+    scratch *= scratch
+    delta *= scratch
+
+
+def exponential(z: Array, a: Array) -> None:
+    """Compute a = exp(z)."""
+    np.exp(z, out=a)
+
+
+def exponential_backward(delta: Array, a: Array, scratch: Array) -> None:
+    """Multiply delta by f' = a."""
+    delta *= a
+
+
+_erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has none: one call of Python's for each number
+
+
+def _normal(z: Array) -> Array:
+    """The normal distribution's share below z."""
+    share: Array = 0.5 * np.asarray(_erfc(-z / math.sqrt(2)), z.dtype)
+    return share
+
+
+def gelu(z: Array, a: Array) -> None:
+    """Compute a = z N(z), N the normal distribution."""
+    np.multiply(z, _normal(z), out=a)
+
+
+def gelu_backward(delta: Array, z: Array, scratch: Array) -> None:
+    """Multiply delta by f' = N(z) + z N'(z), N'(z) = exp(-z^2/2) / sqrt(2 pi)."""
+    delta *= _normal(z) + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+
+
+def gelu_tanh(z: Array, a: Array) -> None:
+    """Compute a = z (1 + tanh u) / 2, u = sqrt(2/pi) (z + 0.044715 z^3)."""
+    np.multiply(z, 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))), out=a)
+
+
+def gelu_tanh_backward(delta: Array, z: Array, scratch: Array) -> None:
+    """Multiply delta by f' = (1 + tanh u) / 2 + z (1 - tanh(u)^2) u' / 2."""
+    t = np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))
+    delta *= 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * (math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z * z))
+
+
+def _sigmoid(z: Array) -> Array:
+    s = np.empty_like(z)
+    sigmoid(z, s)
+    return s
+
+
+def silu(z: Array, a: Array) -> None:
+    """Compute a = z s(z), s = sigmoid."""
+    np.multiply(z, _sigmoid(z), out=a)
+
+
+def silu_backward(delta: Array, z: Array, scratch: Array) -> None:
+    """Multiply delta by f' = s + z s (1 - s), s = sigmoid(z)."""
+    s = _sigmoid(z)
+    delta *= s + z * s * (1 - s)
+
+
+def mish(z: Array, a: Array) -> None:
+    """Compute a = z tanh(log(1 + exp(z)))."""
+    np.multiply(z, np.tanh(np.logaddexp(z, 0)), out=a)
+
+
+def mish_backward(delta: Array, z: Array, scratch: Array) -> None:
+    """Multiply delta by f' = w + z (1 - w^2) sigmoid(z), w = tanh(log(1 + exp(z)))."""
+    w = np.tanh(np.logaddexp(z, 0))
+    delta *= w + z * (1 - w * w) * _sigmoid(z)
+
+
 class Activation(NamedTuple):
     """An activation function, ``forward(z, a)``, and its derivative, ``backward(delta, a, scratch)``."""
 
     forward: Callable[[Array, Array], None]
     backward: Callable[[Array, Array, Array], None]
+    from_z: bool = False  # backward gets z in place of a
 
 
 #: Activations by name; softmax serves as output activation only.
@@ -129,10 +256,20 @@ ACTIVATIONS = {
     "tanh": Activation(tanh, tanh_backward),
     "sigmoid": Activation(sigmoid, sigmoid_backward),
     "softmax": Activation(softmax, softmax_backward),
+    "elu": Activation(elu, elu_backward),
+    "selu": Activation(selu, selu_backward),
+    "softplus": Activation(softplus, softplus_backward),
+    "softsign": Activation(softsign, softsign_backward),
+    "exponential": Activation(exponential, exponential_backward),
+    "gelu": Activation(gelu, gelu_backward, from_z=True),
+    "gelu_tanh": Activation(gelu_tanh, gelu_tanh_backward, from_z=True),
+    "silu": Activation(silu, silu_backward, from_z=True),
+    "mish": Activation(mish, mish_backward, from_z=True),
 }
 
 # Losses. `loss(output, t, delta)` returns the loss of the batch and writes its gradient with respect to `output`, which
-# is z of the last layer (logits) where the loss applies softmax or sigmoid itself, else a of the last layer.
+# is z of the last layer (logits) where the loss applies softmax, sigmoid or exp itself, else a of the last layer. A loss with
+# a parameter has it as its last argument.
 
 
 def mse(output: Array, t: Array, delta: Array) -> float:
@@ -174,11 +311,87 @@ def binary_cross_entropy(output: Array, t: Array, delta: Array) -> float:
     return float(loss)
 
 
+def smoothed_cross_entropy(output: Array, t: Array, delta: Array, label_smoothing: float) -> float:
+    """`cross_entropy` with (1 - s) t + s/k in place of t."""
+    return cross_entropy(output, ((1 - label_smoothing) * t + label_smoothing / t.shape[1]).astype(t.dtype), delta)
+
+
+def mae(output: Array, t: Array, delta: Array) -> float:
+    """Mean over rows and outputs of |a - t|; gradient sign(a - t) / their number."""
+    np.subtract(output, t, out=delta)
+    loss = float(np.abs(delta).mean())
+    np.sign(delta, out=delta)
+    delta *= 1 / delta.size
+    return loss
+
+
+def huber(output: Array, t: Array, delta: Array, limit: float) -> float:
+    """Mean of e^2 / 2 where |e| = |a - t| <= d, d (|e| - d / 2) beyond; gradient: e cut off at -d and d, / their number."""
+    np.subtract(output, t, out=delta)
+    near = np.minimum(np.abs(delta), limit)
+    loss = float((near * (np.abs(delta) - 0.5 * near)).mean())
+    np.clip(delta, -limit, limit, out=delta)
+    delta *= 1 / delta.size
+    return loss
+
+
+def quantile(output: Array, t: Array, delta: Array, q: float) -> float:
+    """Mean of max(q (t - a), (1 - q) (a - t)); gradient 1 - q where a > t, -q where a < t, / their number."""
+    np.subtract(output, t, out=delta)
+    loss = float(np.maximum(-q * delta, (1 - q) * delta).mean())
+    delta[...] = (1 - q) * (delta > 0) - q * (delta < 0)
+    delta *= 1 / delta.size
+    return loss
+
+
+def poisson(output: Array, t: Array, delta: Array) -> float:
+    """Mean of exp(z) - t z; gradient (exp(z) - t) / their number."""
+    np.exp(output, out=delta)
+    loss = float((delta - t * output).mean())
+    delta -= t
+    delta *= 1 / delta.size
+    return loss
+
+
+def hinge(output: Array, t: Array, delta: Array) -> float:
+    """Mean of max(0, 1 - s a), s = 1 where t > 0, else -1, for one output; several: max(0, 1 - a_label + a_j), j not it.
+
+    Then t is a row of the identity matrix. Gradient, / the number of outputs in all rows: where that is above 0, -s, or 1 at j
+    and minus their sum at the label.
+    """
+    if t.shape[1] == 1:
+        s = np.where(t > 0, 1, -1)
+        margin = np.maximum(0, 1 - s * output)
+        delta[...] = -s * (margin > 0)
+    else:
+        margin = np.maximum(0, 1 - (t * output).sum(axis=1, keepdims=True) + output) * (t == 0)
+        delta[...] = margin > 0
+        delta -= t * delta.sum(axis=1, keepdims=True)
+    delta *= 1 / delta.size
+    return float(margin.mean())
+
+
+def focal(output: Array, t: Array, delta: Array, gamma: float) -> float:
+    """Mean over rows of -sum t (1 - p)^g log p, p = softmax(z).
+
+    Gradient: (c - p sum c) / rows with c = t (g p (1 - p)^(g-1) log p - (1 - p)^g).
+    """
+    s = output - np.maximum.reduce(output, axis=1, keepdims=True)
+    log_p = s - np.log(np.exp(s).sum(axis=1, keepdims=True))
+    p = np.exp(log_p)
+    q = np.maximum(1 - p, np.finfo(p.dtype).tiny)
+    c = t * (gamma * p * q ** (gamma - 1) * log_p - q**gamma)
+    np.subtract(c, p * c.sum(axis=1, keepdims=True), out=delta)
+    delta *= 1 / len(delta)
+    return float(-(t * q**gamma * log_p).sum()) / len(delta)
+
+
 class Loss(NamedTuple):
     """A loss with its gradient, ``evaluate(output, t, delta)``, and the output activation that it applies itself."""
 
-    evaluate: Callable[[Array, Array, Array], float]
+    evaluate: Callable[..., float]
     fused_with: str | None
+    has_parameter: bool = False  # evaluate's last argument
 
 
 #: Losses by name.
@@ -187,7 +400,24 @@ LOSSES = {
     "quadratic": Loss(quadratic, None),
     "cross_entropy": Loss(cross_entropy, "softmax"),
     "binary_cross_entropy": Loss(binary_cross_entropy, "sigmoid"),
+    "mae": Loss(mae, None),
+    "huber": Loss(huber, None, has_parameter=True),
+    "poisson": Loss(poisson, "exponential"),
+    "quantile": Loss(quantile, None, has_parameter=True),
+    "hinge": Loss(hinge, None),
+    "focal": Loss(focal, "softmax", has_parameter=True),
 }
+
+
+def _loss_of(given: str | losses.Loss) -> Loss:
+    """The loss of a name or an object, its parameter filled in."""
+    name, parameter = losses.name_and_parameter(given)
+    loss = LOSSES[name]
+    if name == "cross_entropy" and parameter:
+        return loss._replace(evaluate=functools.partial(smoothed_cross_entropy, label_smoothing=parameter))
+    if loss.has_parameter:
+        return loss._replace(evaluate=lambda output, t, delta: loss.evaluate(output, t, delta, parameter))
+    return loss
 
 
 class Network:
@@ -198,14 +428,13 @@ class Network:
     layers : sequence of int
         Features of the input, then the units of each layer.
     activation : str or sequence of str, default "relu"
-        Activation of the hidden layers, or one name for each layer, the last being the output activation: "identity",
-        "relu", "leaky_relu" (slope 0.01), "tanh", "sigmoid" or, for the output only, "softmax".
+        Activation of the hidden layers, or one name for each layer, the last being the output activation: one of
+        `ACTIVATIONS`, "softmax" for the output only.
     output_activation : str, default "identity"
         Activation of the last layer where `activation` is one name. "softmax" with "cross_entropy" and "sigmoid" with
         "binary_cross_entropy" train as "identity" does, for those losses start from z of the last layer in any case.
-    loss : str, default "mse"
-        "mse", "quadratic", "cross_entropy" or "binary_cross_entropy": this module's functions of those names give the
-        formulas.
+    loss : str or retrograd.losses.Loss, default "mse"
+        One of `LOSSES`: this module's functions of those names give the formulas.
     weights, biases : sequences of arrays, optional
         Initial parameters, (fan_in, fan_out) and (fan_out,) for each layer; copied. By default the biases are zero and
         the weights normal, with variance 2 / fan_in before relu and leaky_relu and 1 / fan_in elsewhere.
@@ -236,7 +465,7 @@ class Network:
         *,
         activation: str | Sequence[str] = "relu",
         output_activation: str = "identity",
-        loss: str = "mse",
+        loss: str | losses.Loss = "mse",
         weights: Sequence[npt.ArrayLike] | None = None,
         biases: Sequence[npt.ArrayLike] | None = None,
         seed: int = 0,
@@ -246,11 +475,12 @@ class Network:
         if isinstance(activation, str):
             activation = [activation] * (len(self.sizes) - 2) + [output_activation]
         self.activations = tuple(activation)
-        self.loss_name = loss
+        self.loss_function = loss
+        self.loss_name = losses.name_and_parameter(loss)[0]
         self.dtype = np.dtype(dtype)
-        _check_arguments(self.sizes, self.activations, loss, self.dtype)
+        _check_arguments(self.sizes, self.activations, self.loss_name, self.dtype)
         self._functions = [ACTIVATIONS[name] for name in self.activations]
-        self._loss = LOSSES[loss]
+        self._loss = _loss_of(loss)
         self._loss_value = float("nan")
 
         self.parameters, self.weights, self.biases = _parameter_vector(self.sizes, self.dtype)
@@ -278,12 +508,15 @@ class Network:
         Parameters
         ----------
         network : retrograd.Network or Network
-            Read are `sizes`, `activations` (one name for each layer), `loss_name`, `dtype`, `weights` and `biases`.
+            Read are `sizes`, `activations` (one name for each layer), `loss_function`, `dtype`, `weights` and `biases`. What
+            regularises is left out; with normalisation it would not be the same network: ValueError.
         """
+        if any(layer.norm for layer in getattr(network, "layers", ())):
+            raise ValueError("like: the reference has no normalisation, got a network with it")
         return cls(
             network.sizes,
             activation=network.activations,
-            loss=network.loss_name,
+            loss=network.loss_function,
             weights=network.weights,
             biases=network.biases,
             dtype=network.dtype,
@@ -291,7 +524,7 @@ class Network:
 
     def __reduce__(self) -> tuple[Callable[[], Network], tuple[()]]:
         """A copy or pickle is built anew, because its weights must be views of its own vector."""
-        rebuild = functools.partial(Network, self.sizes, activation=self.activations, loss=self.loss_name)
+        rebuild = functools.partial(Network, self.sizes, activation=self.activations, loss=self.loss_function)
         return functools.partial(rebuild, weights=self.weights, biases=self.biases, dtype=self.dtype), ()
 
     def forward(self, X: npt.ArrayLike) -> Array:
@@ -338,7 +571,7 @@ class Network:
             self._loss_value = self._loss.evaluate(self.z[-1], self._targets(y, self._rows), delta)
         else:
             self._loss_value = self._loss.evaluate(self.a[-1], self._targets(y, self._rows), delta)
-            self._functions[-1].backward(delta, self.a[-1], self._scratch[-1])
+            self._through(-1, delta)
         for layer in range(len(self.weights) - 1, -1, -1):
             a = self.a[layer]
             np.dot(a.T, delta, out=self.dw[layer])
@@ -346,8 +579,14 @@ class Network:
             if layer:
                 below = self.deltas[layer - 1]
                 np.dot(delta, self.weights[layer].T, out=below)
-                self._functions[layer - 1].backward(below, a, self._scratch[layer - 1])
+                self._through(layer - 1, below)
                 delta = below
+
+    def _through(self, layer: int, delta: Array) -> None:
+        """Turns the gradient with respect to a of a layer into that with respect to its z."""
+        function = self._functions[layer]
+        stored = self.z[layer] if function.from_z else self.a[layer + 1 if layer >= 0 else layer]
+        function.backward(delta, stored, self._scratch[layer])
 
     def loss_value(self) -> float:
         """Loss of the batch that `backward(y)` saw last, before any update; NaN where there was none."""
@@ -399,7 +638,7 @@ class Network:
         return targets
 
     def _are_labels(self, y: Array) -> bool:
-        return y.ndim == 1 and y.dtype.kind in "iu" and self.loss_name == "cross_entropy"
+        return y.ndim == 1 and y.dtype.kind in "iu" and picks_one(self.loss_name, self.sizes[-1])
 
     def _resize(self, rows: int) -> None:
         """Have z, a, deltas and scratch ready for a batch of so many rows."""

@@ -1,19 +1,28 @@
-"""The trainer: epochs of mini-batch training, each one call into the core; history, validation, convergence, progress."""
+"""The trainer: epochs of mini-batch training, each one call into the core, and what is done between them; progress."""
 
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arrays import Array, as_float, as_int, as_threads
+from ._arrays import Array, as_int, as_threads
+from ._monitor import figures
+from ._split import Data, split
+from ._weights import as_weights, row_weights
+from .callbacks import Callback, StepInfo, as_callbacks, begun, parts
+from .early_stopping import Convergence, EarlyStopping, Watch
 from .errors import DivergenceError
 from .history import History
+from .metrics import Measures, Metric
 from .network import Network
-from .optimizers import SGD
+from .optimizers import Optimizer
+from .schedules import Running, Schedule
 
 _CORE = {"float32": _core.TrainerF32, "float64": _core.TrainerF64}
 
@@ -24,7 +33,8 @@ class Trainer:
     Parameters
     ----------
     network : Network
-    optimizer : SGD
+    optimizer : Optimizer
+        SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
     batch_size : int, default 32
         Rows of a step; the last, smaller batch of an epoch is trained on too.
     shuffle : bool, default True
@@ -33,6 +43,11 @@ class Trainer:
         At most so many threads; small work takes fewer. The result has the same bits for any number.
     progress : bool or "auto", default "auto"
         A bar with loss and rows/s (needs tqdm, the extra `progress`); "auto": where tqdm is there and a terminal looks on.
+    schedule : Schedule or function, optional
+        What becomes of the learning rate (see `retrograd.schedules`), or a function that is given the number of the epoch,
+        counted from 1 over the life of the trainer, and returns its rate. Default: always the optimiser's.
+    callbacks : sequence of Callback or functions, default ()
+        See `Callback`; a plain function is called with trainer and history after each epoch.
 
     Attributes
     ----------
@@ -45,17 +60,19 @@ class Trainer:
     def __init__(
         self,
         network: Network,
-        optimizer: SGD,
+        optimizer: Optimizer,
         *,
         batch_size: int = 32,
         shuffle: bool = True,
         n_threads: int | None = None,
         progress: bool | Literal["auto"] = "auto",
+        schedule: Schedule | Callable[[int], float] | None = None,
+        callbacks: Sequence[Callback | Callable[["Trainer", History], object]] = (),
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: expected a Network, got {type(network).__name__}")
-        if not isinstance(optimizer, SGD):
-            raise TypeError(f"optimizer: expected an SGD, got {type(optimizer).__name__}")
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(optimizer).__name__}")
         if not isinstance(shuffle, bool):
             raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
         if not isinstance(progress, bool) and progress != "auto":
@@ -67,30 +84,61 @@ class Trainer:
         self.n_threads = n_threads
         as_threads(n_threads)
         self.progress = progress
+        self.schedule = schedule
+        self.callbacks = callbacks
+        as_callbacks(callbacks)
         self.history = History(network.metric_name)
         self.epochs_done = 0
+        self._running = Running(schedule, 0)
+        self._fitting = self._stopped = False
         optimizer._bind(network)
         self._core = _CORE[network.dtype.name](network._core)
         self._last_team = 0
 
-    def _epoch(self, X: Array, y: Array, batch_size: int, shuffle: bool, snapshot: bool, report: Any) -> tuple[Any, ...]:
+    def _epoch(
+        self,
+        X: Array,
+        y: Array,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        snapshot: bool,
+        weights: Array | None = None,
+        report: Any = None,
+        lr: npt.NDArray[np.float64] | None = None,
+        first: int = 0,
+        last: int = -1,
+        gradient_norms: bool = False,
+    ) -> "_Part":
+        """Steps `first` to `last` (-1: the end) of an epoch, whose order of rows is that of the whole.
+
+        `lr`: the learning rate of each step of the epoch. A part that begins later goes back, where it diverges, to the
+        start of the epoch.
+        """
+        core = self.optimizer._bind(self.network)
         self.network._about_to_change()
-        result: tuple[Any, ...] = self._core.epoch(
-            self.optimizer._bind(self.network),
-            X,
-            y,
-            batch_size,
-            shuffle,
-            snapshot,
-            self.network.seed,
-            self.epochs_done,
-            *self.optimizer._settings(),
-            as_threads(self.n_threads),
-            self.network._forced_team,
-            report,
+        part = _Part(
+            *self._core.epoch(
+                core,
+                X,
+                y,
+                batch_size,
+                shuffle,
+                snapshot,
+                self.network.seed,
+                self.epochs_done,
+                as_threads(self.n_threads),
+                self.network._forced_team,
+                report,
+                lr,
+                first,
+                last,
+                gradient_norms,
+                weights,
+            )
         )
-        self._last_team = result[-1]
-        return result
+        self._last_team = part.team
+        return part
 
     def fit(
         self,
@@ -98,31 +146,61 @@ class Trainer:
         y: npt.ArrayLike,
         *,
         epochs: int,
-        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        validation_data: tuple[npt.ArrayLike, ...] | None = None,
+        validation_split: float | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
+        metrics: Sequence[str | Metric | Callable[..., float]] = (),
+        train_metrics: bool = False,
+        early_stopping: EarlyStopping | None = None,
         tol: float | None = None,
         patience: int = 10,
+        gradient_norms: bool = False,
     ) -> History:
         """Trains for `epochs` more epochs.
 
         Everything is checked before the first step: a refused call changes nothing. Ctrl-C stops within about 100 ms with
         the weights of the last finished step; the epoch it cut short is left out of `history`, and the next call begins a
-        new one.
+        new one. The numbers of the epochs, the optimiser's state and the schedule go on from call to call.
 
         Parameters
         ----------
         X : array (rows, inputs)
             float32, float64 and uint8 in rows are read where they are; other layouts and types are copied once.
         y : array
-            cross_entropy: integer labels (rows,) or rows of probabilities (rows, outputs). binary_cross_entropy: numbers
-            from 0 to 1. Else numbers. (rows, outputs), or (rows,) where there is one output.
+            cross_entropy, focal: integer labels (rows,) or rows of probabilities (rows, outputs). hinge: labels, for one
+            output 0 and 1 or -1 and 1. binary_cross_entropy: numbers from 0 to 1. poisson: numbers from 0. Else numbers.
+            (rows, outputs), or (rows,) where there is one output.
         epochs : int
             At least 0.
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Loss and metric on it are measured after each epoch.
+        sample_weight : array (rows,), optional
+            The weight w of each row, finite and at least 0. The loss of a batch is sum w l / sum w over its rows, l the loss
+            of a row; a batch in which all weights are 0 has the gradient 0. Loss and metric of an epoch are means so weighted.
+        class_weight : "balanced" or dict, optional
+            Weight of each label, multiplied with `sample_weight`; labels that a dict leaves out have 1. "balanced":
+            rows / (labels that occur * rows of this label), as scikit-learn's `compute_class_weight`. For targets that are
+            labels, or 0 and 1 (-1 and 1) of one output. `validation_data` is left alone.
+        validation_split : float, optional
+            Or this share of the rows, above 0 and below 1, is set aside for it and not trained on (both parts are copies).
+            Which rows, is fixed by `network.seed`, the number of rows and the labels, so that every call with the same data
+            sets the same aside; of each label its share.
+        metrics : sequence, default ()
+            What else is measured on the validation data after each epoch, into `history.metrics["val_..."]`: "accuracy",
+            "f1" (also "f1_macro", "f1_micro", "f1_weighted", "f1_binary"), "auc", "auc_weighted", "top_1", "top_2", ... for
+            labels, "r2", "mae", "rmse" for numbers (see `retrograd.metrics`), a function of y_true and y_pred, or a
+            `metrics.Metric`.
+        train_metrics : bool, default False
+            Whether they are measured on the training data too, after each epoch.
+        early_stopping : EarlyStopping, optional
+            Stop where a figure no longer becomes better, and go back to the best weights.
         tol : float, optional
             Stop as converged when the training loss has not fallen by at least `tol` below its best for `patience` epochs
             in a row. Default: never.
         patience : int, default 10
+        gradient_norms : bool, default False
+            Whether the mean norm of each layer's gradient is measured; this takes some time in each step.
 
         Returns
         -------
@@ -136,57 +214,151 @@ class Trainer:
         DivergenceError
             A loss or weight became infinite or NaN; the weights are those at the start of that epoch.
         RuntimeError
-            Another thread uses the network.
+            Another thread uses the network, or a callback calls `fit`.
         """
+        if self._fitting:
+            raise RuntimeError("fit: this trainer is training already")
         network = self.network
         epochs = as_int(epochs, "epochs", 0)
-        patience = as_int(patience, "patience", 1)
-        tol = None if tol is None else as_float(tol, "tol", 0.0)
+        for name, value in (("train_metrics", train_metrics), ("gradient_norms", gradient_norms)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name}: expected True or False, got {value!r}")
+        convergence = Convergence(tol, patience)
         batch_size = as_int(self.batch_size, "batch_size", 1)
-        self.optimizer._settings()
-        rows, targets = self._checked(X, y)
-        validation = None
-        if validation_data is not None:
-            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-                raise TypeError(f"validation_data: expected a pair (X, y), got {type(validation_data).__name__}")
-            validation = self._checked(*validation_data)
+        callbacks = as_callbacks(self.callbacks)
+        self.optimizer._bind(network)  # checks its settings
+        training, validation = self._data(X, y, sample_weight, class_weight, validation_data, validation_split)
+        measured_on = {"val_": validation, "": training if train_metrics else None}
+        measures = Measures(metrics, network, {prefix: data for prefix, data in measured_on.items() if data is not None})
+        names = figures(network.metric_name, validation is not None, measures.names)
+        watch = Watch(early_stopping, network, names)
+        running = self._running if self._running.schedule is self.schedule else Running(self.schedule, self.epochs_done)
+        running.check(epochs, -(-len(training[0]) // batch_size), names, network.metric_name)
         self._check_weights()
 
+        running.begin(epochs)
+        self._running = running
         self.history = history = History(network.metric_name)
-        best, waited = np.inf, 0
-        with _Bar(self.progress, epochs, len(rows)) as bar:
-            for _ in range(epochs):
-                epoch = self.epochs_done = self.epochs_done + 1
-                start = time.perf_counter()
-                result = self._epoch(rows, targets, batch_size, self.shuffle, True, bar.report)
-                diverged, loss, metric, bad_step, bad_loss, _ = result
-                if diverged:
-                    raise DivergenceError(epoch, bad_step, self.optimizer.lr, bad_loss)
-                seconds = time.perf_counter() - start
-                val_loss = val_metric = None
-                if validation is not None:
-                    val_loss, val_metric = network._scored(*validation, self.n_threads)
-                history.append(
-                    epoch=epoch,
-                    loss=loss,
-                    metric=network._metric(metric),
-                    val_loss=val_loss,
-                    val_metric=val_metric,
-                    seconds=seconds,
-                    lr=float(self.optimizer.lr),
-                    rows_per_second=len(rows) / seconds,
-                )
-                bar.epoch_done(history)
-                if tol is not None:
-                    waited = 0 if loss < best - tol else waited + 1
-                    best = min(best, loss)
-                    if waited >= patience:
-                        history.converged = True
+        plan = _Plan(training, batch_size, self.shuffle, running, callbacks, gradient_norms)
+        try:
+            self._fitting, self._stopped = True, False
+            with _Bar(self.progress, epochs, len(training[0])) as bar, begun(callbacks, self, history):
+                for _ in range(epochs):
+                    figures_of_epoch = None if self._stopped else self._train_epoch(plan, bar.report)
+                    if figures_of_epoch is None:  # `stop` was called
                         break
+                    if validation is not None:
+                        scores = network._scored(*validation, self.n_threads)
+                        figures_of_epoch |= dict(zip(("val_loss", "val_metric"), scores, strict=True))
+                    history.append(**figures_of_epoch, metrics=measures.measured(self.n_threads))
+                    bar.epoch_done(history)
+                    running.epoch_done(history)
+                    stop = watch.epoch_done(history) | convergence.epoch_done(history)
+                    for callback in callbacks:
+                        callback.on_epoch_end(self, history)
+                    if stop:
+                        break
+                watch.end()
+        finally:
+            self._fitting = False
         return history
 
-    def step(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-        """Trains on one batch, as it is, and returns its mean loss before the update.
+    def stop(self) -> None:
+        """Ends the `fit` that is running: for callbacks, also from another thread or the handler of a signal.
+
+        After an epoch it is the last one. From `Callback.on_step_end` no further step is taken: the epoch is cut short and
+        left out of the history, unless that was its last step.
+        """
+        self._stopped = True
+
+    def _data(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None,
+        class_weight: Literal["balanced"] | Mapping[int, float] | None,
+        validation_data: Any,
+        validation_split: float | None,
+    ) -> tuple[Data, Data | None]:
+        """What is trained on, and what is validated on, as the core takes it."""
+        training, validation = self._weighed(X, y, sample_weight), None
+        if validation_split is not None:
+            if validation_data is not None:
+                raise ValueError("expected validation_data or validation_split, got both")
+            training, validation = split(training, validation_split, self.network)
+        elif validation_data is not None:
+            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                raise TypeError(
+                    f"validation_data: expected a pair (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
+                )
+            Xv, yv, *rest = validation_data
+            validation = self._weighed(Xv, yv, rest[0] if rest else None, "sample_weight of validation_data")
+        rows, targets, own = training
+        weights = row_weights(own, class_weight, targets, self.network.loss_name, self.network.dtype)
+        return (rows, targets, weights), validation
+
+    def _weighed(self, X: npt.ArrayLike, y: npt.ArrayLike, weights: npt.ArrayLike | None, name: str = "sample_weight") -> Data:
+        rows, targets = self._checked(X, y)
+        return rows, targets, as_weights(weights, len(rows), self.network.dtype, name)
+
+    def _train_epoch(self, plan: "_Plan", report: Any) -> dict[str, Any] | None:
+        """The next epoch, and its figures as `History.append` takes them; None where a callback stopped it on its way.
+
+        It is one call into the core, or where callbacks ask for it, one for each part between two of their calls.
+        """
+        rows, targets, weights = plan.data
+        steps = -(-len(rows) // plan.batch_size)
+        epoch, lr = self.epochs_done + 1, self.optimizer.lr
+        rates = plan.running.rates(epoch, steps, lr)
+        self.epochs_done = epoch
+        sums, seconds, norms = _Sums(), 0.0, np.zeros(self.network.depth)
+        told: dict[int, _Sums] = {}  # of what each callback has been told
+        for first, last, asking in parts(plan.callbacks, steps, plan.steps_done):
+            if self.optimizer.lr != lr:  # a callback has changed it
+                lr = self.optimizer.lr
+                if rates is not None:
+                    rates[first:] = plan.running.rates(epoch, steps, lr)[first:]  # type: ignore[index]  # as before
+            start = time.perf_counter()
+            part = self._epoch(
+                rows,
+                targets,
+                plan.batch_size,
+                shuffle=plan.shuffle,
+                snapshot=True,
+                weights=weights,
+                report=report,
+                lr=rates,
+                first=first,
+                last=last,
+                gradient_norms=plan.gradient_norms,
+            )
+            seconds += time.perf_counter() - start
+            if part.diverged:
+                raise DivergenceError(epoch, part.bad_step, _rate_of(part.bad_step, rates, lr), part.bad_loss)
+            sums = _Sums(sums.loss + part.loss, sums.metric + part.metric, sums.weight + part.weight)
+            if plan.gradient_norms:
+                norms += self._core.gradient_norms()
+            for callback in asking:
+                before = told.get(id(callback), _Sums())
+                told[id(callback)] = sums
+                loss = _mean(sums.loss - before.loss, sums.weight - before.weight)
+                callback.on_step_end(self, StepInfo(epoch, last, steps, loss, _rate_of(last, rates, lr)))
+            if self._stopped and last < steps and asking:
+                return None
+        plan.steps_done += steps
+        return {
+            "epoch": epoch,
+            "loss": _mean(sums.loss, sums.weight),
+            "metric": self.network._metric(_mean(sums.metric, sums.weight)),
+            "seconds": seconds,
+            "lr": _rate_of(steps, rates, lr),
+            "step_lr": plan.running.to_keep(rates),
+            "rows_per_second": len(rows) / seconds,
+            "gradient_norms": dict(enumerate((norms / steps).tolist())) if plan.gradient_norms else None,
+        }
+
+    def step(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Trains on one batch, as it is, and returns its mean loss before the update; `sample_weight` as in `fit`.
 
         Raises
         ------
@@ -195,18 +367,19 @@ class Trainer:
         DivergenceError
             The loss is not finite; the weights are unchanged.
         """
-        network, optimizer = self.network, self.optimizer
+        network = self.network
+        core = self.optimizer._bind(network)
         network._about_to_change()
-        settings = optimizer._settings()
-        state = optimizer._bind(network)
-        quick: float | None = self._core.step(state, X, y, *settings, as_threads(self.n_threads), network._forced_team)
-        if quick is not None:  # arrays as the core takes them, and a finite loss
-            return quick
+        if sample_weight is None:
+            quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads), network._forced_team)
+            if quick is not None:  # arrays as the core takes them, and a finite loss
+                return quick
         rows, targets = self._checked(X, y)
-        diverged, loss, _, _, bad_loss, _ = self._epoch(rows, targets, len(rows), False, False, None)
-        if diverged:
-            raise DivergenceError(None, 1, self.optimizer.lr, bad_loss)
-        return float(loss)
+        weights = as_weights(sample_weight, len(rows), network.dtype)
+        part = self._epoch(rows, targets, len(rows), shuffle=False, snapshot=False, weights=weights)
+        if part.diverged:
+            raise DivergenceError(None, 1, self.optimizer.lr, part.bad_loss)
+        return _mean(part.loss, part.weight)
 
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         rows = self.network._rows(X)
@@ -222,8 +395,53 @@ class Trainer:
     def __repr__(self) -> str:
         return (
             f"Trainer({list(self.network.sizes)}, {self.optimizer!r}, batch_size={self.batch_size}, "
-            f"shuffle={self.shuffle}, n_threads={self.n_threads})"
+            f"shuffle={self.shuffle}, n_threads={self.n_threads}"
+            + ("" if self.schedule is None else f", schedule={self.schedule!r}")
+            + ")"
         )
+
+
+class _Part(NamedTuple):
+    """What the core tells of the steps of an epoch: sums over the rows that were seen, each times its weight."""
+
+    diverged: bool
+    loss: float
+    metric: float
+    weight: float  # of the rows; without weights their number
+    bad_step: int
+    bad_loss: float
+    team: int
+
+
+class _Sums(NamedTuple):
+    """What is summed over the rows of an epoch, each times its weight."""
+
+    loss: float = 0.0
+    metric: float = 0.0
+    weight: float = 0.0
+
+
+def _mean(total: float, weight: float) -> float:
+    """A sum as a mean over rows; 0 where no row counts."""
+    return total / weight if weight > 0 else 0.0
+
+
+@dataclass
+class _Plan:
+    """What the epochs of one call of `fit` have in common."""
+
+    data: Data
+    batch_size: int
+    shuffle: bool
+    running: Running
+    callbacks: list[Callback]
+    gradient_norms: bool
+    steps_done: int = 0
+
+
+def _rate_of(step: int, rates: npt.NDArray[np.float64] | None, lr: float) -> float:
+    """The learning rate of a step, counted from 1."""
+    return float(lr if rates is None else rates[step - 1])
 
 
 class _Bar:
@@ -266,8 +484,6 @@ class _Bar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.close()

@@ -64,7 +64,7 @@ struct Job {
   Activation activation;
   Loss loss;
   Index batch, rows;
-  Update<float> update;
+  OptimizerSettings optimizer;
   int threads;
   double seconds, peak;
 };
@@ -87,7 +87,7 @@ std::vector<double> member_flops(const Network<float>& network, Index batch, con
 
 // One epoch as Trainer<T>::epoch runs it, without what is rare in it (divergence, interruption, the snapshot, batches that
 // are split by units).
-void timed_epoch(const Network<float>& network, const Workspace<float>& work, const SgdState<float>& state, const Job& job,
+void timed_epoch(const Network<float>& network, const Workspace<float>& work, const Optimizer<float>& optimizer, const Job& job,
                  const Rows& x, const Targets& y, const std::uint32_t* order, const Member& me, Interrupt& interrupt,
                  Stopwatch& watch) {
   Watch interrupts(interrupt, me);
@@ -107,7 +107,7 @@ void timed_epoch(const Network<float>& network, const Workspace<float>& work, co
     }
     watch.tick(kForward);
     load_targets(work, y, selection, p0, p1, m);
-    loss_pass(network, work, y.labels != nullptr, p0, p1, m, true);
+    loss_pass(network, work, y, p0, p1, m, static_cast<double>(m), true);
     watch.tick(kLoss);
     if (work.few()) {  // transposes on the way
       backward_pass(network, work, p0, p1, m, interrupts);
@@ -126,7 +126,7 @@ void timed_epoch(const Network<float>& network, const Workspace<float>& work, co
     me.wait();
     watch.tick(kWaitBackward);
     batch_score(work, m);
-    dw_pass(network, work, state.velocity(), &job.update, m, me, first_split);
+    dw_pass(network, work, optimizer.destination(), m, me, first_split);
     watch.tick(kDw);
     me.wait();
     watch.tick(kWaitDw);
@@ -163,8 +163,10 @@ void profile(const Job& job) {
   }
 
   const Workspace<float> work(network, job.batch, Keep::training);
-  SgdState<float> state(network);
-  state.prepare(job.update);
+  Optimizer<float> optimizer(network);
+  optimizer.configure(job.optimizer);
+  optimizer.prepare();
+  optimizer.begin_step(job.optimizer.lr);
   std::vector<std::uint32_t> order(static_cast<std::size_t>(job.rows));
   permutation(0, 1, static_cast<std::uint32_t>(job.rows), order.data());
 
@@ -181,12 +183,11 @@ void profile(const Job& job) {
   args.batch = job.batch;
   args.shuffle = true;
   args.snapshot = false;
-  args.update = job.update;
   args.n_threads = job.threads;
   args.x.rows = std::min(job.rows, 50 * job.batch);  // short epochs, the fastest of which no neighbour has disturbed
   double whole = 1e300;
   int team = 1;
-  trainer.epoch(args, state);  // warms up
+  trainer.epoch(args, optimizer);  // warms up
   const Clock::time_point begin = Clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
   do {
@@ -194,12 +195,12 @@ void profile(const Job& job) {
     team = run_team(size, [&](const Member& me) {
       const auto id = static_cast<std::size_t>(me.id);
       flops[id] = member_flops(network, job.batch, me);
-      timed_epoch(network, work, state, job, x, y, order.data(), me, interrupt, watches[id]);
+      timed_epoch(network, work, optimizer, job, x, y, order.data(), me, interrupt, watches[id]);
     });
     for (Index rows = 0; rows < job.rows; rows += args.x.rows) {
       ++args.epoch;
       const double before = elapsed();
-      const EpochResult result = trainer.epoch(args, state);
+      const EpochResult result = trainer.epoch(args, optimizer);
       whole = std::min(whole, 1e6 * (elapsed() - before) / static_cast<double>(std::max<Index>(1, result.steps)));
     }
   } while (elapsed() < job.seconds && watches[0].steps() < most_steps);
@@ -263,7 +264,8 @@ int main(int argc, char** argv) {
     job.loss = static_cast<Loss>(index_of(argv[3], losses));
     job.batch = std::atol(argv[4]);
     job.rows = std::max<Index>(std::atol(argv[5]), job.batch);
-    job.update = {1e-6f, static_cast<float>(std::atof(argv[6])), 0.0f, false};  // it must not diverge, whatever it is asked
+    job.optimizer.lr = 1e-6;  // it must not diverge, whatever it is asked
+    job.optimizer.momentum = std::atof(argv[6]);
     job.threads = std::atoi(argv[7]);
     job.seconds = std::atof(argv[8]);
     job.peak = std::atof(argv[9]);

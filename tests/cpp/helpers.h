@@ -122,11 +122,13 @@ inline std::string text(Index i) { return std::to_string(i); }
 inline std::string text(int i) { return std::to_string(i); }
 inline std::string text(bool b) { return b ? "true" : "false"; }
 inline std::string text(Activation f) {
-  const char* names[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "softmax"};
+  const char* names[] = {"identity", "relu",     "leaky_relu",  "tanh", "sigmoid",   "softmax", "elu", "selu",
+                         "softplus", "softsign", "exponential", "gelu", "gelu_tanh", "silu",    "mish"};
   return names[static_cast<int>(f)];
 }
 inline std::string text(Loss l) {
-  const char* names[] = {"mse", "quadratic", "cross_entropy", "binary_cross_entropy"};
+  const char* names[] = {"mse",      "quadratic", "cross_entropy", "binary_cross_entropy", "mae", "huber", "poisson",
+                         "quantile", "hinge",     "focal"};
   return names[static_cast<int>(l)];
 }
 

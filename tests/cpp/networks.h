@@ -16,6 +16,7 @@ struct Spec {
   std::vector<Activation> activations;
   Loss loss;
   bool labels = false;
+  double parameter = 0;  // of the loss
 
   std::string describe() const {
     std::string text_ = "network";
@@ -24,6 +25,12 @@ struct Spec {
     return text_ + words("", loss) + (labels ? " labels" : "");
   }
 };
+
+// The default parameter of a loss where none is given.
+inline double parameter_of(const Spec& spec) {
+  const bool huber = spec.loss == Loss::huber, quantile = spec.loss == Loss::quantile, focal = spec.loss == Loss::focal;
+  return spec.parameter != 0 ? spec.parameter : huber ? 1 : quantile ? 0.25 : focal ? 2 : 0;
+}
 
 constexpr Activation kIdentity = Activation::identity, kRelu = Activation::relu, kLeaky = Activation::leaky_relu,
                      kTanh = Activation::tanh, kSigmoid = Activation::sigmoid, kSoftmax = Activation::softmax;
@@ -42,12 +49,22 @@ inline std::vector<Spec> specs() {
       {{40, 300, 9}, {kRelu, kRelu}, Loss::mse},
       {{21, 96, 6}, {kTanh, kRelu}, Loss::mse},                  // its first layer falls into equal parts for teams of 2 and 3
       {{10, 20, 150, 4}, {kTanh, kRelu, kIdentity}, Loss::mse},  // few rows: two blocks of a delta's reduction
+      // derivatives from z: small, wide, rows where they are, the last layer
+      {{13, 33, 17, 3}, {Activation::gelu, Activation::mish, Activation::silu}, Loss::huber},
+      {{530, 40, 130, 2}, {Activation::silu, Activation::gelu_tanh, Activation::gelu}, Loss::mae},
+      {{9, 12, 7, 4}, {Activation::elu, Activation::selu, kIdentity}, Loss::focal, true},
+      {{20, 40, 3}, {Activation::softplus, kIdentity}, Loss::hinge, true},
+      {{20, 40, 1}, {Activation::softsign, kTanh}, Loss::hinge},
+      {{11, 30, 2}, {Activation::mish, Activation::exponential}, Loss::poisson},
+      {{64, 20, 5}, {kRelu, kIdentity}, Loss::quantile},
+      {{12, 20, 4}, {Activation::elu, kIdentity}, Loss::cross_entropy, true, 0.1},
+      {{12, 20, 4}, {Activation::gelu, kIdentity}, Loss::focal, false, 1.5},
   };
 }
 
 template <class T>
 Network<T> make_network(const Spec& spec) {
-  Network<T> network(spec.sizes, spec.activations, spec.loss);
+  Network<T> network(spec.sizes, spec.activations, spec.loss, parameter_of(spec));
   for (Index l = 0; l < network.depth(); ++l) {
     fill_weights(network, l, Distribution::normal, 1.0 / std::sqrt(static_cast<double>(network.size_of(l))), kSeed);
     for (Index j = 0; j < network.layer(l).fan_out; ++j) {
@@ -72,10 +89,15 @@ struct Data {
     for (Index i = 0; i < rows * inputs; ++i) x.push_back(dice.number<T>());
     for (Index i = 0; i < rows * outputs; ++i) y.push_back(dice.number<T>());
     for (Index i = 0; i < rows; ++i) label.push_back(static_cast<std::int32_t>(dice.below(outputs)));
-    if (spec.loss == Loss::cross_entropy || spec.loss == Loss::binary_cross_entropy) {
+    const bool probabilities = spec.loss == Loss::cross_entropy || spec.loss == Loss::focal;
+    if (probabilities || spec.loss == Loss::binary_cross_entropy) {
       for (T& v : y) v = (v + T(1)) / T(2);
     }
-    for (Index r = 0; r < rows && spec.loss == Loss::cross_entropy; ++r) {
+    for (T& v : y) {
+      if (spec.loss == Loss::hinge) v = v > 0 ? T(1) : T(-1);
+      if (spec.loss == Loss::poisson) v = std::floor(T(3) * std::fabs(v));
+    }
+    for (Index r = 0; r < rows && probabilities; ++r) {
       T* p = &y[static_cast<std::size_t>(r * outputs)];
       T sum = 0;
       for (Index j = 0; j < outputs; ++j) sum += p[j];
@@ -143,11 +165,49 @@ EpochArgs<T> arguments(const Data<T>& data, Index batch) {
   args.batch = batch;
   args.shuffle = true;
   args.seed = kSeed;
-  args.update = {T(0.05), T(0.9), T(0.001), false};
   return args;
 }
 
-// What epochs leave behind.
+// Stochastic gradient descent, as the tests of training use it where they say nothing else.
+inline OptimizerSettings sgd(double lr = 0.05, double momentum = 0.9, double weight_decay = 0.001, bool nesterov = false) {
+  OptimizerSettings settings;
+  settings.lr = lr;
+  settings.momentum = momentum;
+  settings.weight_decay = weight_decay;
+  settings.nesterov = nesterov;
+  return settings;
+}
+
+// Everything that stochastic gradient descent has at once.
+inline OptimizerSettings every_term_of_sgd() {
+  OptimizerSettings settings = sgd(0.05, 0.9, 0.01);
+  settings.dampening = 0.25;
+  settings.clip_value = 0.02;
+  settings.clip_norm = 0.5;
+  return settings;
+}
+
+inline OptimizerSettings settings_of(Rule rule, double lr = 0.003) {
+  OptimizerSettings settings = sgd(lr, rule == Rule::rmsprop ? 0.5 : 0, 0.01);
+  settings.rule = rule;
+  settings.beta1 = 0.9;
+  settings.beta2 = 0.99;
+  settings.eps = 1e-8;
+  settings.lr_decay = 0.01;
+  settings.initial = 0.1;
+  settings.decoupled = rule == Rule::lion;
+  settings.third = true;
+  return settings;
+}
+
+template <class T>
+Optimizer<T> make_optimizer(const Network<T>& network, const OptimizerSettings& settings = sgd()) {
+  Optimizer<T> optimizer(network);
+  optimizer.configure(settings);
+  return optimizer;
+}
+
+// What epochs leave behind; velocity: all of the optimiser's state.
 template <class T>
 struct Trained {
   std::vector<T> parameters, velocity;
@@ -160,10 +220,10 @@ struct Trained {
 };
 
 template <class T>
-Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced) {
+Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced, const OptimizerSettings& settings = sgd()) {
   Network<T> network = make_network<T>(spec);
   Trainer<T> trainer(network);
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network, settings);
   Trained<T> result;
   args.forced = forced;
   for (args.epoch = 0; args.epoch < 2; ++args.epoch) {
@@ -173,12 +233,14 @@ Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced) {
     CHECK(epoch.team >= 1);
     CHECK(epoch.team <= std::max(args.n_threads, forced));
     CHECK(trainer.progress().rows == args.x.rows);
-    CHECK(trainer.progress().loss == epoch.score.loss);
+    const Score& score = epoch.score;
+    const auto rows = static_cast<double>(args.x.rows);
+    CHECK(trainer.progress().loss == (args.y.weights.data ? score.mean(score.loss) * rows : score.loss));
     result.loss += epoch.score.loss;
     result.metric += epoch.score.metric;
   }
   result.parameters = copy_of(network.parameters());
-  result.velocity = copy_of(state.velocity());
+  result.velocity = copy_of(state.state());
   return result;
 }
 

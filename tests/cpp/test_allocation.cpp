@@ -137,13 +137,13 @@ TEST_CASE_TEMPLATE("a training epoch: any allocation may fail; the network and t
       const std::uint64_t version = network.version;
       const auto all_new = [&] {
         Network<T> fresh = make_network<T>(kSpec);
-        SgdState<T> state(fresh);
+        Optimizer<T> state = make_optimizer(fresh);
         Trainer<T>(fresh).epoch(args, state);
       };
       CHECK(fail_each(all_new, [] { return true; }) > 10);
       // one trainer that goes on after each failure
       Trainer<T> trainer(network);
-      SgdState<T> state(network);
+      Optimizer<T> state = make_optimizer(network);
       long made = 0;
       while (attempt(made + 1, [&] { trainer.epoch(args, state); }).failed) {
         ++made;
@@ -152,7 +152,7 @@ TEST_CASE_TEMPLATE("a training epoch: any allocation may fail; the network and t
       }
       CHECK(made >= 1);
       Network<T> other = make_network<T>(kSpec);
-      SgdState<T> other_state(other);
+      Optimizer<T> other_state = make_optimizer(other);
       Trainer<T>(other).epoch(args, other_state);
       CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
     }
@@ -232,9 +232,9 @@ TEST_CASE_TEMPLATE("the stages: any allocation may fail; what there was of them 
     double loss = 0;
     REQUIRE(stages.backward(more.targets(), loss, 0, team, {}));
 
-    SgdState<T> state(network);  // the step that makes the velocity
-    const Update<T> update{T(0.1), T(0.9), 0, false};
-    CHECK(attempt(1, [&] { apply_update(network, stages.work().gradients(), state, update, 0); }).failed);
+    Optimizer<T> state = make_optimizer(network);  // the step that makes the velocity
+    StoredGradients<T> stored;
+    CHECK(attempt(1, [&] { apply_update(network, stages.work().gradients(), state, stored, 0); }).failed);
     CHECK(kept());
   }
 }
@@ -256,7 +256,7 @@ TEST_CASE_TEMPLATE("a steady step allocates nothing, nor does an epoch after the
       const Data<T> data(kSpec, 50 * batch + 1);
       Network<T> network = make_network<T>(kSpec);
       Trainer<T> trainer(network);
-      SgdState<T> state(network);
+      Optimizer<T> state = make_optimizer(network);
       EpochArgs<T> args = arguments(data, batch);
       args.forced = team;
       trainer.epoch(args, state);
@@ -266,7 +266,7 @@ TEST_CASE_TEMPLATE("a steady step allocates nothing, nor does an epoch after the
       const auto of_first = [&](Index rows) {
         Network<T> fresh = make_network<T>(kSpec);
         Trainer<T> first(fresh);
-        SgdState<T> fresh_state(fresh);
+        Optimizer<T> fresh_state = make_optimizer(fresh);
         EpochArgs<T> part = args;
         part.x.rows = rows;
         return allocations_of([&] { first.epoch(part, fresh_state); });
@@ -289,13 +289,13 @@ TEST_CASE_TEMPLATE("a small predict with spare memory allocates nothing, nor do 
     CHECK(allocations_of([&] { predict(network, part, false, out.data(), 1, 0, {}, &spare); }) == 0);
   }
   Stages<T> stages(network);
-  SgdState<T> state(network);
-  const Update<T> update{T(0.1), T(0.9), 0, false};
+  Optimizer<T> state = make_optimizer(network);
+  StoredGradients<T> stored;
   const auto step = [&] {
     double loss = 0;
     stages.forward(data.inputs_view(), 0, 2, {});
     stages.backward(data.targets(), loss, 0, 2, {});
-    apply_update(network, stages.work().gradients(), state, update, 0);
+    apply_update(network, stages.work().gradients(), state, stored, 0);
   };
   step();
   CHECK(allocations_of(step) == 0);

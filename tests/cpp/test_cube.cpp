@@ -176,7 +176,7 @@ struct Layer {
     DwTarget<T> step;
     step.v = {pv, hk};
     step.v_bias = pvb;
-    step.update = &update;
+    step.update = step.bias_update = &update;
     dense_dw<T>(kernels, layer, step, {px, hk}, nullptr, {pt, rows_t}, m, Member{});
     expect_panels("w after its update", k, n, pw, w, [&](Index i, Index j) {
       return O::fma(-update.lr, O::fma(update.momentum, T(0), dw(i, j)), Sums<O>::at(sums.w, i, j));
@@ -197,8 +197,10 @@ struct Layer {
     const Tensor<T> d_t(panels(m) * kLanes, panels(n) * kLanes, panels(m) * kLanes,
                         [&](Index r, Index j) { return r < m && j < n ? Sums<O>::at(sums.d, r, j) : T(0); });
     T* const pa = memory.out(a.values);
-    dense_forward_rows<T>(kernels, layer, {pa, hn}, x.data(), part, m, watch);
+    T* const pz_rows = memory.out(a.values);
+    dense_forward_rows<T>(kernels, layer, {pa, hn}, {pz_rows, hn}, x.data(), part, m, watch);
     expect_panels("a from rows", n, m, pa, a, f);
+    expect_panels("z from rows", n, m, pz_rows, a, [&](Index j, Index r) { return sums.z.at(k, r, j); });
 
     T *pg = memory.out(g.values), *pgb = memory.out(Values<T>(static_cast<std::size_t>(panels(n) * kLanes)));
     const T* const pt = memory.out(d_t.values);
@@ -210,7 +212,11 @@ struct Layer {
 
     if (m < 6) {
       T* const rows = memory.out(Values<T>(static_cast<std::size_t>(m * n)));
-      dense_forward_few<T>(kernels, layer, {rows, n, nullptr}, x.data(), part, m, watch);
+      T* const z_rows = memory.out(Values<T>(static_cast<std::size_t>(m * n)));
+      dense_forward_few<T>(kernels, layer, {rows, n, nullptr}, {z_rows, n, nullptr}, x.data(), part, m, watch);
+      expect(
+          "z of few rows", m, n, [&](Index r, Index j) { return z_rows[r * n + j]; },
+          [&](Index r, Index j) { return sums.z.at(k, r, j); });
       expect(
           "a of few rows", m, n, [&](Index r, Index j) { return rows[r * n + j]; }, [&](Index r, Index j) { return f(j, r); });
       const Tensor<T> t(panels(m) * kLanes, k, panels(m) * kLanes);

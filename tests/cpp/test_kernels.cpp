@@ -8,8 +8,11 @@ using namespace retrograd::testing;
 
 namespace {
 
-constexpr Activation kActivations[] = {Activation::identity, Activation::relu, Activation::leaky_relu, Activation::tanh,
-                                       Activation::sigmoid};
+constexpr Activation kActivations[] = {
+    Activation::identity, Activation::relu,      Activation::leaky_relu, Activation::tanh,     Activation::sigmoid,
+    Activation::elu,      Activation::selu,      Activation::softplus,   Activation::softsign, Activation::exponential,
+    Activation::gelu,     Activation::gelu_tanh, Activation::silu,       Activation::mish};
+constexpr Index kActivationCount = sizeof kActivations / sizeof kActivations[0];
 
 // ---------------------------------------------------------------------------------------------- what is compared
 
@@ -364,13 +367,29 @@ TEST_CASE_TEMPLATE("delta: going on, leaving off, every activation", T, float, d
 
 namespace {
 
-// Every kind of step; null: the gradient is asked for.
+// With all that any rule may have; `from` has the rest.
+template <class T>
+Update<T> every_term(Update<T> from) {
+  from.keep = T(0.75);
+  from.scale = T(0.5);
+  from.clip = T(0.2);
+  from.shrink = T(0.99);
+  from.l1 = T(0.03);
+  return from;
+}
+
+// Every kind of step that is fused; null: the gradient is asked for.
 template <class T>
 std::vector<const Update<T>*> updates() {
-  static const Update<T> all[] = {
-      {T(0.1), 0, 0, false},       {T(0.1), T(0.9), 0, false},       {T(0.1), T(0.9), 0, true},
-      {T(0.1), 0, T(0.01), false}, {T(0.1), T(0.9), T(0.01), false}, {T(0.1), T(0.9), T(0.01), true},
-      {T(0.1), 0, 0, true}};
+  static const Update<T> all[] = {{T(0.1), 0, 0, false},
+                                  {T(0.1), T(0.9), 0, false},
+                                  {T(0.1), T(0.9), 0, true},
+                                  {T(0.1), 0, T(0.01), false},
+                                  {T(0.1), T(0.9), T(0.01), false},
+                                  {T(0.1), T(0.9), T(0.01), true},
+                                  {T(0.1), 0, 0, true},
+                                  every_term<T>({T(0.1), T(0.9), T(0.01), false}),
+                                  every_term<T>({T(0.1), 0, 0, false})};
   std::vector<const Update<T>*> list{nullptr};
   for (const Update<T>& u : all) list.push_back(&u);
   return list;
@@ -380,7 +399,7 @@ template <class T>
 std::string describe_update(const Update<T>* u) {
   if (!u) return "no update";
   return "momentum " + std::to_string(u->momentum) + " weight decay " + std::to_string(u->weight_decay) +
-         words(" nesterov", u->nesterov);
+         words(" nesterov, rule", u->nesterov, static_cast<Index>(u->rule)) + " clip " + std::to_string(u->clip);
 }
 
 // What dw, dw_rows, db and update write: g where the gradient is asked for (or an earlier block left it), w and v where not.
@@ -668,7 +687,7 @@ TEST_CASE_TEMPLATE("forward: two panels in one call", T, float, double) {
     z.before.resize(a.before.size());
     z.want = z.before;
     const bool bias = dice.below(2), last = dice.below(2), keep_z = dice.below(2);
-    const Activation f = kActivations[dice.below(5)];
+    const Activation f = kActivations[dice.below(kActivationCount)];
     for (Index p = 0; p < 2; ++p) {
       pair.oracle.forward(k, units, lanes_of_panel(lanes, p), w.data(), x.oracle(p), bias ? b.data() : nullptr, a.oracle(p),
                           keep_z ? z.oracle(p) : Panels<T>{}, last, f);
@@ -745,7 +764,7 @@ TEST_CASE_TEMPLATE("delta: two panels in one call", T, float, double) {
     const Values<T> w = panels_apart<T>(dice, rows, n, jump * kLanes);
     Two<T> d(dice, n, lanes, false), a(dice, rows, lanes, false), out(dice, rows, lanes, true);
     const bool first = dice.below(2), last = dice.below(2);
-    const Activation f = kActivations[dice.below(5)];
+    const Activation f = kActivations[dice.below(kActivationCount)];
     for (Index p = 0; p < 2; ++p) {
       pair.oracle.delta(rows, n, lanes_of_panel(lanes, p), {w.data(), jump}, d.oracle(p), out.oracle(p), a.oracle(p), first,
                         last, f);
@@ -836,6 +855,60 @@ TEST_CASE_TEMPLATE("update: a pass of its own", T, float, double) {
           step.expect(pair, kLanes, describe);
           expect_kept(pair, memory, describe);
         }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("update: every rule, with all planes of its state and with few", T, float, double) {
+  Dice dice(41);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Rule rule : {Rule::adam, Rule::rmsprop, Rule::adagrad, Rule::lion}) {
+      for (int flags = 0; flags < 8; ++flags) {
+        for (const Index lines : {1, 2, 5, 33}) {
+          const Index count = lines * kLanes;
+          Update<T> update{T(0.1), (flags & 1) != 0 ? T(0.9) : T(0), T(0.01), false};
+          if ((flags & 2) != 0) update = every_term(update);
+          update.rule = rule;
+          update.beta1 = T(0.9);
+          update.beta2 = T(0.99);
+          update.eps = T(1e-3);
+          update.correction = T(1.5);
+          update.second = count;
+          update.third = (flags & 4) != 0 ? 2 * count : 0;
+          Values<T> g = dice.numbers<T>(count), w = dice.numbers<T>(count), s = dice.numbers<T>(3 * count);
+          for (std::size_t i = 0; i < s.size(); ++i) {
+            // squares have a root; the first plane of adam and lion has signs
+            const bool mean = static_cast<Index>(i) < count && (rule == Rule::adam || rule == Rule::lion);
+            s[i] = mean ? s[i] : std::fabs(s[i]);
+          }
+          for (Index i = 0; i < count; i += 7) g[static_cast<std::size_t>(i)] = 0;
+          Values<T> want_w = w, want_s = s;
+          pair.oracle.update(count, g.data(), want_w.data(), want_s.data(), &update);
+          const auto describe = [&] { return words("update flags, lines", flags, lines) + " " + describe_update(&update); };
+          for (const Guard guard : kGuards) {
+            Operands<T>& memory = operands<T>(guard);
+            T *got_w = memory.out(w), *got_s = memory.out(s);
+            pair.kernels.update(count, memory.in(g), got_w, got_s, &update);
+            expect_values(pair, got_w, want_w, describe);
+            expect_values(pair, got_s, want_s, describe);
+            expect_kept(pair, memory, describe);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("squares: sixteen chains, then pairs", T, float, double) {
+  Dice dice(42);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index lines : {0, 1, 2, 3, 8, 9, 256}) {
+      const Values<T> g = dice.numbers<T>(lines * kLanes);
+      for (const Guard guard : kGuards) {
+        Operands<T>& memory = operands<T>(guard);
+        CHECK(same(pair.kernels.squares(lines * kLanes, memory.in(g)), pair.oracle.squares(lines * kLanes, g.data())));
+        expect_kept(pair, memory, [&] { return words("squares lines", lines); });
       }
     }
   }
@@ -1065,6 +1138,43 @@ TEST_CASE_TEMPLATE("activate: a NaN passes through, infinities go where they bel
     CHECK(of(Activation::tanh, -inf) == T(-1));
     CHECK(of(Activation::sigmoid, inf) == T(1));
     CHECK(of(Activation::sigmoid, -inf) == T(0));
+    CHECK(of(Activation::elu, -inf) == T(-1));
+    CHECK(of(Activation::selu, -inf) == static_cast<T>(-kSeluScale * kSeluAlpha));
+    CHECK(of(Activation::softsign, inf) == T(1));
+    CHECK(of(Activation::softsign, -inf) == T(-1));
+    for (const Activation f : {Activation::elu, Activation::selu, Activation::softplus, Activation::exponential,
+                               Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::mish}) {
+      CAPTURE(text(f));
+      CHECK(of(f, inf) == inf);
+      CHECK(of(f, -inf) <= T(0));
+      CHECK(of(f, -inf) >= T(-2));
+      CHECK(of(f, T(0)) == (f == Activation::softplus      ? static_cast<T>(0.69314718055994530942)
+                            : f == Activation::exponential ? T(1)
+                                                           : T(0)));
+    }
+    for (const Activation f : {Activation::softplus, Activation::exponential, Activation::gelu, Activation::gelu_tanh,
+                               Activation::silu, Activation::mish}) {
+      CAPTURE(text(f));
+      CHECK(of(f, -inf) == T(0));
+      CHECK(of(f, -std::numeric_limits<T>::max()) == T(0));
+    }
+    // what f' is at either end: nothing that is not a number
+    const auto slope = [&](Activation f, T z) {
+      alignas(64) T d[kLanes] = {T(1)}, from[kLanes] = {derived_from_z(f) ? z : of(f, z)};
+      pair.kernels.derive(1, 1, d, from, f);
+      return d[0];
+    };
+    for (const Activation f :
+         {Activation::elu, Activation::softplus, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::mish}) {
+      CAPTURE(text(f));
+      for (const T far : {inf, std::numeric_limits<T>::max(), T(1000)}) {
+        CHECK(slope(f, far) == T(1));
+        CHECK(slope(f, -far) == T(0));
+      }
+      if (derived_from_z(f)) CHECK(std::isnan(slope(f, nan<T>())));
+    }
+    CHECK(slope(Activation::softsign, inf) == T(0));
+    CHECK(slope(Activation::selu, inf) == static_cast<T>(kSeluScale));
 
     for (Index units = 1; units <= 5; ++units) {
       for (Index bad = 0; bad < units; ++bad) {
@@ -1106,11 +1216,13 @@ struct LossCase {
   Index units;
   int lanes;
   bool labels, want_delta;
-  Values<T> a, target;
+  Values<T> a, target, z, weights;
   std::vector<std::int32_t> label;
-  T scale = T(1) / T(7);
+  T scale = T(1) / T(7), parameter;
+  bool weighted;
 
-  LossCase(Loss loss_, Activation activation_, Index units_, int lanes_, bool labels_, bool want_delta_, Dice& dice)
+  LossCase(Loss loss_, Activation activation_, Index units_, int lanes_, bool labels_, bool want_delta_, Dice& dice,
+           T parameter_ = T(0), bool weighted_ = false)
       : loss(loss_),
         activation(activation_),
         units(units_),
@@ -1119,31 +1231,47 @@ struct LossCase {
         want_delta(want_delta_),
         a(panel<T>(dice, units_, lanes_)),
         target(panel<T>(dice, units_, lanes_)),
-        label(kLanes, 0) {
+        z(panel<T>(dice, units_, lanes_)),
+        weights(dice.numbers<T>(kLanes)),
+        label(kLanes, 0),
+        parameter(parameter_),
+        weighted(weighted_) {
     for (T& v : a) v *= T(5);
+    for (T& v : z) v *= T(3);
+    for (T& v : weights) v = v < T(-0.5) ? T(0) : v + T(1);
     // ties and zeros: the first of two largest logits, and what a logit of 0 says
     if (units > 1) a[static_cast<std::size_t>((units - 1) * kLanes)] = a[0];
     if (lanes > 1) a[1] = T(0);
     if (lanes > 2 && units > 1) a[2] = a[kLanes + 2] = T(7);
-    const bool squared = loss == Loss::mse || loss == Loss::quadratic;
+    const bool any =
+        loss == Loss::mse || loss == Loss::quadratic || loss == Loss::mae || loss == Loss::huber || loss == Loss::quantile;
     if (activation == Activation::softmax) Oracle<Scalar<T>>::activate(units, lanes, a.data(), activation);
-    for (T& v : target) v = squared ? v : (v + T(1)) / T(2);
+    for (T& v : target) v = any ? v : (v + T(1)) / T(2);
     for (int i = 0; i < lanes; ++i) {
       label[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(dice.below(units));
-      if (loss == Loss::cross_entropy) {  // rows of probabilities
+      if (loss == Loss::cross_entropy || loss == Loss::focal) {  // rows of probabilities
         T sum = 0;
         for (Index j = 0; j < units; ++j) sum += target[static_cast<std::size_t>(j * kLanes + i)];
         for (Index j = 0; j < units; ++j) target[static_cast<std::size_t>(j * kLanes + i)] /= sum;
       } else if (loss == Loss::binary_cross_entropy && i % 2) {
         for (Index j = 0; j < units; ++j) target[static_cast<std::size_t>(j * kLanes + i)] = T(dice.below(2));
+      } else if (loss == Loss::hinge || loss == Loss::poisson) {
+        for (Index j = 0; j < units; ++j) {
+          const T number = T(dice.below(2)) * T(2) - T(i % 2);  // -1, 1; 0, 2
+          target[static_cast<std::size_t>(j * kLanes + i)] = loss == Loss::poisson ? std::fabs(number) : number;
+        }
       }
     }
   }
 
   std::string describe() const {
-    return words("loss", loss, activation) + words(" units, lanes, labels, delta", units, lanes, labels, want_delta);
+    return words("loss", loss, activation) +
+           words(" units, lanes, labels, delta, weighted", units, lanes, labels, want_delta, weighted);
   }
-  LossArgs<T> args(const T* pa, const T* pt, const std::int32_t* pl, T* delta, T* loss_rows, T* metric_rows) const {
+  LossArgs<T> args(const T* pa, const T* pt, const std::int32_t* pl, T* delta, T* loss_rows, T* metric_rows, const T* z_at,
+                   const T* weights_at) const {
+    if (!derived_from_z(activation)) z_at = nullptr;
+    if (!weighted) weights_at = nullptr;
     return {loss,
             activation,
             units,
@@ -1154,9 +1282,49 @@ struct LossCase {
             scale,
             want_delta ? delta : nullptr,
             loss_rows,
-            metric_rows};
+            metric_rows,
+            parameter,
+            z_at,
+            weights_at};
   }
 };
+
+// f' by its formula, from a or from z.
+template <class T>
+long double slope_of(Activation f, long double a, long double z) {
+  const long double s = 1 / (1 + std::exp(-z)), c = std::sqrt(2 / std::acos(-1.0L));
+  const long double u = std::tanh(c * (z + 0.044715L * z * z * z)), w = std::tanh(std::log1p(std::exp(z)));
+  switch (f) {
+    case Activation::relu:
+      return a > 0 ? 1 : 0;
+    case Activation::leaky_relu:
+      return a > 0 ? 1 : static_cast<long double>(static_cast<T>(kLeakySlope));
+    case Activation::tanh:
+      return 1 - a * a;
+    case Activation::sigmoid:
+      return a * (1 - a);
+    case Activation::elu:
+      return a > 0 ? 1 : a + 1;
+    case Activation::selu:
+      return static_cast<long double>(kSeluScale) * (a > 0 ? 1 : a / kSeluScale + kSeluAlpha);
+    case Activation::softplus:
+      return 1 - std::exp(-a);
+    case Activation::softsign:
+      return (1 - std::fabs(a)) * (1 - std::fabs(a));
+    case Activation::exponential:
+      return a;
+    case Activation::gelu:
+      return std::erfc(-z / std::sqrt(2.0L)) / 2 + z * std::exp(-z * z / 2) * c / 2;
+    case Activation::gelu_tanh:
+      return (1 + u) / 2 + z * (1 - u * u) * c * (1 + 3 * 0.044715L * z * z) / 2;
+    case Activation::silu:
+      return s + z * s * (1 - s);
+    case Activation::mish:
+      return w + z * (1 - w * w) * s;
+    default:
+      return 1;
+  }
+}
 
 // Loss of one row, and the gradient of loss * scale with respect to each z, by the formula.
 template <class T>
@@ -1187,19 +1355,59 @@ struct Exact {
         case Loss::quadratic: {
           const long double share = c.loss == Loss::mse ? 1 / n : 0.5L;
           loss += share * (a - t) * (a - t);
-          metric += std::fabs(a - t);
           d = 2 * share * (a - t) * c.scale;
-          dot += d * a;
-          if (c.activation == Activation::relu) d *= a > 0 ? 1 : 0;
-          if (c.activation == Activation::leaky_relu) d *= a > 0 ? 1 : static_cast<long double>(static_cast<T>(kLeakySlope));
-          if (c.activation == Activation::tanh) d *= 1 - a * a;
-          if (c.activation == Activation::sigmoid) d *= a * (1 - a);
           break;
         }
-        case Loss::cross_entropy:
-          loss += t * (std::log(sum) - a);
-          d = (mass * std::exp(a) / sum - t) * c.scale;
+        case Loss::mae:
+          loss += std::fabs(a - t) / n;
+          d = (a > t ? 1 : a < t ? -1 : 0) / n * c.scale;
           break;
+        case Loss::huber:
+          loss +=
+              (std::fabs(a - t) <= c.parameter ? (a - t) * (a - t) / 2 : c.parameter * (std::fabs(a - t) - c.parameter / 2)) /
+              n;
+          d = std::min<long double>(c.parameter, std::max<long double>(-c.parameter, a - t)) / n * c.scale;
+          break;
+        case Loss::quantile:
+          loss += std::max(c.parameter * (t - a), (c.parameter - 1) * (t - a)) / n;
+          d = (t > a   ? -static_cast<long double>(c.parameter)
+               : a > t ? 1 - static_cast<long double>(c.parameter)
+                       : 0) /
+              n * c.scale;
+          break;
+        case Loss::poisson:
+          loss += (std::exp(a) - t * a) / n;
+          d = (std::exp(a) - t) / n * c.scale;
+          break;
+        case Loss::hinge:
+          if (c.labels) {
+            const long double mine = c.a[at(c.label[static_cast<std::size_t>(lane)])];
+            const bool over = t == 0 && 1 - mine + a > 0;
+            loss += over ? (1 - mine + a) / n : 0;
+            d += over ? c.scale / n : 0;
+            delta[static_cast<std::size_t>(c.label[static_cast<std::size_t>(lane)])] -= over ? c.scale / n : 0;
+          } else {
+            const long double s = t > 0 ? 1 : -1;
+            loss += std::max(0.0L, 1 - s * a) / n;
+            d = (s * a < 1 ? -s : 0) / n * c.scale;
+          }
+          break;
+        case Loss::focal: {
+          const auto p_of = [&](Index i) { return std::exp(static_cast<long double>(c.a[at(i)])) / sum; };
+          const long double g = c.parameter;
+          loss -= t * std::pow(1 - p_of(j), g) * std::log(p_of(j));
+          for (Index i = 0; i < c.units; ++i) {  // d/dz_j of the i-th term, by the chain rule
+            const long double p = p_of(i), r = i == j ? 1 - p : -p_of(j);
+            if (c.units > 1) d += c.scale * target(i) * (g * std::pow(1 - p, g - 1) * std::log(p) * p - std::pow(1 - p, g)) * r;
+          }
+          break;
+        }
+        case Loss::cross_entropy: {
+          const long double soft = (1 - static_cast<long double>(c.parameter)) * t + c.parameter / n;
+          loss += soft * (std::log(sum) - a);
+          d = (((1 - static_cast<long double>(c.parameter)) * mass + c.parameter) * std::exp(a) / sum - soft) * c.scale;
+          break;
+        }
         case Loss::binary_cross_entropy:
           loss += ((a > 0 ? a : 0) - a * t + std::log1p(std::exp(-std::fabs(a)))) / n;
           metric += (a > 0) == (t > 0.5L) ? 1 : 0;
@@ -1207,10 +1415,20 @@ struct Exact {
           break;
       }
     }
-    if (c.loss == Loss::cross_entropy) metric = guess == answer ? 1 : 0;
-    if (c.activation == Activation::softmax && c.loss != Loss::cross_entropy) {
-      for (Index j = 0; j < c.units; ++j)
-        delta[static_cast<std::size_t>(j)] = c.a[at(j)] * (delta[static_cast<std::size_t>(j)] - dot);
+    if (c.labels || c.loss == Loss::cross_entropy || c.loss == Loss::focal) metric = guess == answer ? 1 : 0;
+    for (Index j = 0; j < c.units; ++j) {
+      const long double a = c.a[at(j)], t = target(j);
+      const auto numbers = {Loss::mse, Loss::quadratic, Loss::mae, Loss::huber, Loss::quantile};
+      if (std::find(numbers.begin(), numbers.end(), c.loss) != numbers.end()) metric += std::fabs(a - t);
+      if (c.loss == Loss::poisson) metric += std::fabs(std::exp(a) - t);
+      if (c.loss == Loss::hinge && !c.labels) metric += (a > 0) == (t > 0) ? 1 : 0;
+      dot += delta[static_cast<std::size_t>(j)] * a;
+    }
+    for (Index j = 0; j < c.units; ++j) {
+      long double& d = delta[static_cast<std::size_t>(j)];
+      const long double a = c.a[at(j)];
+      d = c.activation == Activation::softmax ? a * (d - dot) : d * slope_of<T>(c.activation, a, c.z[at(j)]);
+      if (c.weighted) d *= c.weights[static_cast<std::size_t>(lane)];
     }
   }
 };
@@ -1219,14 +1437,15 @@ template <class T>
 void check_loss(const Pair<T>& pair, const LossCase<T>& c, Dice& dice) {
   const Values<T> delta0 = dice.numbers<T>(c.units * kLanes), row0 = dice.numbers<T>(kLanes);
   Values<T> delta = delta0, loss_rows = row0, metric_rows = row0;
-  pair.oracle.loss(c.args(c.a.data(), c.target.data(), c.label.data(), delta.data(), loss_rows.data(), metric_rows.data()));
+  pair.oracle.loss(c.args(c.a.data(), c.target.data(), c.label.data(), delta.data(), loss_rows.data(), metric_rows.data(),
+                          c.z.data(), c.weights.data()));
   const auto describe = [&] { return c.describe(); };
   static Operand<std::int32_t> label_memory(kLanes);
   for (const Guard guard : kGuards) {
     Operands<T>& memory = operands<T>(guard);
-    const T *pa = memory.in(c.a), *pt = memory.in(c.target);
+    const T *pa = memory.in(c.a), *pt = memory.in(c.target), *pz = memory.in(c.z), *pw = memory.in(c.weights);
     T *got_delta = memory.out(delta0), *got_loss = memory.out(row0), *got_metric = memory.out(row0);
-    pair.kernels.loss(c.args(pa, pt, label_memory.place(c.label, guard), got_delta, got_loss, got_metric));
+    pair.kernels.loss(c.args(pa, pt, label_memory.place(c.label, guard), got_delta, got_loss, got_metric, pz, pw));
     expect_panel(pair, got_delta, delta, c.lanes, describe);
     expect_panel(pair, got_loss, loss_rows, c.lanes, describe);
     expect_panel(pair, got_metric, metric_rows, c.lanes, describe);
@@ -1268,6 +1487,23 @@ TEST_CASE_TEMPLATE("loss: bits of the oracle, and the formula", T, float, double
             check_loss<T>(pair, {Loss::cross_entropy, Activation::identity, units, lanes, labels, want_delta, dice}, dice);
           }
           check_loss<T>(pair, {Loss::binary_cross_entropy, Activation::identity, units, lanes, false, want_delta, dice}, dice);
+          for (const bool weighted : {false, true}) {
+            const auto check = [&](Loss loss, Activation f, bool labels, T parameter) {
+              check_loss<T>(pair, {loss, f, units, lanes, labels, want_delta, dice, parameter, weighted}, dice);
+            };
+            const Activation f = activations[static_cast<std::size_t>(dice.below(kActivationCount + 1))];
+            check(Loss::mse, f, false, T(0));
+            check(Loss::mae, f, false, T(0));
+            for (const T d : {T(0.5), T(1), T(3)}) check(Loss::huber, f, false, d);
+            for (const T q : {T(0.125), T(0.5), T(0.9)}) check(Loss::quantile, f, false, q);
+            check(Loss::poisson, Activation::identity, false, T(0));
+            check(Loss::hinge, dice.below(2) ? Activation::identity : f, false, T(0));
+            check(Loss::hinge, dice.below(2) ? Activation::identity : f, true, T(0));
+            for (const bool labels : {true, false}) {
+              for (const T gamma : {T(0), T(0.5), T(1), T(2), T(5)}) check(Loss::focal, Activation::identity, labels, gamma);
+              for (const T s : {T(0.1), T(0.5)}) check(Loss::cross_entropy, Activation::identity, labels, s);
+            }
+          }
         }
       }
     }
@@ -1332,7 +1568,7 @@ struct SmallNetwork {
   std::vector<Activation> activations;
   int lanes;
   Values<T> parameters, velocity, x, last_delta;
-  std::vector<Values<T>> a, delta, delta_t;
+  std::vector<Values<T>> a, delta, delta_t, z;
 
   SmallNetwork(Dice& dice, const std::vector<Index>& sizes_, int lanes_) : sizes(sizes_), lanes(lanes_) {
     x = panel<T>(dice, sizes[0], lanes);
@@ -1340,9 +1576,14 @@ struct SmallNetwork {
       const Index fan_out = sizes[l + 1], count = panels(fan_out);
       gaps.push_back(dice.below(3));
       const bool last = l + 1 == depth();
-      activations.push_back(last && dice.below(4) == 0 ? Activation::softmax : kActivations[dice.below(5)]);
+      const Activation f = kActivations[dice.below(kActivationCount)];
+      // exp of exp would leave infinities, which the padding of the weights is not made for
+      activations.push_back(last && dice.below(4) == 0     ? Activation::softmax
+                            : f == Activation::exponential ? Activation::tanh
+                                                           : f);
       for (Values<T>* values : {&parameters, &velocity}) append_layer(dice, *values, l);
       a.push_back(dice.numbers<T>(fan_out * kLanes));
+      z.push_back(dice.numbers<T>(fan_out * kLanes));
       delta.push_back(last ? panel<T>(dice, fan_out, lanes) : dice.numbers<T>(fan_out * kLanes));
       delta_t.push_back(dice.numbers<T>(count * kLanes * kLanes));
     }
@@ -1357,6 +1598,7 @@ struct SmallNetwork {
       const Index rows = sizes[l] + gaps[l], count = panels(sizes[l + 1]);
       SmallLayer<T> layer{sizes[l],  sizes[l + 1],  activations[l],           {at, rows}, at + count * rows * kLanes, inputs,
                           out(a[l]), out(delta[l]), {out(delta_t[l]), kLanes}};
+      if (derived_from_z(activations[l])) layer.z = out(z[l]);
       at = layer.b + count * kLanes;
       inputs = layer.a;
       list.push_back(layer);
@@ -1388,7 +1630,7 @@ void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes
     const std::vector<SmallLayer<T>> oracle = want.layers(want.parameters.data(), want.x.data(), own);
     Operands<T>& memory = operands<T>(guard);
     T* parameters = memory.out(network.parameters);
-    T* velocity = update->momentum != 0 ? memory.out(network.velocity) : nullptr;
+    T* velocity = !update || update->momentum != 0 ? memory.out(network.velocity) : nullptr;
     const T* x = memory.in(network.x);
     const auto guarded = [&](Values<T>& values) { return memory.out(values); };
     const std::vector<SmallLayer<T>> layers = network.layers(parameters, x, guarded);
@@ -1403,6 +1645,7 @@ void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes
       };
       expect_panel(pair, layers[l].a, want.a[l], lanes, describe("small layer, depth, fan_in, fan_out, activation: a"));
       expect_panel(pair, layers[l].delta, want.delta[l], lanes, describe("small layer, ...: delta"));
+      if (layers[l].z) expect_panel(pair, layers[l].z, want.z[l], lanes, describe("small layer, ...: z"));
       for (Index p = 0; p < panels(sizes[l + 1]); ++p) {
         const auto rows = want.delta_t[l].begin() + p * kLanes * kLanes;
         expect_values(pair, layers[l].delta_t.panel(p), Values<T>(rows, rows + lanes * kLanes),
@@ -1423,10 +1666,7 @@ void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes
 
 TEST_CASE_TEMPLATE("small networks: whole passes have the bits of single layers", T, float, double) {
   Dice dice(31);
-  std::vector<const Update<T>*> kinds;
-  for (const Update<T>* update : updates<T>()) {
-    if (update) kinds.push_back(update);
-  }
+  const std::vector<const Update<T>*> kinds = updates<T>();  // without one the gradients are stored
   for (const Pair<T>& pair : pairs<T>()) {
     for (const Index lanes : sizes_to(kLanes)) {
       for (const Index fan_in : sizes_to(33)) {
@@ -1455,7 +1695,7 @@ TEST_CASE_TEMPLATE("tables with fused multiply-add agree with each other", T, fl
       for (int turn = 0; turn < (few_sizes() ? 50 : 500); ++turn) {
         const Index k = 1 + dice.below(200), rows = 1 + dice.below(16);
         const int lanes = static_cast<int>(1 + dice.below(16));
-        const Activation f = kActivations[turn % 5];
+        const Activation f = kActivations[turn % kActivationCount];
         check_forward(pair, {k, rows, lanes, true, true, false, f}, dice);
         check_delta(pair, {rows, k, lanes, 1, true, true, f}, dice);
         check_dw<T>(pair, rows, k, lanes, true, true, kinds[static_cast<std::size_t>(turn) % kinds.size()], dice);

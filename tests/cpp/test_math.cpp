@@ -1,9 +1,10 @@
-// The elementwise functions of math.h, lane by lane: their errors against libm in wider arithmetic, the bounds that math.h
-// states, special values, and that kernels give the very same numbers. RETROGRAD_TEST_ULP=1 prints what was measured.
+// The elementwise functions of math.h and activations.h, lane by lane: their errors against libm in wider arithmetic, the
+// bounds that those state, special values, and that kernels give the very same numbers. RETROGRAD_TEST_ULP=1 prints what was
+// measured.
 #include <iostream>
 
+#include "activations.h"
 #include "helpers.h"
-#include "math.h"
 #include "oracle.h"
 
 using namespace retrograd;
@@ -32,7 +33,17 @@ struct Function {
   T low, high;
   double fused_bound, unfused_bound;
   T smallest;  // results below it are judged by the spacing of numbers at it
+  bool rises = true;
 };
+
+template <class W>
+W exact_tail(W x) {
+  return std::erfc(x / std::sqrt(W(2))) / 2;
+}
+template <class W>
+W exact_gelu_tanh(W x) {
+  return x / (1 + std::exp(-2 * std::sqrt(2 / std::acos(W(-1))) * (x + W(0.044715L) * x * x * x)));
+}
 
 template <class O>
 std::vector<Function<O>> functions() {
@@ -51,6 +62,25 @@ std::vector<Function<O>> functions() {
        single ? T(100) : T(800), 2.5, 2.5, tiny},
       {"log", math::log<O>, [](W x) -> W { return std::log(x); }, tiny, Limits::max(), 1.0, 1.0, tiny},
       {"log1p", math::log1p<O>, [](W x) -> W { return std::log1p(x); }, T(0), T(1), 2.0, 2.0, tiny},
+      {"expm1", math::expm1<O>, [](W x) -> W { return std::expm1(x); }, T(-100), T(0), 1.5, 1.6, tiny},
+      // the exact ones are themselves off by half an ulp of double at the far end
+      {"bell", math::bell<O>, [](W x) -> W { return std::exp(-x * x / 2); }, T(0), single ? T(13) : T(37.5), 2.0,
+       single ? 80 : 700, tiny, false},
+      {"tail_ratio", math::tail_ratio<O>, [](W x) -> W { return exact_tail(x) * std::exp(x * x / 2); }, T(0),
+       single ? T(14) : T(37.5), single ? 7 : 11, single ? 8 : 12, tiny, false},
+      {"gelu", activations::gelu<O>, [](W x) -> W { return x * exact_tail(-x); }, single ? T(-14.4) : T(-38.5), T(30),
+       single ? 8 : 11, single ? 80 : 700, tiny, false},
+      {"gelu_tanh, z >= 0", activations::gelu_tanh<O>, exact_gelu_tanh<W>, T(0), T(30), 2.5, 2.5, tiny},
+      {"gelu_tanh, z < 0", activations::gelu_tanh<O>, exact_gelu_tanh<W>, single ? T(-10) : T(-22), T(0), single ? 240 : 1900,
+       single ? 260 : 2100, tiny, false},
+      {"silu", activations::silu<O>, [](W x) -> W { return x / (1 + std::exp(-x)); }, single ? T(-87) : T(-708), T(100), 3.5,
+       3.5, tiny, false},
+      {"mish", activations::mish<O>, [](W x) -> W { return x * std::tanh(std::log1p(std::exp(x))); }, single ? T(-87) : T(-708),
+       T(100), 5, 5, tiny, false},
+      {"softplus", activations::softplus<O>, [](W x) -> W { return std::log1p(std::exp(x)); }, single ? T(-110) : T(-760),
+       T(100), 2.5, 2.5, tiny},
+      {"softsign", activations::softsign<O>, [](W x) -> W { return x / (1 + std::fabs(x)); }, -Limits::max(), Limits::max(), 2,
+       2, tiny},
   };
 }
 
@@ -191,10 +221,54 @@ TEST_CASE_TEMPLATE("tanh is odd, tanh and sigmoid stay in their range and never 
   CHECK(bounded);
 }
 
+// A derivative near its zero has no relative precision: errors in units of epsilon (1 ulp of a number in [1, 2)).
+TEST_CASE_TEMPLATE("derivatives from z", O, Scalar<float>, Scalar<double>, Unfused<float>, Unfused<double>) {
+  using T = typename O::T;
+  using W = Wide<T>;
+  struct Slope {
+    std::string name;
+    T (*ours)(T);
+    W (*exact)(W);
+    double bound;
+  };
+  const Slope slopes[] = {
+      {"gelu", activations::gelu_slope<O>,
+       [](W z) -> W { return exact_tail(-z) + z * std::exp(-z * z / 2) / std::sqrt(2 * std::acos(W(-1))); }, 4},
+      {"gelu_tanh", activations::gelu_tanh_slope<O>,
+       [](W z) -> W {
+         const W c = std::sqrt(2 / std::acos(W(-1))), t = std::tanh(c * (z + W(0.044715L) * z * z * z));
+         return (1 + t) / 2 + z * (1 - t * t) * c * (1 + 3 * W(0.044715L) * z * z) / 2;
+       },
+       3},
+      {"silu", activations::silu_slope<O>,
+       [](W z) -> W {
+         const W s = 1 / (1 + std::exp(-z));
+         return s + z * s / (1 + std::exp(z));
+       },
+       2},
+      {"mish", activations::mish_slope<O>,
+       [](W z) -> W {
+         const W w = std::tanh(std::log1p(std::exp(z)));
+         return w + z * (1 - w * w) / (1 + std::exp(-z));
+       },
+       3}};
+  for (const Slope& slope : slopes) {
+    CAPTURE(slope.name);
+    double worst = 0;
+    sweep<T>(T(-40), T(40), [&](T z) {
+      const double error = std::fabs(static_cast<double>((slope.ours(z) - slope.exact(z)) / std::numeric_limits<T>::epsilon()));
+      if (!(error <= worst)) worst = error;
+    });
+    if (std::getenv("RETROGRAD_TEST_ULP")) std::cout << slope.name << " slope " << sizeof(T) << ": " << worst << " epsilon\n";
+    CHECK(worst < slope.bound);
+  }
+}
+
 // Rounding may make a polynomial fall back by a little between neighbours, never by more than its error.
 TEST_CASE_TEMPLATE("monotone but for rounding", O, Scalar<float>, Scalar<double>, Unfused<float>, Unfused<double>) {
   using T = typename O::T;
   for (const Function<O>& function : functions<O>()) {
+    if (!function.rises) continue;
     CAPTURE(function.name);
     bool rising = true;
     T before = function.ours(function.low), largest = before;
@@ -208,7 +282,7 @@ TEST_CASE_TEMPLATE("monotone but for rounding", O, Scalar<float>, Scalar<double>
       largest = std::max(largest, y);
     }
     CHECK(rising);
-    CHECK(largest <= function.ours(function.high) * T(1.000001));
+    CHECK(largest <= std::max(function.ours(function.high) * T(1.000001), std::numeric_limits<T>::min()));
   }
 }
 
@@ -241,5 +315,11 @@ TEST_CASE_TEMPLATE("kernels give exactly these numbers", T, float, double) {
   for (const KernelTable* table : available_tables()) {
     check(*table, Activation::tanh, table->fused ? math::tanh<Scalar<T>> : math::tanh<Unfused<T>>);
     check(*table, Activation::sigmoid, table->fused ? math::sigmoid<Scalar<T>> : math::sigmoid<Unfused<T>>);
+    check(*table, Activation::gelu, table->fused ? activations::gelu<Scalar<T>> : activations::gelu<Unfused<T>>);
+    check(*table, Activation::gelu_tanh, table->fused ? activations::gelu_tanh<Scalar<T>> : activations::gelu_tanh<Unfused<T>>);
+    check(*table, Activation::silu, table->fused ? activations::silu<Scalar<T>> : activations::silu<Unfused<T>>);
+    check(*table, Activation::mish, table->fused ? activations::mish<Scalar<T>> : activations::mish<Unfused<T>>);
+    check(*table, Activation::softplus, table->fused ? activations::softplus<Scalar<T>> : activations::softplus<Unfused<T>>);
+    check(*table, Activation::softsign, table->fused ? activations::softsign<Scalar<T>> : activations::softsign<Unfused<T>>);
   }
 }

@@ -49,17 +49,20 @@ TEST_CASE_TEMPLATE("epoch: the same bits for every team, and from run to run", T
 
 namespace {
 
-template <class T>
-std::vector<Update<T>> kinds_of_update() {
-  return {{T(0.05), 0, 0, false}, {T(0.05), T(0.9), 0, false}, {T(0.05), T(0.9), T(0.01), true}, {T(0.05), 0, T(0.01), false}};
+std::vector<OptimizerSettings> kinds_of_update() {
+  std::vector<OptimizerSettings> kinds = {sgd(0.05, 0, 0), sgd(0.05, 0.9, 0), sgd(0.05, 0.9, 0.01, true), sgd(0.05, 0, 0.01),
+                                          every_term_of_sgd()};
+  for (const Rule rule : {Rule::adam, Rule::rmsprop, Rule::adagrad, Rule::lion}) kinds.push_back(settings_of(rule));
+  return kinds;
 }
 
 // One epoch by hand: forward, backward, update, in batches of the epoch's own order.
 template <class T>
-Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& args) {
+Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& args, const OptimizerSettings& settings) {
   Network<T> network = make_network<T>(spec);
   Stages<T> stages(network);
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network, settings);
+  StoredGradients<T> stored;
   Trained<T> result;
   std::vector<std::uint32_t> order(static_cast<std::size_t>(data.rows));
   permutation(args.seed, args.epoch, static_cast<std::uint32_t>(data.rows), order.data());
@@ -72,7 +75,7 @@ Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& ar
     CHECK(stages.has_backward());
     CHECK(stages.rows() == part.rows);
     CHECK(stages.version() == network.version);
-    apply_update(network, stages.work().gradients(), state, args.update, 0);
+    apply_update(network, stages.work().gradients(), state, stored, 0);
     CHECK(stages.version() != network.version);
     const Score score = batch_score(stages.work(), part.rows);
     CHECK(loss == score.loss / static_cast<double>(part.rows));
@@ -80,14 +83,14 @@ Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& ar
     result.metric += score.metric;
   }
   result.parameters = copy_of(network.parameters());
-  result.velocity = copy_of(state.velocity());
+  result.velocity = copy_of(state.state());
   return result;
 }
 
 }  // namespace
 
 TEST_CASE_TEMPLATE("epoch: the bits of the three stages by hand", T, float, double) {
-  const std::vector<Update<T>> kinds = kinds_of_update<T>();
+  const std::vector<OptimizerSettings> kinds = kinds_of_update();
   std::size_t turn = 0;
   for (const Spec& spec : specs()) {
     for (const Index batch : batches()) {
@@ -95,14 +98,14 @@ TEST_CASE_TEMPLATE("epoch: the bits of the three stages by hand", T, float, doub
       CAPTURE(batch);
       const Data<T> data(spec, rows_for(batch));
       EpochArgs<T> args = arguments(data, batch);
-      args.update = kinds[turn++ % kinds.size()];
+      const OptimizerSettings& settings = kinds[turn++ % kinds.size()];
       args.epoch = 3;
       args.forced = kTeams[turn % std::size(kTeams)];
       Network<T> network = make_network<T>(spec);
-      SgdState<T> state(network);
+      Optimizer<T> state = make_optimizer(network, settings);
       const EpochResult epoch = Trainer<T>(network).epoch(args, state);
-      const Trained<T> fused{copy_of(network.parameters()), copy_of(state.velocity()), epoch.score.loss, epoch.score.metric};
-      CHECK(by_hand(spec, data, args) == fused);
+      const Trained<T> fused{copy_of(network.parameters()), copy_of(state.state()), epoch.score.loss, epoch.score.metric};
+      CHECK(by_hand(spec, data, args, settings) == fused);
     }
   }
 }
@@ -167,9 +170,9 @@ TEST_CASE_TEMPLATE("epoch: padding of weights and state stays zero", T, float, d
   const Spec spec{{64, 17, 3}, {kRelu, kIdentity}, Loss::mse};
   const Data<T> data(spec, 40);
   Network<T> network = make_network<T>(spec);
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network);
   REQUIRE(Trainer<T>(network).epoch(arguments(data, 16), state).end == EpochEnd::finished);
-  for (const Arena<T>* arena : {&network.parameters(), &state.velocity()}) {
+  for (const Arena<T>* arena : {&network.parameters(), &state.state()}) {
     const std::vector<T> all = copy_of(*arena);
     Index zeros = 0, real = 0;
     for (const T v : all) zeros += v == 0 ? 1 : 0;
@@ -183,16 +186,16 @@ TEST_CASE_TEMPLATE("epoch: padding of weights and state stays zero", T, float, d
 namespace {
 
 template <class T>
-void check_bits(const Spec& spec, Index rows, Index batch, Update<double> u, std::uint64_t float32, std::uint64_t float64) {
+void check_bits(const Spec& spec, Index rows, Index batch, const OptimizerSettings& settings, std::uint64_t float32,
+                std::uint64_t float64) {
   const Data<T> data(spec, rows);
   for (const int team : {1, 3}) {
     CAPTURE(spec.describe());
     CAPTURE(team);
     Network<T> network = make_network<T>(spec);
     Trainer<T> trainer(network);
-    SgdState<T> state(network);
+    Optimizer<T> state = make_optimizer(network, settings);
     EpochArgs<T> args = arguments(data, batch);
-    args.update = {static_cast<T>(u.lr), static_cast<T>(u.momentum), static_cast<T>(u.weight_decay), u.nesterov};
     args.forced = team;
     for (args.epoch = 0; args.epoch < 3; ++args.epoch) REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);
     CHECK(weights_hash(network) == (sizeof(T) == 4 ? float32 : float64));
@@ -204,16 +207,28 @@ void check_bits(const Spec& spec, Index rows, Index batch, Update<double> u, std
 // Data, weights and steps are made of operations that every machine rounds alike; libm has no part in them.
 TEST_CASE_TEMPLATE("training: the bits that every table with fused multiply-add has given so far", T, float, double) {
   if (!active_table().fused) return;
-  check_bits<T>({{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true}, 150, 32, {0.05, 0.9, 0, false},
+  check_bits<T>({{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true}, 150, 32, sgd(0.05, 0.9, 0, false),
                 0x22f53cbc7ef9cb05, 0xa61433a939b2e48d);
-  check_bits<T>({{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy}, 100, 7, {0.05, 0.9, 0.001, true},
+  check_bits<T>({{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy}, 100, 7, sgd(0.05, 0.9, 0.001, true),
                 0x2a6d55319d1693b1, 0xb07b984ca51bb76b);
-  check_bits<T>({{31, 50, 4}, {kLeaky, kTanh}, Loss::mse}, 90, 20, {0.05, 0.5, 0, false}, 0x7359e3e5392dd3bc,
+  check_bits<T>({{31, 50, 4}, {kLeaky, kTanh}, Loss::mse}, 90, 20, sgd(0.05, 0.5, 0, false), 0x7359e3e5392dd3bc,
                 0xc38e3c7f7f62647a);
-  check_bits<T>({{300, 130, 20}, {kSigmoid, kSigmoid}, Loss::binary_cross_entropy}, 210, 70, {0.05, 0, 0, false},
+  check_bits<T>({{300, 130, 20}, {kSigmoid, kSigmoid}, Loss::binary_cross_entropy}, 210, 70, sgd(0.05, 0, 0, false),
                 0x6e91d8436d1991d4, 0xdc2a4b8698db1831);
-  check_bits<T>({{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic}, 130, 64, {0.05, 0.9, 0.01, false},
+  check_bits<T>({{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic}, 130, 64, sgd(0.05, 0.9, 0.01, false),
                 0xab957b284ece9978, 0x384e0459d7f95c0c);
+}
+
+TEST_CASE_TEMPLATE("optimisers: the bits that every table with fused multiply-add has given so far", T, float, double) {
+  if (!active_table().fused) return;
+  const Spec wide{{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic},
+      small{{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy};
+  check_bits<T>(wide, 130, 64, settings_of(Rule::adam), 0x61c08d569dfa46a2, 0xf7f145afbe151368);
+  check_bits<T>(small, 100, 7, settings_of(Rule::adam), 0xde741538f773ebf8, 0xf38766936c44b686);
+  check_bits<T>(wide, 130, 64, settings_of(Rule::rmsprop), 0xa1fcdcf096658bab, 0xc7d2db1ec04adc75);
+  check_bits<T>(wide, 130, 64, settings_of(Rule::adagrad), 0x2ecfcaf68d15773a, 0xa0a6c63cfefe5af7);
+  check_bits<T>(wide, 130, 3, settings_of(Rule::lion), 0x540078cd8c09634d, 0x40cbe1e0f4ddd672);
+  check_bits<T>(wide, 130, 64, every_term_of_sgd(), 0xf15bfd5981ecf93c, 0xb7d95ff8f01caec6);
 }
 
 TEST_CASE_TEMPLATE("a thousand steps: the bits that every table with fused multiply-add has given so far", T, float, double) {
@@ -223,9 +238,8 @@ TEST_CASE_TEMPLATE("a thousand steps: the bits that every table with fused multi
   for (const int team : {1, 2}) {
     Network<T> network = make_network<T>(spec);
     Trainer<T> trainer(network);
-    SgdState<T> state(network);
+    Optimizer<T> state = make_optimizer(network, sgd(0.01));
     EpochArgs<T> args = arguments(data, 9);
-    args.update.lr = T(0.01);
     args.forced = team;
     for (args.epoch = 0; args.epoch < 10; ++args.epoch) REQUIRE(trainer.epoch(args, state).steps == 100);
     CHECK(weights_hash(network) == (sizeof(T) == 4 ? 0xbf226b5094b1feafu : 0x7c87f9f22fa512fau));
@@ -243,9 +257,16 @@ struct Plain {
   std::vector<Index> sizes;
   std::vector<Activation> activations;
   Loss loss;
+  bool labels;
+  Number parameter;
 
   template <class T>
-  Plain(const Network<T>& network, const Spec& spec) : sizes(spec.sizes), activations(spec.activations), loss(spec.loss) {
+  Plain(const Network<T>& network, const Spec& spec)
+      : sizes(spec.sizes),
+        activations(spec.activations),
+        loss(spec.loss),
+        labels(spec.labels),
+        parameter(network.loss_parameter()) {
     for (const DenseLayer<T>& layer : network.layers()) {
       w.emplace_back();
       b.emplace_back(layer.b, layer.b + layer.fan_out);
@@ -263,6 +284,16 @@ struct Plain {
       if (f == kLeaky) v = v < 0 ? static_cast<Number>(kLeakySlope) * v : v;
       if (f == kTanh) v = std::tanh(v);
       if (f == kSigmoid) v = 1 / (1 + std::exp(-v));
+      if (f == Activation::elu && v < 0) v = std::expm1(v);
+      if (f == Activation::selu) v = Number(kSeluScale) * (v < 0 ? Number(kSeluAlpha) * std::expm1(v) : v);
+      if (f == Activation::softplus) v = std::log1p(std::exp(v));
+      if (f == Activation::softsign) v = v / (1 + std::fabs(v));
+      if (f == Activation::exponential) v = std::exp(v);
+      if (f == Activation::gelu) v = v * std::erfc(-v / std::sqrt(Number(2))) / 2;
+      if (f == Activation::gelu_tanh)
+        v = v * (1 + std::tanh(std::sqrt(2 / std::acos(Number(-1))) * (v + 0.044715L * v * v * v))) / 2;
+      if (f == Activation::silu) v = v / (1 + std::exp(-v));
+      if (f == Activation::mish) v = v * std::tanh(std::log1p(std::exp(v)));
       if (f == kSoftmax) sum += v = std::exp(v - high);
     }
     for (Number& v : z) {
@@ -283,17 +314,32 @@ struct Plain {
     return a;
   }
 
-  bool takes_logits() const { return loss == Loss::cross_entropy || loss == Loss::binary_cross_entropy; }
+  bool takes_logits() const {
+    return loss == Loss::cross_entropy || loss == Loss::binary_cross_entropy || loss == Loss::focal || loss == Loss::poisson;
+  }
+  bool is_classifier() const { return loss != Loss::poisson && (takes_logits() || loss == Loss::hinge); }
 
   Number row_loss(const std::vector<Number>& x, const std::vector<Number>& t) const {
     const std::vector<Number> a = outputs(x, !takes_logits());
     const Number n = static_cast<Number>(a.size());
     Number sum = 0, total = 0;
     for (const Number z : a) sum += std::exp(z);
+    Number mine = 0;
+    for (std::size_t j = 0; j < a.size(); ++j) mine += t[j] * a[j];  // with labels
     for (std::size_t j = 0; j < a.size(); ++j) {
+      const Number e = a[j] - t[j], size = std::fabs(e);
+      if (loss == Loss::mae) total += size / n;
+      if (loss == Loss::huber) total += (size <= parameter ? e * e / 2 : parameter * (size - parameter / 2)) / n;
+      if (loss == Loss::quantile) total += std::max(-parameter * e, (1 - parameter) * e) / n;
+      if (loss == Loss::poisson) total += (std::exp(a[j]) - t[j] * a[j]) / n;
+      if (loss == Loss::hinge && labels) total += t[j] == 1 ? 0 : std::max(Number(0), 1 - mine + a[j]) / n;
+      if (loss == Loss::hinge && !labels) total += std::max(Number(0), 1 - t[j] * a[j]) / n;
+      if (loss == Loss::focal) {
+        total += t[j] * std::pow(1 - std::exp(a[j]) / sum, parameter) * (std::log(sum) - a[j]);
+      }
       if (loss == Loss::mse) total += (a[j] - t[j]) * (a[j] - t[j]) / n;
       if (loss == Loss::quadratic) total += (a[j] - t[j]) * (a[j] - t[j]) / 2;
-      if (loss == Loss::cross_entropy) total += t[j] * (std::log(sum) - a[j]);
+      if (loss == Loss::cross_entropy) total += ((1 - parameter) * t[j] + parameter / n) * (std::log(sum) - a[j]);
       if (loss == Loss::binary_cross_entropy) total += (std::log1p(std::exp(a[j])) - a[j] * t[j]) / n;
     }
     return total;
@@ -358,6 +404,22 @@ std::vector<Spec> gradient_specs() {
     list.push_back({{4, 5, 4, 3}, {hidden, hidden, kIdentity}, Loss::cross_entropy, false});
     list.push_back({{4, 5, 4, 3}, {hidden, hidden, kSigmoid}, Loss::binary_cross_entropy});
   }
+  const Activation more[] = {Activation::elu,       Activation::selu,        Activation::softplus,
+                             Activation::softsign,  Activation::exponential, Activation::gelu,
+                             Activation::gelu_tanh, Activation::silu,        Activation::mish};
+  for (const Activation f : more) {
+    list.push_back({{4, 5, 3}, {f, f}, Loss::mse});
+    list.push_back({{4, 5, 3}, {f, f}, Loss::huber, false, 0.25});
+    list.push_back({{4, 5, 3}, {f, f}, Loss::quantile});
+    list.push_back({{4, 5, 3}, {f, f}, Loss::mae});
+    list.push_back({{4, 5, 4, 3}, {f, f, kIdentity}, Loss::focal, true});
+    list.push_back({{4, 5, 4, 3}, {f, f, kSoftmax}, Loss::focal, false, 0.5});
+    list.push_back({{4, 5, 4, 3}, {f, f, kIdentity}, Loss::cross_entropy, true, 0.1});
+    list.push_back({{4, 5, 4, 3}, {f, f, kIdentity}, Loss::cross_entropy, false, 0.3});
+    list.push_back({{4, 5, 4, 3}, {kTanh, f, kIdentity}, Loss::hinge, true});
+    list.push_back({{4, 5, 4, 1}, {kTanh, f, kTanh}, Loss::hinge});
+    list.push_back({{4, 5, 4, 3}, {kTanh, f, kIdentity}, Loss::poisson});
+  }
   return list;
 }
 
@@ -381,7 +443,7 @@ TEST_CASE_TEMPLATE("gradient: dw, db, dx and loss against differences in long do
       Worst dw, db, dx;
       for (Index l = 0; l < network.depth(); ++l) {
         const auto i = static_cast<std::size_t>(l);
-        const DwTarget<T> gradient = network.mirror(l, stages.work().gradients(), {}, nullptr);
+        const DwTarget<T> gradient = network.mirror(l, {stages.work().gradients().data()});
         const Index fan_out = network.layer(l).fan_out;
         for (Index k = 0; k < network.layer(l).fan_in; ++k) {
           for (Index j = 0; j < fan_out; ++j) {
@@ -460,6 +522,10 @@ struct Chains {
   std::vector<Matrix> z, a, delta, dw, db;  // of layer l at l; a[0]: the inputs; delta[0]: the gradient of the inputs
 
   static T& at(Matrix& m, Index cols, Index r, Index c) { return m[static_cast<std::size_t>(r * cols + c)]; }
+  // What f' of a layer is computed from.
+  T from(std::size_t i, Index cols, Index r, Index c) {
+    return at(derived_from_z(network.layer(static_cast<Index>(i) - 1).activation) ? z[i] : a[i], cols, r, c);
+  }
   T weight(Index l, Index i, Index j) const { return network.layer(l - 1).w.row(j / kLanes, i)[j % kLanes]; }
   Index units(Index l) const { return network.size_of(l); }
 
@@ -514,7 +580,7 @@ struct Chains {
         T sum = 0;
         for (Index j = 0; j < n; ++j) sum = O::fma(weight(l, t, j), at(delta[i], n, r, j), sum);
         at(delta[i - 1], k, r, t) =
-            l == 1 ? sum : Oracle<O>::derived(sum, at(a[i - 1], k, r, t), network.layer(l - 2).activation);
+            l == 1 ? sum : Oracle<O>::derived(sum, from(i - 1, k, r, t), network.layer(l - 2).activation);
       }
     }
   }
@@ -538,7 +604,7 @@ void check_chains(const Spec& spec, Index rows, int team) {
     CHECK(same(unpacked(work.z(l), rows, units), chains.z[i]));
     CHECK(same(unpacked(work.a(l), rows, units), chains.a[i]));
     CHECK(same(unpacked_lanes(work.delta_t(l), rows, units), chains.delta[i]));
-    const DwTarget<T> gradient = network.mirror(l - 1, work.gradients(), {}, nullptr);
+    const DwTarget<T> gradient = network.mirror(l - 1, {work.gradients().data()});
     CHECK(same(unpacked_lanes(gradient.g, network.size_of(l - 1), units), chains.dw[i]));
     CHECK(same(std::vector<T>(gradient.g_bias, gradient.g_bias + units), chains.db[i]));
   }
@@ -647,7 +713,7 @@ TEST_CASE_TEMPLATE("no rows: nothing to predict, to score, to learn from", T, fl
     CHECK(predict(network, data.inputs_view(), false, static_cast<T*>(nullptr), 0, 0, {}));
     CHECK(evaluate(network, data.inputs_view(), data.targets(), score, 0, 0, {}));
     CHECK(score.loss == 0);
-    SgdState<T> state(network);
+    Optimizer<T> state = make_optimizer(network);
     const EpochResult result = Trainer<T>(network).epoch(arguments(data, 16), state);
     CHECK(result.end == EpochEnd::finished);
     CHECK(result.steps == 0);
@@ -691,15 +757,156 @@ TEST_CASE_TEMPLATE("evaluate: the same bits for every team, near the plain loss"
     long double metric = 0;
     for (Index r = 0; r < data.rows; ++r) {
       const auto a = plain.outputs(Plain::row(data.x, r, data.inputs), !plain.takes_logits()), t = Plain::target(data, r);
-      if (spec.loss == Loss::cross_entropy) {
+      if (network.picks_one()) {
         metric += std::max_element(a.begin(), a.end()) - a.begin() == std::max_element(t.begin(), t.end()) - t.begin() ? 1 : 0;
         continue;
       }
       for (std::size_t j = 0; j < a.size(); ++j) {
-        metric += spec.loss == Loss::binary_cross_entropy ? ((a[j] > 0) == (t[j] > 0.5L) ? 1 : 0) : std::fabs(a[j] - t[j]);
+        const long double middle = spec.loss == Loss::hinge ? 0.0L : 0.5L,
+                          out = spec.loss == Loss::poisson ? std::exp(a[j]) : a[j];
+        metric += plain.is_classifier() ? ((a[j] > 0) == (t[j] > middle) ? 1 : 0) : std::fabs(out - t[j]);
       }
     }
     CHECK(std::fabs(alone.metric - metric) < (sizeof(T) == 4 ? 1e-4L : 1e-11L) * std::max(1.0L, metric));
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- weights of rows
+
+namespace {
+
+template <class T>
+Targets weighted(const Data<T>& data, const std::vector<T>& weights) {
+  Targets y = data.targets();
+  y.weights = Data<T>::view(weights, static_cast<Index>(weights.size()), 1);
+  return y;
+}
+
+// Data whose weights are 0 to 3, and the same rows as often as their weights say.
+template <class T>
+struct Repeated {
+  std::vector<T> weights;
+  std::vector<std::uint32_t> order;
+  explicit Repeated(Index rows) {
+    Dice dice(7);
+    for (Index r = 0; r < rows; ++r) {
+      weights.push_back(static_cast<T>(r == 0 ? 1 : dice.below(4)));
+      for (int i = 0; i < static_cast<int>(weights.back()); ++i) order.push_back(static_cast<std::uint32_t>(r));
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("weights of rows: what repeated rows give, the same bits for every team", T, float, double) {
+  const double bound = sizeof(T) == 4 ? 2e-5 : 1e-12;
+  for (const Spec& spec : specs()) {
+    for (const Index rows : {3, 21, 150}) {
+      CAPTURE(spec.describe());
+      CAPTURE(rows);
+      const Network<T> network = make_network<T>(spec);
+      const Data<T> data(spec, rows);
+      const Repeated<T> repeated(rows);
+      const auto count = static_cast<Index>(repeated.order.size());
+      const Data<T> often = data.batch(repeated.order, 0, count);
+      const Targets y = weighted(data, repeated.weights);
+
+      Score plain, alone;
+      REQUIRE(evaluate(network, often.inputs_view(), often.targets(), plain, 1, 0, {}));
+      REQUIRE(evaluate(network, data.inputs_view(), y, alone, 1, 0, {}));
+      CHECK(alone.weight == static_cast<double>(count));
+      CHECK(std::fabs(alone.loss - plain.loss) <= bound * std::max(1.0, plain.loss));
+      CHECK(std::fabs(alone.metric - plain.metric) <= bound * std::max(1.0, plain.metric));
+
+      double expected = 0;
+      Stages<T> by_repetition(network);
+      REQUIRE(by_repetition.forward(often.inputs_view(), 1, 0, {}));
+      REQUIRE(by_repetition.backward(often.targets(), expected, 1, 0, {}));
+      std::vector<T> first;
+      for (const int team : kTeams) {
+        Score score;
+        REQUIRE(evaluate(network, data.inputs_view(), y, score, 0, team, {}));
+        CHECK(same(score.loss, alone.loss));
+        CHECK(same(score.metric, alone.metric));
+        double loss = 0;
+        Stages<T> stages(network);
+        REQUIRE(stages.forward(data.inputs_view(), 0, team, {}));
+        REQUIRE(stages.backward(y, loss, 0, team, {}));
+        CHECK(std::fabs(loss - expected) <= bound * std::max(1.0, expected));
+        const std::vector<T> gradient = copy_of(stages.work().gradients());
+        if (team == 1) first = gradient;
+        CHECK(same(gradient, first));
+        Worst worst;
+        const std::vector<T> want = copy_of(by_repetition.work().gradients());
+        for (std::size_t i = 0; i < want.size(); ++i) worst.see(gradient[i], want[i]);
+        CHECK(worst.error <= bound * std::max(1.0L, worst.largest));
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("weights of rows: the epoch is the stages by hand, for every team; rows of weight 0 do not count", T, float,
+                   double) {
+  for (const Spec& spec : specs()) {
+    for (const Index batch : {4, 16, 40}) {
+      CAPTURE(spec.describe());
+      CAPTURE(batch);
+      const Index rows = 90;
+      const Data<T> data(spec, rows);
+      const std::vector<T> weights = Repeated<T>(rows).weights;
+      EpochArgs<T> args = arguments(data, batch);
+      args.y = weighted(data, weights);
+      const Trained<T> alone = trained(spec, args, 1);
+      for (const int team : kTeams) CHECK(trained(spec, args, team) == alone);
+
+      // rows of weight 0 with other numbers in them
+      Data<T> other = data;
+      for (Index r = 0; r < rows; ++r) {
+        for (Index k = 0; weights[static_cast<std::size_t>(r)] == 0 && k < data.inputs; ++k)
+          other.x[static_cast<std::size_t>(r * data.inputs + k)] *= T(3e30);
+      }
+      EpochArgs<T> others = args;
+      others.x = other.inputs_view();
+      CHECK(trained(spec, others, 1) == alone);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("weights of rows: a batch that weighs nothing has loss 0 and no gradient", T, float, double) {
+  for (const Spec& spec : specs()) {
+    CAPTURE(spec.describe());
+    const Index rows = 40, batch = 8;
+    const Data<T> data(spec, rows);
+    std::vector<T> weights(static_cast<std::size_t>(rows), T(0));
+    EpochArgs<T> args = arguments(data, batch);
+    args.shuffle = false;
+    args.y = weighted(data, weights);
+    Network<T> network = make_network<T>(spec);
+    const std::vector<T> before = copy_of(network.parameters());
+    Optimizer<T> state = make_optimizer(network, sgd(0.05, 0, 0));
+    EpochResult result = Trainer<T>(network).epoch(args, state);
+    CHECK(result.end == EpochEnd::finished);
+    CHECK(result.steps == 5);
+    CHECK(result.score.mean(result.score.loss) == 0);
+    CHECK(same(copy_of(network.parameters()), before));
+
+    weights[17] = T(0.25);  // in the third of five batches
+    result = Trainer<T>(network).epoch(args, state);
+    CHECK(result.score.weight == 0.25);
+    Network<T> single = make_network<T>(spec);
+    Optimizer<T> single_state = make_optimizer(single, sgd(0.05, 0, 0));
+    EpochArgs<T> one = args;
+    one.x = data.inputs_view();
+    one.x.data = one.x.row(17);
+    one.x.rows = one.batch = 1;
+    one.y = data.targets();
+    if (one.y.labels) one.y.labels += 17;
+    if (one.y.rows.data) one.y.rows.data = one.y.rows.row(17);
+    REQUIRE(Trainer<T>(single).epoch(one, single_state).end == EpochEnd::finished);
+    const std::vector<T> got = copy_of(network.parameters()), want = copy_of(single.parameters());
+    Worst worst;
+    for (std::size_t i = 0; i < want.size(); ++i) worst.see(got[i], want[i]);
+    CHECK(worst.error <= (sizeof(T) == 4 ? 1e-5L : 1e-12L) * std::max(1.0L, worst.largest));
   }
 }
 
@@ -745,13 +952,12 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
       Asked asked;
       asked.stop_at = stop_at;
       Network<T> network = make_network<T>(endless.spec);
-      SgdState<T> state(network);
+      Optimizer<T> state = make_optimizer(network, sgd(0.01, 0.9, 0));
       Trainer<T> trainer(network);
       EpochArgs<T> args;
       args.x = endless.x(rows);
       args.y = endless.y();
       args.batch = batch;
-      args.update = {T(0.01), T(0.9), 0, false};
       args.forced = team;
       args.poll = asked.poll();
       const EpochResult result = trainer.epoch(args, state);
@@ -762,7 +968,7 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
 
       // another network, and as many steps as were finished
       Network<T> other = make_network<T>(endless.spec);
-      SgdState<T> other_state(other);
+      Optimizer<T> other_state = make_optimizer(other, sgd(0.01, 0.9, 0));
       args.x = endless.x(result.steps * batch);
       args.poll = {};
       const EpochResult again = Trainer<T>(other).epoch(args, other_state);
@@ -770,7 +976,7 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
       CHECK(again.steps == result.steps);
       CHECK(again.score.loss == result.score.loss);
       CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
-      CHECK(same(copy_of(state.velocity()), copy_of(other_state.velocity())));
+      CHECK(same(copy_of(state.state()), copy_of(other_state.state())));
 
       // and both go on alike
       args.x = endless.x(5 * batch + 3);
@@ -786,7 +992,7 @@ TEST_CASE("a shuffle of very many rows can be interrupted, before the first step
   const Spec spec{{1, 1}, {kIdentity}, Loss::mse};
   Network<float> network = make_network<float>(spec);
   const std::vector<float> before = copy_of(network.parameters());
-  SgdState<float> state(network);
+  Optimizer<float> state = make_optimizer(network);
   Trainer<float> trainer(network);
   const float one = 1;
   Asked asked;
@@ -795,7 +1001,6 @@ TEST_CASE("a shuffle of very many rows can be interrupted, before the first step
   args.x = args.y.rows = {&one, rows, 1, 0, Source::float32};
   args.batch = 64;
   args.shuffle = true;
-  args.update = {0.01f, 0, 0, false};
   args.poll = asked.poll();
   const EpochResult result = trainer.epoch(args, state);
   CHECK(result.end == EpochEnd::interrupted);
@@ -851,7 +1056,7 @@ TEST_CASE_TEMPLATE("divergence: a bad batch is not learned from", T, float, doub
         Data<T> data(spec, 70);
         data.y[static_cast<std::size_t>((steps_before * batch + 3) * 3)] = bad;
         Network<T> network = make_network<T>(spec), other = make_network<T>(spec);
-        SgdState<T> state(network), other_state(other);
+        Optimizer<T> state = make_optimizer(network), other_state = make_optimizer(other);
         Trainer<T> trainer(network);
         EpochArgs<T> args = arguments(data, batch);
         args.shuffle = false;
@@ -870,10 +1075,10 @@ TEST_CASE_TEMPLATE("divergence: a bad batch is not learned from", T, float, doub
         CHECK_FALSE(same(start, copy_of(other.parameters())));
         if (snapshot) {
           CHECK(same(copy_of(network.parameters()), start));
-          CHECK(all_zero(copy_of(state.velocity())));
+          CHECK(all_zero(copy_of(state.state())));
         } else {
           CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
-          CHECK(same(copy_of(state.velocity()), copy_of(other_state.velocity())));
+          CHECK(same(copy_of(state.state()), copy_of(other_state.state())));
         }
       }
     }
@@ -888,22 +1093,22 @@ TEST_CASE_TEMPLATE("divergence: a learning rate that is too large, seen in a los
       CAPTURE(rows);
       const Data<T> data(spec, rows);
       Network<T> network = make_network<T>(spec);
-      SgdState<T> state(network);
+      // after one batch the weights themselves overflow; after several, first the loss
+      const T most = std::numeric_limits<T>::max();
+      const double lr = static_cast<double>(rows == 16 ? most : std::sqrt(most));
+      Optimizer<T> state = make_optimizer(network, sgd(lr, 0.9, rows == 16 ? 1e9 : 0.001));
       Trainer<T> trainer(network);
       EpochArgs<T> args = arguments(data, 16);
       args.forced = team;
-      // after one batch the weights themselves overflow; after several, first the loss
-      args.update.lr = rows == 16 ? std::numeric_limits<T>::max() : std::sqrt(std::numeric_limits<T>::max());
-      if (rows == 16) args.update.weight_decay = T(1e9);
       const std::vector<T> start = copy_of(network.parameters());
       const EpochResult result = trainer.epoch(args, state);
       CHECK(result.end == EpochEnd::diverged);
       CHECK_FALSE(std::isfinite(result.bad_loss));
       CHECK(result.bad_step == (rows == 16 ? 1 : 2));
       CHECK(same(copy_of(network.parameters()), start));
-      CHECK(all_zero(copy_of(state.velocity())));
+      CHECK(all_zero(copy_of(state.state())));
 
-      args.update = {T(0.01), T(0.9), 0, false};
+      state.configure(sgd(0.01, 0.9, 0));
       CHECK(trainer.epoch(args, state).end == EpochEnd::finished);  // still of use
     }
   }

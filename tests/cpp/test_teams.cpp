@@ -43,9 +43,8 @@ Trained<T> long_training(const Run& run, int forced, int team) {
   const Data<T> data(run.spec, rows);
   Network<T> network = make_network<T>(run.spec);
   Trainer<T> trainer(network);
-  SgdState<T> state(network);
+  Optimizer<T> state = make_optimizer(network, sgd(0.01));
   EpochArgs<T> args = arguments(data, run.batch);
-  args.update.lr = T(0.01);
   args.forced = forced;
   Trained<T> result;
   Index steps = 0;
@@ -59,7 +58,7 @@ Trained<T> long_training(const Run& run, int forced, int team) {
   }
   REQUIRE(steps >= kSteps);
   result.parameters = copy_of(network.parameters());
-  result.velocity = copy_of(state.velocity());
+  result.velocity = copy_of(state.state());
   std::vector<T> out(static_cast<std::size_t>(rows * data.outputs));
   REQUIRE(predict(network, data.inputs_view(), true, out.data(), 0, forced, {}));
   result.parameters.insert(result.parameters.end(), out.begin(), out.end());
@@ -112,10 +111,11 @@ namespace {
 
 // The epoch of trainer.cpp with kernels that the network was not made with: one thread, batch after batch in order.
 template <class T>
-Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs<T>& args, Index epochs) {
+Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs<T>& args, Index epochs,
+                      const OptimizerSettings& settings) {
   Network<T> network = make_network<T>(run.spec);
-  SgdState<T> state(network);
-  state.prepare(args.update);
+  Optimizer<T> state = make_optimizer(network, settings);
+  state.prepare();
   const Workspace<T> work(network, args.batch, Keep::training);
   const Index depth = network.depth(), rows = args.x.rows;
   Interrupt interrupt{Poll{}};
@@ -135,9 +135,9 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
     for (Index l = 1; l <= depth; ++l) {
       const DenseLayer<T>& layer = network.layer(l - 1);
       if (l == 1 && pointers) {
-        dense_forward_rows<T>(kernels, layer, work.a(l), pointers, part, batch, watch);
+        dense_forward_rows<T>(kernels, layer, work.a(l), work.z(l), pointers, part, batch, watch);
       } else {
-        dense_forward<T>(kernels, layer, work.a(l), {}, work.a(l - 1), part, batch, watch);
+        dense_forward<T>(kernels, layer, work.a(l), work.z(l), work.a(l - 1), part, batch, watch);
       }
     }
     gather_panels(kernels, args.y.rows, selection, 0, count, batch, work.target());
@@ -146,7 +146,7 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
       const int lanes = static_cast<int>(std::min(kLanes, batch - p * kLanes));
       kernels.loss({network.loss(), network.layers().back().activation, network.outputs(), lanes, work.a(depth).panel(p),
                     work.target().panel(p), nullptr, static_cast<T>(1.0 / static_cast<double>(batch)),
-                    work.delta(depth).panel(p), loss_rows, metric_rows});
+                    work.delta(depth).panel(p), loss_rows, metric_rows, network.loss_parameter()});
       Score of_panel;
       for (int i = 0; i < lanes; ++i) {
         of_panel.loss += static_cast<double>(loss_rows[i]);
@@ -160,18 +160,21 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
     for (Index l = depth; l >= 1; --l) {
       transpose_delta<T>(kernels, network.size_of(l), work.delta_t(l), work.delta(l), part, batch);
       if (l == 1) break;
-      dense_delta<T>(kernels, network.layer(l - 1), work.delta(l - 1), work.delta(l), work.a(l - 1),
-                     network.layer(l - 2).activation, part, batch, watch);
+      const Activation below = network.layer(l - 2).activation;
+      dense_delta<T>(kernels, network.layer(l - 1), work.delta(l - 1), work.delta(l), work.derived_from(l - 1, below), below,
+                     part, batch, watch);
     }
+    state.begin_step(settings.lr);
     for (Index l = depth; l >= 1; --l) {
-      const DwTarget<T> target = network.mirror(l - 1, {}, state.velocity(), &args.update);
+      const DwTarget<T> target = network.mirror(l - 1, state.destination());
       dense_dw<T>(kernels, network.layer(l - 1), target, work.a(l - 1), l == 1 ? pointers : nullptr, work.delta_t(l), batch,
                   Member{});
     }
+    state.end_step();
     start += batch;
   }
   result.parameters = copy_of(network.parameters());
-  result.velocity = copy_of(state.velocity());
+  result.velocity = copy_of(state.state());
   return result;
 }
 
@@ -182,26 +185,28 @@ TEST_CASE_TEMPLATE("a thousand steps: the same bits by every table with fused mu
   constexpr Index epochs = 4;
   const std::vector<Run> all = {{{{13, 20, 18, 5}, {kRelu, kTanh, kIdentity}, Loss::mse}, 9},
                                 {{{70, 20, 3}, {kSigmoid, kSoftmax}, Loss::cross_entropy}, 21},
-                                {{{5, 33, 4}, {kLeaky, kIdentity}, Loss::binary_cross_entropy}, 40}};
+                                {{{5, 33, 4}, {kLeaky, kIdentity}, Loss::binary_cross_entropy}, 40},
+                                {{{70, 20, 18, 3}, {Activation::gelu, Activation::mish, kIdentity}, Loss::huber}, 21},
+                                {{{9, 33, 4}, {Activation::silu, kIdentity}, Loss::focal}, 40}};
   const bool fused = active_table().fused;
   for (const Run& run : all) {
     CAPTURE(run.batch);
     const Data<T> data(run.spec, kSteps / epochs * run.batch - 1);
     EpochArgs<T> args = arguments(data, run.batch);
     args.shuffle = false;
-    args.update.lr = T(0.01);
-    const Trained<T> scalar = trained_on(oracle_of<T>(active_table()), run, args, epochs);
+    const OptimizerSettings settings = run.batch == 21 ? settings_of(Rule::adam, 0.01) : sgd(0.01);
+    const Trained<T> scalar = trained_on(oracle_of<T>(active_table()), run, args, epochs, settings);
     for (const KernelTable* table : tested_tables()) {
       if (table->fused != fused) continue;
       CAPTURE(std::string(table->isa));
-      CHECK(trained_on(kernels_of<T>(*table), run, args, epochs) == scalar);
+      CHECK(trained_on(kernels_of<T>(*table), run, args, epochs, settings) == scalar);
     }
     Network<T> network = make_network<T>(run.spec);  // and by the trainer itself
     Trainer<T> trainer(network);
-    SgdState<T> state(network);
+    Optimizer<T> state = make_optimizer(network, settings);
     for (Index epoch = 0; epoch < epochs; ++epoch) REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);
     CHECK(same(copy_of(network.parameters()), scalar.parameters));
-    CHECK(same(copy_of(state.velocity()), scalar.velocity));
+    CHECK(same(copy_of(state.state()), scalar.velocity));
   }
 }
 
@@ -269,7 +274,7 @@ TEST_CASE("many threads train networks of their own: the bits of each alone, whi
     for (int round = 0; round < rounds; ++round) {
       Network<float> network = make_network<float>(spec);
       Trainer<float> trainer(network);
-      SgdState<float> state(network);
+      Optimizer<float> state = make_optimizer(network);
       Trained<float> mine;
       EpochArgs<float> args = arguments(data, 40);
       args.forced = 1 + (caller + round) % 2;
@@ -290,7 +295,7 @@ TEST_CASE("many threads train networks of their own: the bits of each alone, whi
         mine.metric += epoch.score.metric;
       }
       mine.parameters = copy_of(network.parameters());
-      mine.velocity = copy_of(state.velocity());
+      mine.velocity = copy_of(state.state());
       if (!(mine == alone)) return false;
     }
     return true;

@@ -28,7 +28,8 @@ class Subject:
         self.net = self.network()
         self.net.forward(self.x, 0, forced)
         self.net.backward(self.y, 0, forced)
-        self.state = self.of("SgdState")(self.net)
+        self.optimizer = self.of("Optimizer")(self.net)
+        self.optimizer.configure(**SETTINGS)
         self.trainer = self.of("Trainer")(self.net)
 
     def of(self, name: str) -> Any:
@@ -48,12 +49,39 @@ class Subject:
         return [*map(self.net.weights, layers), *map(self.net.biases, layers)]
 
 
-UPDATE = (0.1, 0.9, 1e-3, True)  # lr, momentum, weight decay, nesterov
+SETTINGS: dict[str, Any] = {
+    "rule": "sgd",
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-3,
+    "nesterov": True,
+    "dampening": 0.0,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "eps": 1e-8,
+    "lr_decay": 0.0,
+    "initial": 0.0,
+    "decoupled": False,
+    "third": False,
+    "clip_value": np.inf,
+    "clip_norm": np.inf,
+    "groups": [],
+}
 
 
-def epoch(s: Subject) -> Any:
+def epoch(s: Subject, **others: Any) -> Any:
     """One epoch on the forced team."""
-    return s.trainer.epoch(s.state, s.x, s.y, 40, True, True, 5, 1, *UPDATE, 0, s.forced)
+    return s.trainer.epoch(s.optimizer, s.x, s.y, 40, True, True, 5, 1, 0, s.forced, **others)
+
+
+def adam(s: Subject) -> Any:
+    """The optimiser of the subject as Adam, with gradients clipped by their norm."""
+    return s.optimizer.configure(**SETTINGS | {"rule": "adam", "lr": 1e-3, "clip_norm": 0.1})
+
+
+def state(s: Subject) -> Any:
+    """The state of the optimiser."""
+    return [s.optimizer.plane(0, layer) for layer in range(len(SIZES) - 1)]
 
 
 ENTRIES: dict[str, Callable[[Subject], Any]] = {
@@ -66,10 +94,12 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "Network.weights": lambda s: s.net.weights(1),
     "Network.biases": lambda s: s.net.biases(1),
     "Network.copy_from": lambda s: (s.net.copy_from(s.network(8)), s.parameters()),
+    "Network.steps": lambda s: s.net.steps(),
+    "Network.set_steps": lambda s: (s.net.set_steps(7), s.net.steps()),
     "Network.forward": lambda s: (s.net.forward(s.x, 0, s.forced), s.net.output()),
     "Network.backward": lambda s: (s.net.backward(s.y, 0, s.forced), s.net.dw(0)),
     "Network.backward_dz": lambda s: (s.net.backward_dz(s.dz, 0, s.forced), s.net.dw(0)),
-    "Network.apply": lambda s: (s.net.apply(s.state, *UPDATE), s.parameters()),
+    "Network.apply": lambda s: (adam(s), s.net.apply(s.optimizer), s.parameters()),
     "Network.output": lambda s: s.net.output(),
     "Network.batch_rows": lambda s: s.net.batch_rows(),
     "Network.z": lambda s: s.net.z(1),
@@ -77,17 +107,31 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "Network.delta": lambda s: s.net.delta(1),
     "Network.dw": lambda s: s.net.dw(1),
     "Network.db": lambda s: s.net.db(1),
+    "Network.norm": lambda s: s.net.norm(1),
+    "Network.set_norm": lambda s: s.net.set_norm(1, []),
+    "Network.dnorm": lambda s: s.net.dnorm(1),
     "Network.dx": lambda s: s.net.dx(),
     "Network.predict": lambda s: [s.net.predict(s.x, answer, 0, s.forced) for answer in range(3)],
     "Network.predict_quick": lambda s: [s.net.predict_quick(s.x[:1], answer) for answer in range(3)],
     "Network.evaluate": lambda s: s.net.evaluate(s.x, s.y, 0, s.forced),
     "Network.find_nonfinite_weight": lambda s: s.net.find_nonfinite_weight() is None,
     "Network.find_nonfinite": lambda s: s.net.find_nonfinite(np.ones((5000, 200), s.dtype)) is None,
-    "SgdState.__init__": lambda s: (s.net.apply(s.of("SgdState")(s.net), *UPDATE), s.parameters()),
-    "SgdState.clear": lambda s: (s.net.apply(s.state, *UPDATE), s.state.clear(), epoch(s)[:5], s.parameters()),
-    "Trainer.__init__": lambda s: (s.of("Trainer")(s.net).step(s.state, s.x, s.y, *UPDATE), s.parameters()),
-    "Trainer.epoch": lambda s: (epoch(s)[:5], s.parameters()),
-    "Trainer.step": lambda s: (s.trainer.step(s.state, s.x, s.y.astype(np.int64), *UPDATE, 0, s.forced), s.parameters()),
+    "Optimizer.__init__": lambda s: s.of("Optimizer")(s.net).steps(),
+    "Optimizer.configure": lambda s: (adam(s), epoch(s)[:6], s.parameters()),
+    "Optimizer.clear": lambda s: (s.net.apply(s.optimizer), s.optimizer.clear(), epoch(s)[:6], s.parameters()),
+    "Optimizer.steps": lambda s: (epoch(s)[:6], s.optimizer.steps()),
+    "Optimizer.set_steps": lambda s: (adam(s), s.optimizer.set_steps(7), epoch(s)[:6], s.parameters()),
+    "Optimizer.planes": lambda s: (epoch(s)[:6], s.optimizer.planes()),
+    "Optimizer.plane": lambda s: (epoch(s)[:6], state(s)),
+    "Optimizer.set_plane": lambda s: (
+        s.optimizer.set_plane(0, 0, np.ones(SIZES[:2], s.dtype), np.ones(SIZES[1], s.dtype)),
+        epoch(s)[:6],
+        state(s),
+    ),
+    "Trainer.__init__": lambda s: (s.of("Trainer")(s.net).step(s.optimizer, s.x, s.y), s.parameters()),
+    "Trainer.epoch": lambda s: (epoch(s)[:6], s.parameters()),
+    "Trainer.gradient_norms": lambda s: (epoch(s, gradient_norms=True)[:6], s.trainer.gradient_norms()),
+    "Trainer.step": lambda s: (s.trainer.step(s.optimizer, s.x, s.y.astype(np.int64), 0, s.forced), s.parameters()),
     "isa": lambda s: _core.isa(),
     "fused": lambda s: _core.fused(),
     "available_isas": lambda s: _core.available_isas(),
@@ -102,8 +146,7 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
 FREE = {
     "Network.__init__",
     "Network.find_nonfinite",  # static
-    "SgdState.__init__",
-    "SgdState.clear",  # nothing calls it yet; the state does not know its network
+    "Optimizer.__init__",
     "Trainer.__init__",
     *(name for name in ENTRIES if "." not in name),
 }

@@ -31,6 +31,10 @@ def not_sanitized(why: str) -> pytest.MarkDecorator:
 HIDDEN_ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid")
 OUTPUT_ACTIVATIONS = (*HIDDEN_ACTIVATIONS, "softmax")
 LOSSES = ("mse", "quadratic", "cross_entropy", "binary_cross_entropy")
+# those that came later: fewer combinations of them are tried, each of them at least once with all others
+MORE_ACTIVATIONS = ("elu", "selu", "softplus", "softsign", "exponential", "gelu", "gelu_tanh", "silu", "mish")
+MORE_LOSSES = ("mae", "huber", "poisson", "quantile", "hinge", "focal")
+ALL_LOSSES = (*LOSSES, *MORE_LOSSES)
 # every output activation with every loss that takes it
 PAIRS = [
     *[(activation, loss) for loss in ("mse", "quadratic") for activation in OUTPUT_ACTIVATIONS],
@@ -38,6 +42,16 @@ PAIRS = [
     ("softmax", "cross_entropy"),
     ("identity", "binary_cross_entropy"),
     ("sigmoid", "binary_cross_entropy"),
+]
+# the same for those that came later
+MORE_PAIRS = [
+    *[(activation, "mse") for activation in MORE_ACTIVATIONS],
+    *[(activation, loss) for loss in ("mae", "huber", "quantile") for activation in ("identity", "tanh", "gelu", "softmax")],
+    *[(activation, "hinge") for activation in ("identity", "tanh", "softsign")],
+    ("identity", "poisson"),
+    ("exponential", "poisson"),
+    ("identity", "focal"),
+    ("softmax", "focal"),
 ]
 # every kind of update: learning rate, momentum, Nesterov, weight decay
 UPDATES: dict[str, dict[str, Any]] = {
@@ -58,10 +72,14 @@ def inputs(rows: int, features: int, seed: int = 0) -> Array:
 def targets(loss: str, rows: int, outputs: int, seed: int = 1) -> Array:
     """Answers that the loss takes: labels, numbers from 0 to 1, or any numbers."""
     rng = np.random.default_rng(seed)
-    if loss == "cross_entropy":
+    if loss in ("cross_entropy", "focal") or (loss == "hinge" and outputs > 1):
         return rng.integers(0, outputs, rows)
+    if loss == "hinge":
+        return 2 * rng.integers(0, 2, (rows, 1)) - 1
     if loss == "binary_cross_entropy":
         return rng.random((rows, outputs))
+    if loss == "poisson":
+        return rng.poisson(2.0, (rows, outputs)).astype(np.float64)
     return rng.standard_normal((rows, outputs))
 
 

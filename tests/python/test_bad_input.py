@@ -343,6 +343,36 @@ def test_numbers_outside_of_0_to_1(bad: float) -> None:
         one.loss(inputs(ROWS, FEATURES), y[:, 2])
 
 
+@pytest.mark.parametrize(
+    ("loss", "outputs", "good", "bad", "expected"),
+    [
+        ("poisson", 3, 2.0, -1.0, "numbers from 0"),
+        ("hinge", 1, -1.0, 0.5, "-1 or 1, or 0 or 1"),
+        ("hinge", 1, 1.0, 2.0, "-1 or 1, or 0 or 1"),
+    ],
+)
+def test_numbers_that_a_loss_does_not_take(loss: str, outputs: int, good: float, bad: float, expected: str) -> None:
+    net = network([FEATURES, 8, outputs], loss)
+    net.forward(inputs(ROWS, FEATURES))
+    y = np.full((ROWS, outputs), good)
+    net.backward(y)
+    y[7, -1] = bad
+    refused(
+        {name: call for name, call in takes_y(net).items() if name != "validation"},
+        y,
+        ValueError,
+        rf"y: expected {expected}, got {bad} at row 7, column {outputs - 1}$",
+    )
+
+
+def test_hinge_with_several_outputs_takes_labels_alone() -> None:
+    net = network([FEATURES, 8, OUTPUTS], "hinge")
+    net.forward(inputs(ROWS, FEATURES))
+    refused(
+        takes_y(net), np.eye(OUTPUTS)[good_y(net)], ValueError, rf"y: expected shape \({ROWS},\) of labels, .* got \(12, 3\)"
+    )
+
+
 # ---------------------------------------------------------------- weights
 
 
@@ -415,8 +445,27 @@ WRONG_NETWORKS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         TypeError,
         "output_activation: expected a name, got None",
     ),
-    "loss": (lambda: rg.Network([3, 2], loss="hinge"), ValueError, "loss: expected one of .*mse.*, got 'hinge'"),
-    "loss type": (lambda: rg.Network([3, 2], loss=1), TypeError, "loss: expected a name, got 1"),
+    "loss": (lambda: rg.Network([3, 2], loss="l2"), ValueError, "loss: expected one of .*mse.*, got 'l2'"),
+    "loss type": (lambda: rg.Network([3, 2], loss=1), TypeError, "loss: expected a name or an object .*, got 1"),
+    "loss class": (lambda: rg.Network([3, 2], loss=rg.losses.Huber), TypeError, "loss: expected a name or an object .*Huber"),
+    "delta": (lambda: rg.losses.Huber(0.0), ValueError, "delta: expected a number above 0, got 0"),
+    "delta nan": (lambda: rg.losses.Huber(float("nan")), ValueError, "delta: expected a finite number .*, got nan"),
+    "delta type": (lambda: rg.losses.Huber("1"), TypeError, "delta: expected a number, got '1'"),
+    "q": (lambda: rg.losses.Quantile(1.0), ValueError, "q: expected a finite number from 0 to below 1, got 1.0"),
+    "q zero": (lambda: rg.losses.Quantile(0), ValueError, "q: expected a number above 0 and below 1, got 0"),
+    "gamma": (lambda: rg.losses.Focal(-0.5), ValueError, "gamma: expected a finite number from 0, got -0.5"),
+    "smoothing": (lambda: rg.losses.CrossEntropy(1.0), ValueError, "label_smoothing: expected .* to below 1, got 1.0"),
+    "hinge relu": (
+        lambda: rg.Network([3, 2], output_activation="relu", loss="hinge"),
+        ValueError,
+        "output_activation: hinge .* expected identity, tanh or softsign, got 'relu'",
+    ),
+    "poisson relu": (
+        lambda: rg.Network([3, 2], output_activation="relu", loss="poisson"),
+        ValueError,
+        "expected identity or exponential, got 'relu'",
+    ),
+    "focal one": (lambda: rg.Network([3, 1], loss="focal"), ValueError, "focal: expected at least 2 outputs, got 1"),
     "init": (lambda: rg.Network([3, 2], init="xavier"), ValueError, "init: expected one of .*glorot.*, got 'xavier'"),
     "init type": (lambda: rg.Network([3, 2], init=0.1), TypeError, "init: expected a name, got 0.1"),
     "init three": (
@@ -503,8 +552,16 @@ WRONG_TRAINING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "decay type": (lambda: rg.SGD(0.1, weight_decay=[1]), TypeError, r"weight_decay: expected a number, got \[1\]"),
     "step": (lambda: rg.SGD(0.1).step(3), TypeError, "expected a Network, got int"),
     "network": (lambda: rg.Trainer(3, rg.SGD(0.1)), TypeError, "network: expected a Network, got int"),
-    "optimizer": (lambda: rg.Trainer(rg.Network([3, 2]), 0.1), TypeError, "optimizer: expected an SGD, got float"),
-    "optimizer class": (lambda: rg.Trainer(rg.Network([3, 2]), rg.SGD), TypeError, "optimizer: expected an SGD, got type"),
+    "optimizer": (
+        lambda: rg.Trainer(rg.Network([3, 2]), 0.1),
+        TypeError,
+        "optimizer: expected an optimiser such as SGD, got float",
+    ),
+    "optimizer class": (
+        lambda: rg.Trainer(rg.Network([3, 2]), rg.SGD),
+        TypeError,
+        "optimizer: expected an optimiser such as SGD, got type",
+    ),
     "batch_size": (lambda: trainer(batch_size=0), ValueError, "batch_size: expected at least 1, got 0"),
     "batch_size type": (lambda: trainer(batch_size=32.0), TypeError, "batch_size: expected an integer, got 32.0"),
     "shuffle": (lambda: trainer(shuffle=1), TypeError, "shuffle: expected True or False, got 1"),
@@ -542,11 +599,11 @@ WRONG_TRAINING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "tol": (lambda: fit(tol=-1e-3), ValueError, "tol: expected .*, got -0.001"),
     "tol type": (lambda: fit(tol="small"), TypeError, "tol: expected a number, got 'small'"),
     "patience": (lambda: fit(patience=0), ValueError, "patience: expected at least 1, got 0"),
-    "validation": (lambda: fit(validation_data=5), TypeError, r"validation_data: expected a pair \(X, y\), got int"),
+    "validation": (lambda: fit(validation_data=5), TypeError, r"validation_data: expected a pair \(X, y\) or .*, got int"),
     "validation one": (
         lambda: fit(validation_data=(np.zeros((4, 3)),)),
         TypeError,
-        r"validation_data: expected a pair \(X, y\), got ",
+        r"validation_data: expected a pair \(X, y\) or \(X, y, sample_weight\), got ",
     ),
 }
 
@@ -628,7 +685,11 @@ def test_the_core_trusts_nobody() -> None:
         (lambda: core.set_layer(0, np.zeros((3, 2)), np.zeros(2)), TypeError),
         (lambda: core.fill(0, "cauchy", 1.0, 0), ValueError),
         (lambda: type(core)([3, 2], ["swish"], "mse"), ValueError),
-        (lambda: type(core)([3, 2], ["relu"], "hinge"), ValueError),
+        (lambda: type(core)([3, 2], ["relu"], "l2"), ValueError),
+        (lambda: core.evaluate(X, np.zeros(4, np.int32), weights=np.ones((3, 1), np.float32)), ValueError),
+        (lambda: core.evaluate(X, np.zeros(4, np.int32), weights=np.ones(4, np.float32)), ValueError),
+        (lambda: core.evaluate(X, np.zeros(4, np.int32), weights=np.ones((4, 1))), ValueError),
+        (lambda: core.evaluate(X, np.zeros(4, np.int32), weights=[1.0] * 4), TypeError),
         (lambda: type(core)([3, 2], ["relu", "relu"], "mse"), ValueError),
         (lambda: type(core)([3], [], "mse"), ValueError),
         (lambda: type(core)([3, 0], ["relu"], "mse"), ValueError),

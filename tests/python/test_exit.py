@@ -29,7 +29,7 @@ def report(rows, loss):
 
 def reporting():
     state = trainer.optimizer._bind(net)
-    trainer._core.epoch(state, X, y, 32, False, False, 0, 1, 0.1, 0.0, 0.0, False, 0, 2, report)
+    trainer._core.epoch(state, X, y, 32, False, False, 0, 1, 0, 2, report)
 
 calls = {
     "fit": lambda: trainer.fit(X, y, epochs=3),

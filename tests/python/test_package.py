@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-from helpers import python
+from helpers import ALL_LOSSES, MORE_ACTIVATIONS, OUTPUT_ACTIVATIONS, python
 from retrograd import _core
 
 FILES = resources.files("retrograd")
@@ -151,8 +151,8 @@ def test_the_extension_knows_itself() -> None:
     assert isinstance(_core.fused(), bool) and (_core.fused() or _core.isa() == "baseline")
     assert _core.max_threads() >= 1
     assert "OpenMP" in _core.openmp() and _core.compiler()
-    assert set(_core.LOSSES) == {"mse", "quadratic", "cross_entropy", "binary_cross_entropy"}
-    assert set(_core.ACTIVATIONS) == {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "softmax"}
+    assert set(_core.LOSSES) == set(ALL_LOSSES)
+    assert set(_core.ACTIVATIONS) == {*OUTPUT_ACTIVATIONS, *MORE_ACTIVATIONS}
 
 
 # ---------------------------------------------------------------- types
@@ -242,6 +242,27 @@ value: float = net.loss([[0.0, 1.0, 2.0, 3.0]], [1])
 gradients: rg.Gradients = net.backward(dz=net.forward(np.zeros((1, 4))))
 shape: tuple[int, ...] = gradients.dw[0].shape
 worst: float = rg.gradcheck(net, np.zeros((1, 4)), [0]).worst
+
+
+class Stops(rg.Callback):
+    every = 10
+
+    def on_step_end(self, trainer: rg.Trainer, info: rg.StepInfo) -> None:
+        if info.loss < 0.1:
+            trainer.stop()
+
+
+def after(trainer: rg.Trainer, history: rg.History) -> None:
+    trainer.optimizer.lr *= 0.5
+
+
+trainer = rg.Trainer(net, rg.SGD(lr=0.1), schedule=rg.schedules.Cosine(1e-3, per="step"), callbacks=[Stops(), after])
+trainer.schedule = lambda epoch: 0.1 / epoch
+f1: list[float] = trainer.fit(
+    np.zeros((5, 4)), [0, 1, 2, 0, 1], epochs=2, validation_split=0.4, metrics=["f1", rg.metrics.accuracy],
+    early_stopping=rg.EarlyStopping("val_f1", 3)
+).metrics["val_f1"]
+suggestion: float | None = rg.lr_range_test(net, np.zeros((5, 4)), [0, 1, 2, 0, 1]).suggestion
 """
 
 

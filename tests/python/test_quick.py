@@ -150,7 +150,7 @@ def test_step_is_an_epoch_of_one_batch(loss: str, dtype: str) -> None:
 def quick_step(net: rg.Network, X: Any, y: Any) -> Any:
     """What the short way says: None where it leaves the work to the long one."""
     trainer = rg.Trainer(net, rg.SGD(0.1))
-    return trainer._core.step(trainer.optimizer._bind(net), X, y, 0.1, 0.0, 0.0, False)
+    return trainer._core.step(trainer.optimizer._bind(net), X, y)
 
 
 def test_step_takes_plain_arrays_the_short_way() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-from entries import ENTRIES, FREE, Subject
+from entries import ENTRIES, FREE, SETTINGS, Subject
 from helpers import inputs, network, parameters, python, same_bits, targets
 from retrograd import _core
 from threadpoolctl import threadpool_limits
@@ -138,8 +138,10 @@ def test_a_network_in_training_belongs_to_one_thread() -> None:
 def test_every_entry_point_refuses_a_network_in_training(suffix: str) -> None:
     s, twin = Subject(suffix), Subject(suffix)
     X, y = np.tile(s.x, (200, 1)), np.tile(s.y, 200)
-    training_long = (X, y, 64, False, False, 0, 1, 1e-3, 0.9, 0.0, False, 1)
-    thread = threading.Thread(target=s.trainer.epoch, args=(s.state, *training_long))
+    training_long = (X, y, 64, False, False, 0, 1, 1)
+    for subject in (s, twin):
+        subject.optimizer.configure(**SETTINGS | {"lr": 1e-3})
+    thread = threading.Thread(target=s.trainer.epoch, args=(s.optimizer, *training_long))
     thread.start()
     refused = 0
     while thread.is_alive() and refused == 0:
@@ -151,11 +153,11 @@ def test_every_entry_point_refuses_a_network_in_training(suffix: str) -> None:
         with pytest.raises(RuntimeError, match="in use: another thread trains it"):
             ENTRIES[name](s)
             pytest.fail(f"{name} took it")
-    for name in FREE - {"SgdState.__init__", "SgdState.clear", "Trainer.__init__"}:  # whose calls here train
+    for name in FREE - {"Optimizer.__init__", "Trainer.__init__"}:  # whose calls here use the network
         ENTRIES[name](s)
     assert thread.is_alive()
     thread.join()
-    twin.trainer.epoch(twin.state, *training_long)
+    twin.trainer.epoch(twin.optimizer, *training_long)
     assert same_bits(s.parameters(), twin.parameters())  # nobody came between
     for call in ENTRIES.values():  # and it is free
         s.net.forward(s.x)

@@ -671,8 +671,9 @@ def test_a_trainer_keeps_its_network_alive() -> None:
     del trainer, found
     gc.collect()
     rows, answers = inputs(40, 5), inputs(40, 2)
-    state = _core.SgdStateF32(_core.NetworkF32([5, 9, 2], ["relu", "identity"], "mse"))
-    assert core.epoch(state, rows, answers, 8, False, True, 0, 1, 0.1, 0.0, 0.0, False)[0] is False
+    stranger = _core.OptimizerF32(_core.NetworkF32([5, 9, 2], ["relu", "identity"], "mse"))
+    with pytest.raises(ValueError, match="another network"):
+        core.epoch(stranger, rows, answers, 8, False, True, 0, 1)
 
 
 def test_two_trainers_of_one_network_take_turns() -> None:

@@ -1,0 +1,119 @@
+"""Callbacks: a user's own code at the beginning and the end of training, after each epoch, after every so many steps."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from ._arrays import as_int
+from .history import History
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+__all__ = ["Callback", "StepInfo"]
+
+
+class StepInfo(NamedTuple):
+    """What `Callback.on_step_end` is told.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch's number, as the history counts them.
+    step : int
+        The last finished step of the epoch, counted from 1.
+    steps : int
+        Steps of the whole epoch.
+    loss : float
+        Mean loss over the rows since this callback was last called, or since the epoch began; each row as it was seen.
+    lr : float
+        Learning rate of that step.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    lr: float
+
+
+class Callback:
+    """Derive from it and give the methods that you need: for `Trainer(..., callbacks=[...])`.
+
+    A method may read the network (between two calls into the core it is free), change `trainer.optimizer.lr` or other
+    settings, and end the training with `trainer.stop()`. It may not call `fit`. What it raises ends the training as Ctrl-C
+    does: the network has the weights of the last finished step, an epoch that was cut short is left out of the history.
+
+    Attributes
+    ----------
+    every : int, default 0
+        `on_step_end` is called after every so many steps, counted over a call of `fit`; 0: never. Only then does Python come
+        between the steps of an epoch. A new value counts from the next epoch on.
+    """
+
+    every: int = 0
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Before the first epoch of a call of `fit`, once all arguments were found to be good."""
+
+    def on_step_end(self, trainer: "Trainer", info: StepInfo) -> None:
+        """After every `every` steps."""
+
+    def on_epoch_end(self, trainer: "Trainer", history: History) -> None:
+        """After each epoch, whose figures the history has already."""
+
+    def on_train_end(self, trainer: "Trainer", history: History) -> None:
+        """After the last epoch; also after Ctrl-C or an error, if `on_train_begin` came to its end."""
+
+
+class _OnEpochEnd(Callback):
+    """A plain function as a callback."""
+
+    def __init__(self, function: "Callable[[Trainer, History], object]") -> None:
+        self._function = function
+
+    def on_epoch_end(self, trainer: "Trainer", history: History) -> None:
+        """Calls it."""
+        self._function(trainer, history)
+
+
+def as_callbacks(given: object) -> list[Callback]:
+    """Callbacks, from a sequence of them and of functions."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise TypeError(f"callbacks: expected a sequence of callbacks, got {given!r}")
+    for one in given:
+        if isinstance(one, type) or not (isinstance(one, Callback) or callable(one)):
+            raise TypeError(f"callbacks: expected a Callback or a function of trainer and history, got {one!r}")
+    found = [one if isinstance(one, Callback) else _OnEpochEnd(one) for one in given]
+    for one in found:
+        as_int(one.every, "every", 0)
+    if len({id(one) for one in given}) != len(found):
+        raise ValueError("callbacks: expected each of them once")
+    return found
+
+
+@contextmanager
+def begun(callbacks: Sequence[Callback], trainer: "Trainer", history: History) -> Iterator[None]:
+    """Their training: whoever has begun is told of the end, the last first."""
+    with ExitStack() as stack:
+        for one in callbacks:
+            one.on_train_begin(trainer)
+            stack.callback(one.on_train_end, trainer, history)
+        yield
+
+
+def parts(callbacks: Sequence[Callback], steps: int, before: int) -> Iterator[tuple[int, int, list[Callback]]]:
+    """The parts of an epoch between which somebody is called: first step, end, and who is called after it.
+
+    `before`: steps of this call of `fit` before the epoch.
+    """
+    asking = [(one, every) for one in callbacks if (every := as_int(one.every, "every", 0)) > 0]  # those of now
+    if not asking:
+        yield 0, steps, []
+        return
+    first = 0
+    while first < steps:
+        ends = [first + every - (before + first) % every for _, every in asking]
+        last = min([steps, *ends])
+        yield first, last, [one for one, every in asking if (before + last) % every == 0]
+        first = last

@@ -1,0 +1,108 @@
+"""Early stopping: when a figure no longer becomes better, training ends and the best weights come back."""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ._arrays import as_float, as_int
+from ._monitor import Mode, Monitor, check_mode, check_name
+from .history import History
+from .network import Network
+
+__all__ = ["EarlyStopping"]
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """When to stop, and whether to go back to the best epoch: for `Trainer.fit(..., early_stopping=...)`.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+        A figure of the history: "loss", "val_loss", "accuracy", "val_accuracy", "mae", "val_mae", or one of `fit`'s metrics
+        ("val_f1", say).
+    patience : int, default 10
+        Stop after so many epochs in a row that did not become better, at least 1.
+    min_delta : float, default 0
+        Better means by more than this.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; "auto" knows it for the figures of this package.
+    restore_best : bool, default True
+        Whether the network ends with the weights of its best epoch, bit for bit: where training stopped early, and where it
+        came to its last epoch or was stopped by `Trainer.stop`. Not after Ctrl-C or an error. The optimiser's state stays
+        that of the last step. While training runs, a second copy of the weights is kept.
+
+    Notes
+    -----
+    Each call of `fit` begins anew. What is not a number is never better. Prechelt: Early stopping, but when? (1998).
+    """
+
+    monitor: str = "val_loss"
+    patience: int = 10
+    min_delta: float = field(default=0.0, kw_only=True)
+    mode: Mode = field(default="auto", kw_only=True)
+    restore_best: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_name(self.monitor)
+        check_mode(self.mode)
+        object.__setattr__(self, "patience", as_int(self.patience, "patience", 1))
+        object.__setattr__(self, "min_delta", as_float(self.min_delta, "min_delta", 0.0))
+        if not isinstance(self.restore_best, bool):
+            raise TypeError(f"restore_best: expected True or False, got {self.restore_best!r}")
+
+
+class Watch:
+    """One call of `fit` under early stopping, or without it (None)."""
+
+    def __init__(self, settings: EarlyStopping | None, network: Network, names: Iterable[str]) -> None:
+        if settings is not None and not isinstance(settings, EarlyStopping):
+            raise TypeError(f"early_stopping: expected an EarlyStopping, got {settings!r}")
+        self._settings, self._network = settings, network
+        self._best: float | None = None
+        self._kept: Network | None = None
+        self._waited = 0
+        if settings is not None:
+            self._monitor = Monitor(settings.monitor, settings.mode, names, network.metric_name)
+
+    def epoch_done(self, history: History) -> bool:
+        """Looks at the last epoch; whether to stop."""
+        settings = self._settings
+        if settings is None:
+            return False
+        value = self._monitor.value(history)
+        if self._monitor.improves(value, self._best, settings.min_delta):
+            if settings.restore_best:
+                if self._kept is None:
+                    self._kept = copy.copy(self._network)
+                else:
+                    self._kept.copy_from(self._network)
+            self._best, self._waited, history.best_epoch = value, 0, history.epoch[-1]
+        else:
+            self._waited += 1
+        history.stopped_early = self._waited >= settings.patience
+        return history.stopped_early
+
+    def end(self) -> None:
+        """Training has come to its end: back to the best weights."""
+        if self._kept is not None:
+            self._network.copy_from(self._kept)
+
+
+class Convergence:
+    """One call of `fit` under `tol` and `patience`: whether the training loss stands still."""
+
+    def __init__(self, tol: float | None, patience: int) -> None:
+        self._tol = None if tol is None else as_float(tol, "tol", 0.0)
+        self._patience = as_int(patience, "patience", 1)
+        self._best, self._waited = float("inf"), 0
+
+    def epoch_done(self, history: History) -> bool:
+        """Looks at the last epoch; whether to stop."""
+        if self._tol is None:
+            return False
+        loss = history.loss[-1]
+        self._waited = 0 if loss < self._best - self._tol else self._waited + 1
+        self._best = min(self._best, loss)
+        history.converged = self._waited >= self._patience
+        return history.converged

@@ -1,0 +1,488 @@
+"""Measures of answers against the truth, as scikit-learn defines them: to call directly, or by name in `Trainer.fit`.
+
+Everywhere: `y_true` holds labels 0, 1, ... (rows,), 0 and 1 for several outputs (rows, outputs), or numbers; `y_pred` labels,
+or probabilities (scores) from which the label is taken: the largest of a row (rows, outputs), above 0.5 of a single column.
+(rows, 1) means (rows,). `sample_weight` (rows,) weighs the rows.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrays import Array, as_array, as_int
+from .network import Network
+
+__all__ = ["Metric", "accuracy", "auc", "f1", "mae", "r2", "rmse", "top_k"]
+
+# ---------------------------------------------------------------- to call directly
+
+
+def accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+    """The share of right answers; with several outputs, of all of them.
+
+    Parameters
+    ----------
+    y_true, y_pred, sample_weight : array
+        See the module.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes or values that do not fit.
+    """
+    truth, found, weight = _labels(*_checked(y_true, y_pred, sample_weight))
+    right = truth == found
+    return _mean(right if right.ndim == 1 else right.mean(axis=1), weight)
+
+
+def top_k(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *, k: int = 5) -> float:
+    """The share of rows whose label is among the k largest scores; of equal scores the higher label comes first.
+
+    Parameters
+    ----------
+    y_true : array (rows,)
+        Labels.
+    y_pred : array (rows, classes)
+        Scores.
+    sample_weight : array (rows,), optional
+    k : int, default 5
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes or values that do not fit.
+    """
+    k = as_int(k, "k", 1)
+    truth, scores, weight = _checked(y_true, y_pred, sample_weight)
+    label = _class_labels(truth, scores, "top_k")
+    own = scores[np.arange(len(scores)), label][:, None]
+    before = (scores > own) | ((scores == own) & (np.arange(scores.shape[1]) > label[:, None]))
+    return _mean(before.sum(axis=1) < k, weight)
+
+
+def f1(
+    y_true: npt.ArrayLike,
+    y_pred: npt.ArrayLike,
+    sample_weight: npt.ArrayLike | None = None,
+    *,
+    average: Literal["auto", "binary", "macro", "micro", "weighted"] = "auto",
+) -> float:
+    """The harmonic mean of precision and recall: 2 tp / (2 tp + fp + fn), 0 where that is 0 / 0.
+
+    Parameters
+    ----------
+    y_true, y_pred, sample_weight : array
+        See the module.
+    average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
+        "binary": of label 1. Else over the labels that occur in either array, or over all outputs: "macro" their mean,
+        "weighted" their mean weighed by how often each occurs in y_true, "micro" from the sums of tp, fp and fn. "auto":
+        "binary" where no label is above 1 and `y_pred` has no more than two columns, else "macro".
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes or values that do not fit.
+    """
+    if average not in ("auto", "binary", "macro", "micro", "weighted"):
+        raise ValueError(f'average: expected "auto", "binary", "macro", "micro" or "weighted", got {average!r}')
+    truth, given, weight = _checked(y_true, y_pred, sample_weight)
+    truth, found, weight = _labels(truth, given, weight)
+    if truth.ndim == 2:
+        if average == "binary":
+            raise ValueError('average: expected "macro", "micro" or "weighted" with several outputs, got "binary"')
+        is_true, is_found = truth == 1, found == 1
+    else:
+        two = max(truth.max(), found.max()) <= 1 and truth.min() >= 0 and (given.ndim == 1 or given.shape[1] <= 2)
+        if average == "auto":
+            average = "binary" if two else "macro"
+        if average == "binary" and not two:
+            raise ValueError('average: expected labels 0 and 1 with "binary", got others')
+        labels = np.array([1]) if average == "binary" else np.union1d(truth, found)
+        is_true, is_found = truth[:, None] == labels, found[:, None] == labels
+    w = np.ones(len(truth)) if weight is None else weight
+    tp, n_true, n_found = w @ (is_true & is_found), w @ is_true, w @ is_found
+    if average == "micro":
+        tp, n_true, n_found = tp.sum(keepdims=True), n_true.sum(keepdims=True), n_found.sum(keepdims=True)
+    total = n_true + n_found
+    scores = np.divide(2 * tp, total, out=np.zeros_like(total), where=total > 0)
+    if average == "weighted":
+        support = n_true.sum()
+        return float(scores @ n_true / support) if support > 0 else 0.0
+    return float(scores.mean())
+
+
+def auc(
+    y_true: npt.ArrayLike,
+    y_pred: npt.ArrayLike,
+    sample_weight: npt.ArrayLike | None = None,
+    *,
+    average: Literal["macro", "weighted"] = "macro",
+) -> float:
+    """The area under the ROC curve: the chance that a row of the label has the greater score, equal ones counting half.
+
+    Parameters
+    ----------
+    y_true : array
+        Labels 0 and 1 (rows,), labels 0, 1, ... (rows,), or 0 and 1 (rows, outputs).
+    y_pred : array
+        Scores of label 1 (rows,), of each label (rows, classes): then each against the rest, or of each output.
+    sample_weight : array (rows,), optional
+    average : {"macro", "weighted"}, default "macro"
+        With several labels (outputs): the mean over those that some rows have and some have not, "weighted" by how often
+        each occurs.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where no label (output) has rows of both kinds.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes or values that do not fit.
+
+    Notes
+    -----
+    Fawcett: An introduction to ROC analysis (2006).
+    """
+    if average not in ("macro", "weighted"):
+        raise ValueError(f'average: expected "macro" or "weighted", got {average!r}')
+    truth, scores, weight = _checked(y_true, y_pred, sample_weight)
+    w = np.ones(len(truth)) if weight is None else weight
+    if scores.ndim == 1:
+        _need_zeros_and_ones(truth)
+        return _auc(truth == 1, scores, w)
+    if truth.ndim == 2:
+        _need_zeros_and_ones(truth)
+        is_true = truth == 1
+    else:
+        label = _class_labels(truth, scores, "auc")
+        if scores.shape[1] == 2:
+            return _auc(label == 1, scores[:, 1], w)
+        is_true = label[:, None] == np.arange(scores.shape[1])
+    areas = np.array([_auc(is_true[:, i], scores[:, i], w) for i in range(scores.shape[1])])
+    support = w @ is_true
+    there = ~np.isnan(areas)
+    if not there.any():
+        return float("nan")
+    return float(np.average(areas[there], weights=support[there] if average == "weighted" else None))
+
+
+def _auc(is_true: Array, scores: Array, w: Array) -> float:
+    """Of one label against the rest."""
+    _, place = np.unique(scores, return_inverse=True)
+    of_label = np.bincount(place, w * is_true)
+    of_rest = np.bincount(place, w * ~is_true)
+    pairs = of_label.sum() * of_rest.sum()
+    if pairs == 0:
+        return float("nan")
+    return float(of_label @ (np.cumsum(of_rest) - of_rest / 2) / pairs)
+
+
+def r2(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+    """The share of the variance that is explained: 1 - sum (y - p)^2 / sum (y - mean y)^2, the mean over outputs.
+
+    Parameters
+    ----------
+    y_true, y_pred : array (rows,) or (rows, outputs)
+        Numbers.
+    sample_weight : array (rows,), optional
+
+    Returns
+    -------
+    float
+        At most 1. An output whose truth is constant gives 1 where it is met exactly, else 0; NaN for a single row.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes or values that do not fit.
+    """
+    truth, found, weight = _numbers(y_true, y_pred, sample_weight)
+    if len(truth) < 2:
+        return float("nan")
+    mean = np.average(truth, axis=0, weights=weight)
+    w = np.ones(len(truth)) if weight is None else weight
+    rest, total = np.asarray(w @ (truth - found) ** 2), np.asarray(w @ (truth - mean) ** 2)
+    scores = 1 - np.divide(rest, total, out=np.asarray(rest != 0, np.float64), where=total != 0)
+    return float(scores.mean())
+
+
+def mae(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+    """The mean absolute error, over rows and outputs.
+
+    Parameters
+    ----------
+    y_true, y_pred : array (rows,) or (rows, outputs)
+        Numbers.
+    sample_weight : array (rows,), optional
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes or values that do not fit.
+    """
+    truth, found, weight = _numbers(y_true, y_pred, sample_weight)
+    return float(np.average(np.abs(truth - found), axis=0, weights=weight).mean())
+
+
+def rmse(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+    """The root of the mean squared error over rows; with several outputs, the mean of their roots.
+
+    Parameters
+    ----------
+    y_true, y_pred : array (rows,) or (rows, outputs)
+        Numbers.
+    sample_weight : array (rows,), optional
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes or values that do not fit.
+    """
+    truth, found, weight = _numbers(y_true, y_pred, sample_weight)
+    return float(np.sqrt(np.average((truth - found) ** 2, axis=0, weights=weight)).mean())
+
+
+# ---------------------------------------------------------------- checks
+
+
+def _checked(
+    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None
+) -> tuple[Array, Array, Array | None]:
+    """Finite arrays of as many rows, a single column as (rows,); numbers as float64."""
+    arrays = []
+    for name, value in (("y_true", y_true), ("y_pred", y_pred)):
+        array = as_array(value, name)
+        if array.ndim not in (1, 2) or array.size == 0:
+            raise ValueError(f"{name}: expected shape (rows,) or (rows, outputs), with at least one row, got {array.shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers")
+        array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+        arrays.append(array.astype(np.float64) if array.dtype.kind == "f" else array.astype(np.int64))
+    truth, found = arrays
+    if len(truth) != len(found) or (truth.ndim == 2 and truth.shape != found.shape):
+        raise ValueError(f"expected y_true and y_pred that fit each other, got shapes {truth.shape} and {found.shape}")
+    if sample_weight is None:
+        return truth, found, None
+    weight = as_array(sample_weight, "sample_weight").astype(np.float64)
+    if weight.shape != (len(truth),) and weight.shape != (len(truth), 1):
+        raise ValueError(f"sample_weight: expected shape ({len(truth)},), got {weight.shape}")
+    weight = weight.reshape(-1)
+    if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
+        raise ValueError("sample_weight: expected finite numbers of at least 0, not all of them 0")
+    return truth, found, weight
+
+
+def _labels(truth: Array, found: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+    """Labels of both, (rows,) or 0 and 1 (rows, outputs)."""
+    if truth.ndim == 2:
+        _need_zeros_and_ones(truth)
+        return truth.astype(np.int64), (found > 0.5).astype(np.int64), weight
+    if found.ndim == 2:
+        return _class_labels(truth, found, "labels"), found.argmax(axis=1), weight
+    if found.dtype.kind == "f" and (found != np.floor(found)).any():
+        found = (found > 0.5).astype(np.int64)
+        _need_zeros_and_ones(truth)
+    return _integers(truth, "y_true"), _integers(found, "y_pred"), weight
+
+
+def _integers(values: Array, name: str) -> Array:
+    if (values != np.floor(values)).any():
+        raise ValueError(f"{name}: expected integer labels, got {values[values != np.floor(values)][0]}")
+    return values.astype(np.int64)
+
+
+def _class_labels(truth: Array, scores: Array, what: str) -> Array:
+    """Labels that are columns of the scores."""
+    if scores.ndim != 2 or truth.ndim != 1:
+        raise ValueError(f"{what}: expected labels (rows,) and scores (rows, classes), got {truth.shape} and {scores.shape}")
+    label = _integers(truth, "y_true")
+    if label.min() < 0 or label.max() >= scores.shape[1]:
+        raise ValueError(f"y_true: expected labels 0 to {scores.shape[1] - 1}, got {label.min()} to {label.max()}")
+    return label
+
+
+def _need_zeros_and_ones(truth: Array) -> None:
+    if not np.isin(truth, (0, 1)).all():
+        raise ValueError(f"y_true: expected labels 0 and 1, got {truth[~np.isin(truth, (0, 1))][0]}")
+
+
+def _numbers(
+    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None
+) -> tuple[Array, Array, Array | None]:
+    truth, found, weight = _checked(y_true, y_pred, sample_weight)
+    if truth.shape != found.shape:
+        raise ValueError(f"expected y_true and y_pred of the same shape, got {truth.shape} and {found.shape}")
+    return truth.astype(np.float64), found.astype(np.float64), weight
+
+
+def _mean(values: Array, weight: Array | None) -> float:
+    return float(np.average(values, weights=weight))
+
+
+# ---------------------------------------------------------------- in training
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure of your own for `Trainer.fit(..., metrics=[...])`, with a name and what it takes.
+
+    Parameters
+    ----------
+    function : callable (y_true, y_pred) -> float
+        Called with `sample_weight=` too where rows have weights (those of `class_weight` included).
+    name : str, optional
+        Its name in the history. Default: the function's.
+    takes : {"predictions", "probabilities"}, default "predictions"
+        What it is given as y_pred: `Network.predict` or `Network.predict_proba`.
+    """
+
+    function: Callable[..., float]
+    name: str = ""
+    takes: Literal["predictions", "probabilities"] = "predictions"
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"function: expected a function of y_true and y_pred, got {self.function!r}")
+        if not isinstance(self.name, str):
+            raise TypeError(f"name: expected a string, got {self.name!r}")
+        if not self.name:
+            object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+        if self.takes not in ("predictions", "probabilities"):
+            raise ValueError(f'takes: expected "predictions" or "probabilities", got {self.takes!r}')
+
+
+def _averaged(function: Callable[..., float], **options: Any) -> Callable[..., float]:
+    def measure(y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> float:
+        return function(y_true, y_pred, sample_weight, **options)
+
+    return measure
+
+
+_NAMES: dict[str, tuple[Callable[..., float], Literal["predictions", "probabilities"]]] = {
+    "accuracy": (accuracy, "predictions"),
+    "f1": (f1, "predictions"),
+    **{f"f1_{way}": (_averaged(f1, average=way), "predictions") for way in ("binary", "macro", "micro", "weighted")},
+    "auc": (auc, "probabilities"),
+    "auc_weighted": (_averaged(auc, average="weighted"), "probabilities"),
+    "r2": (r2, "predictions"),
+    "mae": (mae, "predictions"),
+    "rmse": (rmse, "predictions"),
+    "top_k": (top_k, "probabilities"),
+}
+_OF_LABELS = re.compile(r"accuracy|f1.*|auc.*|top_\w+")
+
+
+def _as_metric(given: object, classifier: bool) -> Metric:
+    """A metric, from itself, a name or a function."""
+    if isinstance(given, Metric):
+        return given
+    if callable(given):
+        by_value = {function: (name, takes) for name, (function, takes) in _NAMES.items()}
+        return Metric(given, *by_value.get(given, ("", "predictions")))
+    if not isinstance(given, str):
+        raise TypeError(f"metrics: expected names, functions or Metric, got {given!r}")
+    top = re.fullmatch(r"top_([1-9]\d*)", given)
+    if not (top or given in _NAMES):
+        raise ValueError(f"metrics: expected one of {', '.join(_NAMES)}, top_1, top_2, ..., got {given!r}")
+    if bool(_OF_LABELS.fullmatch(given)) != classifier:
+        kind = "labels" if classifier else "numbers"
+        raise ValueError(f"metrics: expected measures of {kind} for this loss, got {given!r}")
+    function, takes = (_averaged(top_k, k=int(top[1])), "probabilities") if top else _NAMES[given]
+    return Metric(function, given, takes)  # type: ignore[arg-type]  # one of the two
+
+
+class Measures:
+    """The metrics of one call of `fit`, on the data that they are measured on: by prefix rows, targets, perhaps weights."""
+
+    def __init__(self, metrics: object, network: Network, data: dict[str, Sequence[Any]]) -> None:
+        if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+            raise TypeError(f"metrics: expected a sequence of names, functions or Metric, got {metrics!r}")
+        self._network, self._data = network, data
+        classifier = network.metric_name == "accuracy"
+        self._metrics = [_as_metric(one, classifier) for one in metrics]
+        names = [metric.name for metric in self._metrics]
+        if len(set(names)) != len(names):
+            raise ValueError(f"metrics: expected each name once, got {', '.join(names)}")
+        if self._metrics and not data:
+            raise ValueError("metrics: expected data to measure on: validation_data, validation_split or train_metrics=True")
+        for metric in self._metrics:
+            if metric.takes == "probabilities":
+                network.predict_proba(np.zeros((1, network.sizes[0])))  # refuses where the outputs are none
+            if any(_weight(rows) is not None for rows in data.values()) and not _takes_weights(metric.function):
+                raise TypeError(f"metrics: {metric.name} takes no sample_weight, but there are weights")
+        self._truths = {prefix: _truth(rows[1], network) for prefix, rows in data.items()} if self._metrics else {}
+
+    @property
+    def names(self) -> list[str]:
+        """Of the figures, as the history has them."""
+        return [f"{prefix}{metric.name}" for prefix in self._data for metric in self._metrics]
+
+    def measured(self, n_threads: int | None) -> dict[str, float]:
+        """All figures for the weights of now."""
+        found = {}
+        for prefix, truth in self._truths.items():
+            rows, weight = self._data[prefix][0], _weight(self._data[prefix])
+            answers = {
+                takes: self._network.predict(rows, n_threads=n_threads)
+                if takes == "predictions"
+                else self._network.predict_proba(rows, n_threads=n_threads)
+                for takes in {metric.takes for metric in self._metrics}
+            }
+            for metric in self._metrics:
+                weighing = {} if weight is None else {"sample_weight": weight.reshape(-1).astype(np.float64)}
+                found[f"{prefix}{metric.name}"] = float(metric.function(truth, answers[metric.takes], **weighing))
+        return found
+
+
+def _weight(data: Sequence[Any]) -> Array | None:
+    return data[2] if len(data) > 2 else None
+
+
+def _takes_weights(function: Callable[..., float]) -> bool:
+    try:
+        parameters: Iterable[inspect.Parameter] = inspect.signature(function).parameters.values()
+    except ValueError:
+        return True  # not known: it will say so itself
+    return any(p.name == "sample_weight" or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+
+
+def _truth(targets: Array, network: Network) -> Array:
+    """What the metrics are given as y_true: labels where the network predicts labels, else the targets."""
+    if targets.ndim == 1:
+        labels: Array = targets.astype(np.int64)
+        return labels
+    if network.metric_name == "accuracy":
+        if network.predict(np.zeros((2, network.sizes[0]))).ndim == 1 and targets.shape[1] > 1:  # one of several labels
+            return np.asarray(targets.argmax(axis=1))
+        targets = (targets > 0.5).astype(np.int64)
+    return targets[:, 0] if targets.shape[1] == 1 else targets

@@ -1,0 +1,490 @@
+"""Schedules of the learning rate: functions of the epoch or of the step, handed to the core as one array for each epoch.
+
+A schedule is a setting and holds no state; where training stands is `Running`'s, which belongs to one trainer.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrays import as_float, as_int
+from ._monitor import Mode, Monitor, check_mode, check_name
+from .history import History
+
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "InverseScaling",
+    "OneCycle",
+    "ReduceOnPlateau",
+    "Schedule",
+    "Step",
+]
+
+Rates = npt.NDArray[np.float64]
+Per = Literal["epoch", "step"]
+_MOST_KEPT = 1000  # rates of an epoch in the history
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What all schedules share; use one of Constant, Step, Exponential, InverseScaling, Cosine, OneCycle, ReduceOnPlateau.
+
+    The optimiser's `lr` is the base rate. A schedule leaves it alone and says what each step takes instead; where `lr` is
+    changed in the midst (by a callback, say), the rest of the schedule has the new base. All counts are of epochs or of
+    steps, as `per` says. The clock counts the epochs that the trainer has begun since it has this schedule and runs on from
+    call to call of `fit`; epoch n begins at step (n - 1) x steps of an epoch.
+
+    Parameters
+    ----------
+    per : {"epoch", "step"}, default "epoch"
+        Whether the rate changes with every epoch or with every step.
+    warmup : int, default 0
+        So many epochs (steps) come first, in which the rate rises linearly: (i + 1) / (warmup + 1) of the rate with which
+        the schedule then begins. (PyTorch: `LinearLR(start_factor=1 / (warmup + 1), total_iters=warmup)`, then the rest by
+        `SequentialLR`.)
+    """
+
+    per: Per = field(default="epoch", kw_only=True)
+    warmup: int = field(default=0, kw_only=True)
+
+    needs_length: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.per not in ("epoch", "step"):
+            raise ValueError(f'per: expected "epoch" or "step", got {self.per!r}')
+        self._check("warmup", as_int(self.warmup, "warmup", 0))
+
+    def _check(self, name: str, value: object) -> None:
+        """Keeps a setting as it was checked."""
+        object.__setattr__(self, name, value)
+
+    def rates(self, lr: float, n: int, *, start: int = 0, length: int | None = None) -> Rates:
+        """The rates of epochs (steps) `start` to `start + n`, to look at or to draw.
+
+        Parameters
+        ----------
+        lr : float
+            The optimiser's.
+        n : int
+            How many.
+        start : int, default 0
+            The first, counted from 0.
+        length : int, optional
+            Epochs (steps) of the whole, as `fit` gives them, for a schedule that needs them; default `start + n`.
+
+        Returns
+        -------
+        array (n,)
+            float64.
+
+        Raises
+        ------
+        ValueError
+            If there is no epoch (step) left after the warm-up, or rates are not finite.
+        """
+        lr, n, start = as_float(lr, "lr", 0.0), as_int(n, "n", 0), as_int(start, "start", 0)
+        length = start + n if length is None else as_int(length, "length", 0)
+        if n > 0:
+            self._check_length(length)
+        t = np.arange(start, start + n, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            found = self._curve(np.maximum(t - self.warmup, 0), lr, length - self.warmup)
+        if self.warmup > start:
+            found *= np.minimum((t + 1) / (self.warmup + 1), 1)
+        if not np.isfinite(found).all():
+            raise ValueError(f"{self}: expected finite rates, got {found[~np.isfinite(found)][0]}")
+        return found
+
+    def _check_length(self, length: int) -> None:
+        if self.needs_length and length <= self.warmup:
+            raise ValueError(f"warmup: expected less than the {length} {self.per}s of the schedule, got {self.warmup}")
+
+    def _curve(self, t: Rates, lr: float, length: int) -> Rates:
+        """Rates at the times t after the warm-up: a new array."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The optimiser's rate, after the warm-up.
+
+    Parameters
+    ----------
+    per : {"epoch", "step"}, default "epoch"
+    warmup : int, default 0
+        See `Schedule`.
+
+    Notes
+    -----
+    `fit` again goes on with the same rate. With a warm-up: Goyal et al., Accurate, large minibatch SGD (2017).
+    """
+
+    def _curve(self, t: Rates, lr: float, length: int) -> Rates:
+        return np.full_like(t, lr)
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
+    """Every so many epochs (steps) the rate is multiplied by gamma: lr gamma^floor(t / every).
+
+    Parameters
+    ----------
+    every : int
+        At least 1.
+    gamma : float, default 0.1
+        At least 0.
+    per : {"epoch", "step"}, default "epoch"
+    warmup : int, default 0
+        See `Schedule`.
+
+    Notes
+    -----
+    PyTorch's `StepLR`. `fit` again goes on falling.
+    """
+
+    every: int
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("every", as_int(self.every, "every", 1))
+        self._check("gamma", as_float(self.gamma, "gamma", 0.0))
+
+    def _curve(self, t: Rates, lr: float, length: int) -> Rates:
+        return lr * self.gamma ** np.floor(t / self.every)
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """Every epoch (step) the rate is multiplied by gamma: lr gamma^t.
+
+    Parameters
+    ----------
+    gamma : float
+        At least 0.
+    per : {"epoch", "step"}, default "epoch"
+    warmup : int, default 0
+        See `Schedule`.
+
+    Notes
+    -----
+    PyTorch's `ExponentialLR`. `fit` again goes on falling.
+    """
+
+    gamma: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("gamma", as_float(self.gamma, "gamma", 0.0))
+
+    def _curve(self, t: Rates, lr: float, length: int) -> Rates:
+        return lr * self.gamma**t
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    """The rate falls with a power of the time: lr / (t + 1)^power.
+
+    Parameters
+    ----------
+    power : float, default 0.5
+        At least 0.
+    per : {"epoch", "step"}, default "epoch"
+    warmup : int, default 0
+        See `Schedule`.
+
+    Notes
+    -----
+    scikit-learn's "invscaling", whose time is counted in rows. `fit` again goes on falling.
+    """
+
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("power", as_float(self.power, "power", 0.0))
+
+    def _curve(self, t: Rates, lr: float, length: int) -> Rates:
+        return lr / (t + 1) ** self.power
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Half a cosine from the optimiser's rate down to a floor: floor + (lr - floor) (1 + cos(pi t / length)) / 2.
+
+    Parameters
+    ----------
+    floor : float, default 0
+        The rate at t = length, at least 0.
+    length : int, optional
+        Epochs (steps) of the fall, without the warm-up. Default: those of the first `fit` that has this schedule.
+    period : int, optional
+        With restarts: the fall takes so many epochs (steps) and begins anew, again and again. Not with `length`.
+    multiplier : int, default 1
+        Each period is so many times as long as the one before.
+    per : {"epoch", "step"}, default "epoch"
+    warmup : int, default 0
+        See `Schedule`.
+
+    Notes
+    -----
+    PyTorch's `CosineAnnealingLR` and, with a period, `CosineAnnealingWarmRestarts`. `fit` again: after `length` the rate
+    stays at the floor (give `length` where several calls make one run); with a period the restarts go on. Loshchilov, Hutter:
+    SGDR, stochastic gradient descent with warm restarts (2017).
+    """
+
+    floor: float = 0.0
+    length: int | None = field(default=None, kw_only=True)
+    period: int | None = field(default=None, kw_only=True)
+    multiplier: int = field(default=1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("floor", as_float(self.floor, "floor", 0.0))
+        self._check("multiplier", as_int(self.multiplier, "multiplier", 1))
+        for name in ("length", "period"):
+            value = getattr(self, name)
+            self._check(name, None if value is None else as_int(value, name, 1))
+        if self.length is not None and self.period is not None:
+            raise ValueError("Cosine: expected length or period, got both")
+
+    @property
+    def needs_length(self) -> bool:  # type: ignore[override]  # not the same for all
+        """Whether the length of the training counts."""
+        return self.length is None and self.period is None
+
+    def _curve(self, t: Rates, lr: float, length: int) -> Rates:
+        if self.period is None:
+            part = np.minimum(t / (self.length or length), 1)
+        else:
+            starts, lengths = [0], [self.period]
+            while len(t) and self.multiplier > 1 and starts[-1] + lengths[-1] <= t[-1]:
+                starts.append(starts[-1] + lengths[-1])
+                lengths.append(lengths[-1] * self.multiplier)
+            which = np.searchsorted(starts, t, side="right") - 1
+            part = (t - np.array(starts)[which]) / np.array(lengths)[which] % 1
+        return self.floor + (lr - self.floor) * (1 + np.cos(math.pi * part)) / 2
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """One cycle: half a cosine up from max_lr / div_factor to max_lr, and a longer one down to far below the start.
+
+    Parameters
+    ----------
+    max_lr : float, optional
+        The highest rate. Default: the optimiser's, which otherwise does not count.
+    pct_start : float, default 0.3
+        The share of the way up, in [0, 1].
+    div_factor : float, default 25
+        The cycle begins at max_lr / div_factor.
+    final_div_factor : float, default 1e4
+        It ends at max_lr / div_factor / final_div_factor.
+    length : int, optional
+        Epochs (steps) of the cycle. Default: those of the first `fit` that has this schedule.
+    per : {"epoch", "step"}, default "step"
+    warmup : int, default 0
+        See `Schedule`. The cycle has a warm-up of its own.
+
+    Notes
+    -----
+    PyTorch's `OneCycleLR` with cosines; momentum is left alone (there: `cycle_momentum=False`). `fit` again: after the cycle
+    the rate stays at its last, least value. Smith, Topin: Super-convergence (2018).
+    """
+
+    max_lr: float | None = None
+    pct_start: float = field(default=0.3, kw_only=True)
+    div_factor: float = field(default=25.0, kw_only=True)
+    final_div_factor: float = field(default=1e4, kw_only=True)
+    length: int | None = field(default=None, kw_only=True)
+    per: Per = field(default="step", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_lr is not None:
+            self._check("max_lr", as_float(self.max_lr, "max_lr", 0.0))
+        self._check("pct_start", as_float(self.pct_start, "pct_start", 0.0))
+        if self.pct_start > 1:
+            raise ValueError(f"pct_start: expected a number from 0 to 1, got {self.pct_start}")
+        for name in ("div_factor", "final_div_factor"):
+            self._check(name, as_float(getattr(self, name), name, 1.0))
+        if self.length is not None:
+            self._check("length", as_int(self.length, "length", 1))
+
+    @property
+    def needs_length(self) -> bool:  # type: ignore[override]
+        """Whether the length of the training counts."""
+        return self.length is None
+
+    def _curve(self, t: Rates, lr: float, length: int) -> Rates:
+        top = lr if self.max_lr is None else self.max_lr
+        first = top / self.div_factor
+        end = (self.length or length) - 1
+        turn = min(self.pct_start * (end + 1) - 1, end)  # where it is highest
+        up = t / turn if turn > 0 else np.ones_like(t)
+        down = np.minimum((t - turn) / (end - turn), 1) if end > turn else np.ones_like(t)
+        rising, falling = _anneal(first, top, up), _anneal(top, first / self.final_div_factor, down)
+        return np.where(t <= turn, rising, falling)
+
+
+def _anneal(start: float, end: float, part: Rates) -> Rates:
+    """Half a cosine from start to end."""
+    return end + (start - end) / 2 * (1 + np.cos(math.pi * part))
+
+
+@dataclass(frozen=True)
+class ReduceOnPlateau(Schedule):
+    """The rate is multiplied by a factor when a figure has not become better for more than `patience` epochs.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+        A figure of the history: "loss", "val_loss", "accuracy", "val_accuracy", "mae", "val_mae", or one of `fit`'s metrics.
+    factor : float, default 0.1
+        In [0, 1).
+    patience : int, default 10
+        At least 0.
+    threshold : float, default 1e-4
+        How much better counts: by this share of the best ("rel"), or by this difference ("abs").
+    threshold_mode : {"rel", "abs"}, default "rel"
+    cooldown : int, default 0
+        After a fall, epochs in which no bad ones are counted.
+    min_lr : float, default 0
+        No fall goes below it.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; "auto" knows it for the figures of this package.
+    warmup : int, default 0
+        In epochs; see `Schedule`. Its epochs are not watched.
+    per : {"epoch"}
+        Always "epoch".
+
+    Notes
+    -----
+    PyTorch's `ReduceLROnPlateau` with eps=0: falls are taken however small. `fit` again goes on with the reduced rate, the
+    best value and the counts.
+    """
+
+    monitor: str = "val_loss"
+    factor: float = field(default=0.1, kw_only=True)
+    patience: int = field(default=10, kw_only=True)
+    threshold: float = field(default=1e-4, kw_only=True)
+    threshold_mode: Literal["rel", "abs"] = field(default="rel", kw_only=True)
+    cooldown: int = field(default=0, kw_only=True)
+    min_lr: float = field(default=0.0, kw_only=True)
+    mode: Mode = field(default="auto", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_name(self.monitor)
+        check_mode(self.mode)
+        self._check("factor", as_float(self.factor, "factor", 0.0, below=1.0))
+        self._check("patience", as_int(self.patience, "patience", 0))
+        self._check("threshold", as_float(self.threshold, "threshold", 0.0))
+        self._check("cooldown", as_int(self.cooldown, "cooldown", 0))
+        self._check("min_lr", as_float(self.min_lr, "min_lr", 0.0))
+        if self.threshold_mode not in ("rel", "abs"):
+            raise ValueError(f'threshold_mode: expected "rel" or "abs", got {self.threshold_mode!r}')
+        if self.per != "epoch":
+            raise ValueError(f'per: expected "epoch", as the figure is known once an epoch, got {self.per!r}')
+
+    def _curve(self, t: Rates, lr: float, length: int) -> Rates:
+        return np.full_like(t, lr)  # before any fall: these are `_Plateau`'s
+
+    def _reduced(self, lr: float, falls: int) -> float:
+        """The rate after so many falls."""
+        return max(lr * self.factor**falls, self.min_lr) if falls else lr
+
+
+class _Plateau:
+    """What ReduceOnPlateau has seen so far."""
+
+    def __init__(self) -> None:
+        self.best: float | None = None
+        self.bad = self.cooldown = self.falls = 0
+
+    def see(self, value: float, schedule: ReduceOnPlateau, monitor: Monitor) -> None:
+        """One epoch: PyTorch's `ReduceLROnPlateau.step`."""
+        # of the best, not of its size: with a best below 0, "rel" asks for less than a fall, as PyTorch does
+        margin = schedule.threshold
+        if schedule.threshold_mode == "rel" and self.best is not None:
+            margin *= self.best
+        if monitor.improves(value, self.best, margin):
+            self.best, self.bad = value, 0
+        else:
+            self.bad += 1
+        if self.cooldown > 0:
+            self.cooldown -= 1
+            self.bad = 0
+        if self.bad > schedule.patience:
+            self.falls += 1
+            self.cooldown, self.bad = schedule.cooldown, 0
+
+
+class Running:
+    """Where a trainer stands in its schedule.
+
+    `schedule` is a Schedule, a function of the epoch's number (from 1) that gives the rate, or None; `origin` the number of
+    epochs that came before it.
+    """
+
+    def __init__(self, schedule: Schedule | Callable[[int], float] | None, origin: int) -> None:
+        check_schedule(schedule)
+        self.schedule = schedule
+        self._origin = origin
+        self._epochs = 0  # of the whole, for schedules that need their length
+        self._plateau = _Plateau()
+        self._monitor: Monitor | None = None
+
+    def check(self, epochs: int, steps: int, names: Iterable[str], metric_name: str) -> None:
+        """Refuse a length that is too short, or a figure that `fit` will not measure; `names` are those that it will."""
+        schedule = self.schedule
+        if isinstance(schedule, ReduceOnPlateau):
+            self._monitor = Monitor(schedule.monitor, schedule.mode, names, metric_name)
+        if isinstance(schedule, Schedule) and epochs > 0:
+            whole = self._epochs or epochs
+            schedule._check_length(whole * steps if schedule.per == "step" else whole)
+
+    def begin(self, epochs: int) -> None:
+        """A call of `fit`: the first that trains says how long the whole is."""
+        self._epochs = self._epochs or epochs
+
+    def rates(self, epoch: int, steps: int, lr: float) -> Rates | None:
+        """The rate of each step of that epoch (counted from 1 over the life of the trainer); None: the optimiser's."""
+        schedule, past = self.schedule, epoch - 1 - self._origin
+        if schedule is None:
+            return None
+        if not isinstance(schedule, Schedule):
+            return np.full(steps, as_float(schedule(epoch), f"schedule({epoch})", 0.0))
+        if isinstance(schedule, ReduceOnPlateau):
+            lr = schedule._reduced(lr, self._plateau.falls)
+        if schedule.per == "step":
+            return schedule.rates(lr, steps, start=past * steps, length=self._epochs * steps)
+        return np.full(steps, schedule.rates(lr, 1, start=past, length=self._epochs)[0])
+
+    def to_keep(self, rates: Rates | None) -> list[float] | None:
+        """What the history keeps of an epoch's rates where they are of each step: at most 1000, spread evenly."""
+        if rates is None or not isinstance(self.schedule, Schedule) or self.schedule.per == "epoch":
+            return None
+        kept: list[float] = rates[np.linspace(0, len(rates) - 1, min(len(rates), _MOST_KEPT)).round().astype(int)].tolist()
+        return kept
+
+    def epoch_done(self, history: History) -> None:
+        """The figures of an epoch are in the history."""
+        schedule = self.schedule
+        if isinstance(schedule, ReduceOnPlateau) and history.epoch[-1] - self._origin > schedule.warmup:
+            assert self._monitor is not None
+            self._plateau.see(self._monitor.value(history), schedule, self._monitor)
+
+
+def check_schedule(schedule: object) -> None:
+    """Refuse what is no schedule."""
+    if schedule is not None and (isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule))):
+        raise TypeError(
+            f"schedule: expected a Schedule, a function of the epoch that gives the rate, or None, got {schedule!r}"
+        )

@@ -1,0 +1,87 @@
+"""L-BFGS: it finds what SciPy finds over the textbook's loss, keeps the last finished iteration, and says what is wrong."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import retrograd as rg
+from helpers import inputs, network, parameters, same_bits, targets
+from oracle import forward_backward
+from scipy.optimize import minimize
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_the_minimum_is_that_of_the_textbook(loss: str) -> None:
+    X, y = inputs(60, 4), targets(loss, 60, 3)
+    net = network([4, 3], loss, dtype="float64")  # convex: there is one
+    shapes = [(4, 3), (3,)]
+
+    def textbook(flat: Any) -> Any:
+        w, b = flat[:12].reshape(shapes[0]), flat[12:]
+        found = forward_backward([w], [b], ["identity"], loss, X, y)
+        gradient = np.concatenate([found.dw[0].ravel() + 0.01 * w.ravel(), found.db[0]])
+        return found.loss + 0.005 * (w**2).sum(), gradient
+
+    expected = minimize(textbook, np.zeros(15), jac=True, method="BFGS", options={"gtol": 1e-9})
+    result = rg.fit_lbfgs(net, X, y, weight_decay=0.01, tol_grad=1e-9, tol_loss=0)
+    assert result.converged
+    assert result.loss[-1] == pytest.approx(expected.fun, rel=1e-9)
+    np.testing.assert_allclose(net.weights[0].ravel(), expected.x[:12], atol=1e-5)
+    assert len(result.loss) == result.iterations + 1
+    assert result.evaluations >= result.iterations
+    assert all(later <= earlier for earlier, later in zip(result.loss, result.loss[1:], strict=False))
+
+
+def test_it_learns_what_descent_takes_thousands_of_epochs_for() -> None:
+    X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float64)
+    y = np.array([0.0, 1, 1, 0])
+    for dtype, limit in (("float64", 1e-6), ("float32", 1e-3)):
+        net = rg.Network([2, 4, 1], activation="tanh", loss="binary_cross_entropy", seed=1, dtype=dtype)
+        result = rg.fit_lbfgs(net, X, y, max_iter=100, tol_grad=1e-8)
+        assert result.loss[-1] < limit
+        assert net.predict(X).tolist() == [0, 1, 1, 0]
+        assert net.loss(X, y) == pytest.approx(result.loss[-1], rel=1e-3, abs=1e-7)
+
+
+def test_the_weights_are_those_of_the_last_finished_iteration() -> None:
+    X, y = inputs(60, 4), targets("mse", 60, 2)
+
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    for stop in (StopIteration, KeyboardInterrupt, Enough):
+
+        def callback(iteration: int, loss: float, stop: type[BaseException] = stop) -> None:
+            if iteration == 3:
+                raise stop
+
+        net, twin = (network([4, 9, 2], dtype="float64", activation="tanh") for _ in range(2))
+        if stop is StopIteration:
+            assert len(rg.fit_lbfgs(net, X, y, callback=callback).loss) == 4
+        else:
+            with pytest.raises(stop):
+                rg.fit_lbfgs(net, X, y, callback=callback)
+        rg.fit_lbfgs(twin, X, y, max_iter=3)
+        assert same_bits(parameters(net), parameters(twin))
+
+
+def test_bad_calls_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network([4, 9, 2])
+    before, X, y = parameters(net), inputs(20, 4), inputs(20, 2)
+    for call, error, message in (
+        (lambda: rg.fit_lbfgs(3, X, y), TypeError, "network: expected a Network, got int"),  # type: ignore[arg-type]
+        (lambda: rg.fit_lbfgs(rg.Network([4, rg.Dense(9, norm="layer"), 2]), X, y), ValueError, "without normalisation"),
+        (lambda: rg.fit_lbfgs(net, X[:, :3], y), ValueError, r"X: expected shape \(rows, 4\)"),
+        (lambda: rg.fit_lbfgs(net, X, y[:5]), ValueError, "y: expected as many rows as X"),
+        (lambda: rg.fit_lbfgs(net, X, y, max_iter=-1), ValueError, "max_iter: expected at least 0"),
+        (lambda: rg.fit_lbfgs(net, X, y, history_size=0), ValueError, "history_size: expected at least 1"),
+        (lambda: rg.fit_lbfgs(net, X, y, weight_decay=-1), ValueError, "weight_decay: expected"),
+        (lambda: rg.fit_lbfgs(net, X, np.full((20, 2), 3e38)), rg.DivergenceError, "diverged"),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+        assert same_bits(parameters(net), before)
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    with pytest.raises(ImportError, match=r"fit_lbfgs needs SciPy: pip install retrograd\[lbfgs\]"):
+        rg.fit_lbfgs(net, X, y)
