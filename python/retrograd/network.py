@@ -3,6 +3,7 @@
 Training over epochs is trainer.py's, the update optimizers.py's.
 """
 
+import dataclasses
 import os
 import weakref
 from collections.abc import Sequence
@@ -552,6 +553,39 @@ class Network:
                 raise ValueError(f"running_var: expected no negative numbers, got {now[name].min()}")
         self._about_to_change()
         self._core.set_norm(layer, list(now.values()))
+
+    def folded(self) -> "Network":
+        """A network for inference that gives the same outputs with batch normalisation folded into weights and biases.
+
+        With r = gamma / sqrt(running_var + 1e-5) of a layer, its w becomes w r and its b becomes (b - running_mean) r + beta,
+        in float64 and rounded once (so the outputs differ by rounding). Layer normalisation depends on each row and stays.
+
+        Returns
+        -------
+        Network
+            A new one; this one is as it was.
+        """
+        layers = [dataclasses.replace(layer, norm=None if layer.norm == "batch" else layer.norm) for layer in self.layers]
+        weights, biases = ([np.array(array, np.float64) for array in arrays] for arrays in (self.weights, self.biases))
+        for i in range(self.depth):
+            now = {name: array.astype(np.float64) for name, array in self._norm(i).items()}
+            if "running_var" in now:
+                scale = now["gamma"] / np.sqrt(now["running_var"] + 1e-5)
+                weights[i] *= scale
+                biases[i] = (biases[i] - now["running_mean"]) * scale + now["beta"]
+        result = Network(
+            [self._sizes[0], *layers],
+            loss=self._loss_function,
+            init=(weights, biases),
+            input_dropout=self.input_dropout,
+            input_noise=self.input_noise,
+            seed=self._seed,
+            dtype=self._dtype,
+        )
+        for i, layer in enumerate(layers):
+            if layer.norm is not None:
+                result.set_norm(i, gamma=self.gamma[i], beta=self.beta[i])
+        return result
 
     def copy_from(self, other: "Network") -> None:
         """Takes over the weights and biases of a network with the same layer sizes and dtype (a target network, say)."""

@@ -700,3 +700,21 @@ def test_noise_helps_against_learning_by_heart() -> None:
     (seen, unseen), (noisy_seen, noisy_unseen) = losses(), losses(input_noise=1.0)
     assert noisy_seen > seen
     assert noisy_unseen < 0.9 * unseen
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_batch_normalisation_folds_into_weights_for_inference(dtype: str) -> None:
+    layers = [6, rg.Dense(20, "gelu", norm="batch"), rg.Dense(9, "tanh", norm="layer"), rg.Dense(17, norm="batch"), 3]
+    net = rg.Network(layers, loss="cross_entropy", dtype=dtype, dropout=0.1, seed=3)
+    X, y = inputs(200, 6), np.random.default_rng(0).integers(0, 3, 200)
+    rg.Trainer(net, rg.Adam(0.01), batch_size=20).fit(X, y, epochs=3)
+    before = parameters(net)
+    folded = net.folded()
+    assert [layer.norm for layer in folded.layers] == [None, "layer", None, None]
+    assert [layer.dropout for layer in folded.layers] == [layer.dropout for layer in net.layers]
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(folded.predict_proba(X), net.predict_proba(X), atol=tolerance)
+    assert not np.allclose(folded.weights[0], net.weights[0])
+    assert same_bits(parameters(net), before)
+    plain = rg.Network([6, 8, 3], loss="cross_entropy", dtype=dtype)
+    assert same_bits(parameters(plain.folded()), parameters(plain))
