@@ -375,11 +375,13 @@ def test_a_setting_that_needs_more_state_keeps_what_there_is() -> None:
     net.forward(X)
     net.backward(y)
     optimizer.lr = 0.0
-    optimizer.alpha = 0.0
     optimizer.step(net)
     after = optimizer.state_dict()
     assert list(after) == ["steps", "square_avg", "momentum_buffer", "grad_avg"]
     assert after["steps"] == before["steps"] + 1
+    for (now, _), (then, _) in zip(after["square_avg"], before["square_avg"], strict=True):
+        assert (then > 0).any()
+        assert (now >= 0.98 * then).all()  # alpha is 0.99
     optimizer.load_state_dict(before | {"momentum_buffer": after["momentum_buffer"]})
     assert same_bits(optimizer.state_dict()["grad_avg"][0], before["grad_avg"][0])
 
