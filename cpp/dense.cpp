@@ -60,8 +60,9 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
                      (p1 - p0 + kernels.group - 1) / kernels.group);
       for (Index p = p0; p < p1; p += kernels.group) {
         ahead.fetch();
-        kernels.forward(k, units, lanes_of(batch, p, std::min(p1, p + kernels.group)), w, x.at(p, k0),
-                        q == 0 ? layer.b + j : nullptr, a.at(p, j), z.at(p, j), q == blocks - 1, activation);
+        const int lanes = lanes_of(batch, p, std::min(p1, p + kernels.group));
+        kernels.of(lanes).forward(k, units, lanes, w, x.at(p, k0), q == 0 ? layer.b + j : nullptr, a.at(p, j), z.at(p, j),
+                                  q == blocks - 1, activation);
       }
       if (watch.spent(static_cast<double>(2 * k * units * kLanes * (p1 - p0)))) return false;
     }
@@ -89,8 +90,9 @@ bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const
     const Index end = std::min(stop, j0 + columns);
     for (Index q = 0; q < reductions; ++q) {
       const Index k0 = cut(layer.fan_in, reductions, q), k = cut(layer.fan_in, reductions, q + 1) - k0;
-      kernels.forward_rows(k, rows, static_cast<int>(end - j0), x, k0, layer.w.at(j0 / kLanes, k0),
-                           q == 0 ? layer.b + j0 : nullptr, {blocks, height});
+      const int lanes = static_cast<int>(end - j0);
+      kernels.of(lanes).forward_rows(k, rows, lanes, x, k0, layer.w.at(j0 / kLanes, k0), q == 0 ? layer.b + j0 : nullptr,
+                                     {blocks, height});
     }
     for (Index j = j0; j < end; j += kLanes) {
       const Index units = std::min(kLanes, end - j);
@@ -114,11 +116,11 @@ bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, P
           // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
           alignas(64) T turned[kLanes * kLanes];
           if (z.data) {
-            kernels.transpose(rows, units, block, turned);
+            kernels.of(kLanes).transpose(rows, units, block, turned);
             std::copy(turned, turned + units * kLanes, z.row(p, j));
           }
           kernels.activate(rows, static_cast<int>(units), block, activation);
-          kernels.transpose(rows, units, block, turned);
+          kernels.of(kLanes).transpose(rows, units, block, turned);
           std::copy(turned, turned + units * kLanes, a.row(p, j));
         });
     if (!finished) return false;
@@ -162,8 +164,9 @@ bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T
         for (Index stop = std::min(j1, fetched + fetch_share); fetched < stop; ++fetched) {
           for (Index i = end; i < next_end; ++i) __builtin_prefetch(layer.w.row(fetched, i), 0, 2);
         }
-        kernels.delta(end - r, n, lanes_of(batch, p, std::min(p1, p + kernels.group)), layer.w.at(j0, r),
-                      delta.at(p, j0 * kLanes), below.at(p, r), a.at(p, r), q == 0, q == blocks - 1, activation_below);
+        const int lanes = lanes_of(batch, p, std::min(p1, p + kernels.group));
+        kernels.of(lanes).delta(end - r, n, lanes, layer.w.at(j0, r), delta.at(p, j0 * kLanes), below.at(p, r), a.at(p, r),
+                                q == 0, q == blocks - 1, activation_below);
       }
       if (watch.spent(static_cast<double>(2 * n * (end - r) * kLanes * (p1 - p0)))) return false;
     }
@@ -175,38 +178,32 @@ template <class T>
 bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
                      const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
                      Watch& watch) {
-  // Panels of inputs side by side, as many as forward_rows wants to hide its latency, and so many outputs that their
-  // transposed weights stay in L1.
-  alignas(64) T turned[kMaxRowGroup * kLanes * kLanes], d[kMaxRowGroup * kLanes * kLanes], a_block[kLanes * kLanes];
-  const Index wide = rows == 1 ? kernels.row_group : kernels.group, height = rows == 1 ? 1 : kLanes;
-  const Index depth = kMaxRowGroup / wide * kLanes;
-  for (Index k0 = part.begin(), stop = part.end(layer.fan_in); k0 < stop; k0 += wide * kLanes) {
-    const Index end = std::min(stop, k0 + wide * kLanes);
-    std::fill_n(d, panels(end - k0) * height * kLanes, T(0));
-    for (Index n = 0; n < layer.fan_out; n += depth) {
-      const Index n_end = std::min(layer.fan_out, n + depth);
-      for (Index k = k0; k < end; k += kLanes) {
-        for (Index j = n; j < n_end; j += kLanes) {
-          kernels.transpose(std::min(kLanes, end - k), std::min(kLanes, n_end - j), layer.w.row(j / kLanes, k),
-                            turned + (k - k0) * depth + (j - n) * kLanes);
-        }
-      }
-      kernels.forward_rows(n_end - n, rows, static_cast<int>(end - k0), delta, n, {turned, depth}, nullptr, {d, height});
+  // As many inputs at once as there is room for the sums of all rows in L1: a panel of w is read in long stretches.
+  constexpr Index room = 2048;
+  alignas(64) T sums[room], a_block[kLanes * kLanes], block[kLanes * kLanes];
+  const Index stretch = room / rows / kLanes * kLanes;
+  const Kernels<T>& narrow = kernels.of(kLanes);
+  for (Index k0 = part.begin(), stop = part.end(layer.fan_in); k0 < stop; k0 += stretch) {
+    const Index end = std::min(stop, k0 + stretch);
+    std::fill_n(sums, rows * stretch, T(0));
+    for (Index n = 0; n < layer.fan_out; n += kLanes) {
+      const int lanes = static_cast<int>(std::min(kLanes, layer.fan_out - n));
+      narrow.delta_rows(end - k0, rows, lanes, layer.w.row(n / kLanes, k0), delta, n, sums, stretch);
+      if (watch.spent(static_cast<double>(2 * lanes * (end - k0) * rows))) return false;
     }
     for (Index k = k0; k < end; k += kLanes) {
       const Index lanes = std::min(kLanes, end - k);
-      T* block = d + (k - k0) * height;
-      if (activation_below != Activation::identity) {
-        std::fill_n(a_block, rows * kLanes, T(0));
-        for (Index r = 0; r < rows; ++r) std::copy_n(a[r] + k, lanes, a_block + r * kLanes);
-        kernels.derive(rows, static_cast<int>(lanes), block, a_block, activation_below);
+      for (Index r = 0; r < rows; ++r) {
+        std::copy_n(sums + r * stretch + k - k0, kLanes, block + r * kLanes);
+        std::fill_n(a_block + r * kLanes, kLanes, T(0));
+        if (activation_below != Activation::identity) std::copy_n(a[r] + k, lanes, a_block + r * kLanes);
       }
+      kernels.derive(rows, static_cast<int>(lanes), block, a_block, activation_below);
       for (Index r = 0; r < rows; ++r) {
         std::copy_n(block + r * kLanes, lanes, below.data + r * below.stride + k);
         std::copy_n(block + r * kLanes, lanes, below_t.row(k / kLanes, r));
       }
     }
-    if (watch.spent(static_cast<double>(2 * layer.fan_out * (end - k0) * rows))) return false;
   }
   return true;
 }
@@ -223,10 +220,11 @@ void untangle_delta(Index units, Index rows, FewRows<T> delta, Panels<const T> d
 template <class T>
 void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, const Part& part,
                      Index batch) {
+  const Kernels<T>& narrow = kernels.of(kLanes);
   for (Index p = part.p0; p < part.p1; ++p) {
     for (Index j = part.begin(), end = part.end(units); j < end; j += kLanes) {
-      kernels.transpose(std::min(kLanes, units - j), lanes_of(batch, p, p + 1), delta.row(p, j),
-                        delta_t.row(j / kLanes, p * kLanes));
+      narrow.transpose(std::min(kLanes, units - j), lanes_of(batch, p, p + 1), delta.row(p, j),
+                       delta_t.row(j / kLanes, p * kLanes));
     }
   }
 }
@@ -264,7 +262,7 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
                           : blocks > 1 || update_after ? Panels<T>{scratch, kSmallGroup * kMaxMr}
                                                        : Panels<T>{};
       if (rows) {
-        kernels.dw_rows(count, batch, lanes, rows, r, delta_t.at(j / kLanes, 0), g, w, v, update);
+        kernels.of(lanes).dw_rows(count, batch, lanes, rows, r, delta_t.at(j / kLanes, 0), g, w, v, update);
       } else {
         // a few tiles a call where there is something to fetch in between
         const bool fetch = batch >= 128 && j + columns < last_unit;
@@ -277,9 +275,9 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
           for (Index i = t; i < t1; i += at_once) {
             ahead.fetch();
             const Index row = tiles.begin(i), o = row - r;
-            kernels.dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.at(p0, row),
-                       delta_t.at(j / kLanes, p0 * kLanes), g.at(0, o), q == 0, q == blocks - 1, w.at(0, o), v.at(0, o),
-                       update);
+            kernels.of(lanes).dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.at(p0, row),
+                                 delta_t.at(j / kLanes, p0 * kLanes), g.at(0, o), q == 0, q == blocks - 1, w.at(0, o),
+                                 v.at(0, o), update);
           }
         }
       }

@@ -37,6 +37,29 @@ std::vector<Candidate> candidates() {
 }
 
 const char* asked_for() { return std::getenv("RETROGRAD_ISA"); }
+bool free_choice() { return !asked_for() || !*asked_for(); }
+
+// A tile of one vector waits for a broadcast with each multiply-add. Two halves of it share the broadcast, at no cost where the
+// CPU would halve it anyway.
+bool halves_vectors() {
+#if defined(__x86_64__)
+  return __builtin_cpu_is("amdfam19h");  // Zen 3, which has no AVX-512, and Zen 4
+#else
+  return false;
+#endif
+}
+
+template <class T>
+Kernels<T> with_narrow(const KernelTable& active) {
+  Kernels<T> kernels = kernels_of<T>(active);
+#if defined(__x86_64__)
+  if (&active == &kernels_avx512 && free_choice()) {
+    kernels.narrow = &kernels_of<T>(kernels_avx2);
+    kernels.narrow_lanes = halves_vectors() ? kernels.width : kernels.width / 2;
+  }
+#endif
+  return kernels;
+}
 
 }  // namespace
 
@@ -70,16 +93,24 @@ const KernelTable& active_table() {
 }
 
 template <class T>
+const Kernels<T>& active_kernels() {
+  static const Kernels<T> kernels = with_narrow<T>(active_table());
+  return kernels;
+}
+
+template <class T>
 const Kernels<T>& kernels_for(Index lanes) {
-  static const bool free_choice = !asked_for() || !*asked_for();
+  static const bool free = free_choice();
   const Kernels<T>* best = &active_kernels<T>();
   for (const KernelTable* table : available_tables()) {
     const Kernels<T>& other = kernels_of<T>(*table);
-    if (free_choice && table->fused == active_table().fused && other.width >= lanes && other.width < best->width) best = &other;
+    if (free && table->fused == active_table().fused && other.width >= lanes && other.width < best->width) best = &other;
   }
   return *best;
 }
 
+template const Kernels<float>& active_kernels();
+template const Kernels<double>& active_kernels();
 template const Kernels<float>& kernels_for(Index);
 template const Kernels<double>& kernels_for(Index);
 

@@ -31,10 +31,11 @@ inline const Kernels<double>& kernels_of<double>(const KernelTable& table) {
   return table.f64;
 }
 
+// Those of the active table. Where RETROGRAD_ISA names none, calls of few lanes go to AVX2's functions from AVX-512's
+// (Kernels::narrow): those whose lanes fill half a vector or less, and, where the CPU runs AVX-512 in two halves (Zen 4), those
+// of one vector too.
 template <class T>
-const Kernels<T>& active_kernels() {
-  return kernels_of<T>(active_table());
-}
+const Kernels<T>& active_kernels();
 
 // The same for passes over panels of which only the first `lanes` lanes are used: of the tables that give the same bits, the
 // one with the shortest vectors that hold them. Where RETROGRAD_ISA names a table, that one.

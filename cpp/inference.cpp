@@ -88,7 +88,7 @@ void unpack_batch(const Kernels<T>& kernels, Panels<T> from, Index rows, Index u
     const Index lanes = std::min(kLanes, rows - r);
     for (Index j = 0; j < units; j += kLanes) {
       const Index width = std::min(kLanes, units - j);
-      kernels.transpose(width, lanes, from.row(r / kLanes, j), block);
+      kernels.of(kLanes).transpose(width, lanes, from.row(r / kLanes, j), block);
       for (Index i = 0; i < lanes; ++i) std::copy_n(block + i * kLanes, width, out + (r + i) * units + j);
     }
   }

@@ -3,9 +3,11 @@
 //
 // Register tiles: MR rows x NV vectors of accumulators; each step broadcasts MR values of one operand against NV vectors
 // of the other. Rows are cut into tiles of nearly equal height (16 = 6 + 5 + 5), as a short tile waits for its own adds.
-// AVX2 6x2, AVX-512 8x2 (g++ 12 spills 10x2 and 12x2; float32: two panels, one vector each; 73 % of peak with one, 95 % with
+// AVX2 6x2 (12x1), AVX-512 8x2 (g++ 12 spills 10x2 and 12x2; float32: two panels, one vector each; 73 % of peak with one, 95 % with
 // two), NEON 6x4.
 #include "kernels.h"
+
+#include <type_traits>
 
 #include "activations.h"
 #include "simd.h"
@@ -38,6 +40,7 @@ template <class T, int NV = kNv<T>>
 constexpr int kMr = kRegisters == 32 ? (NV == 1   ? 16
                                         : NV == 2 ? 8
                                                   : 6)
+                    : NV == 1        ? 12
                                      : (kFused ? 6 : 4);
 
 // Vectors of the tile of a single row.
@@ -55,6 +58,25 @@ template <class T>
 RG_INLINE Index jump_of(const Panels<T>& p) {
   return p.rows * kLanes;
 }
+
+// Where the columns of a tile begin: one pointer a panel, which the compiler is kept from computing anew for each row.
+template <class P, int NV>
+struct Columns {
+  using T = std::remove_const_t<P>;
+  static constexpr int count = (NV + Ops<T>::per_panel - 1) / Ops<T>::per_panel;
+  P* panel[count];
+
+  RG_INLINE Columns(P* p, Index jump) {
+    panel[0] = p;
+    RG_UNROLL for (int i = 1; i < count; ++i) {
+      panel[i] = p + i * jump;
+      asm("" : "+r"(panel[i]));
+    }
+  }
+  RG_INLINE P* at(int r, int j) const {
+    return panel[j / Ops<T>::per_panel] + r * kLanes + j % Ops<T>::per_panel * Ops<T>::width;
+  }
+};
 
 // c[r][j] += a[r * RowStride] * b[j]
 template <class T, int MR, int NV, Index RowStride>
@@ -99,15 +121,17 @@ RG_INLINE void accumulate_lanes(V<T> (&c)[MR][NV], Index n, const T* a, Index a_
 
 template <class T, int MR, int NV>
 RG_INLINE void load_tile(V<T> (&c)[MR][NV], const T* p, Index jump) {
+  const Columns<const T, NV> columns(p, jump);
   RG_UNROLL for (int r = 0; r < MR; ++r) {
-    RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::load(p + r * kLanes + place<T>(j, jump));
+    RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::load(columns.at(r, j));
   }
 }
 
 template <class T, int MR, int NV>
 RG_INLINE void store_tile(const V<T> (&c)[MR][NV], T* p, Index jump) {
+  const Columns<T, NV> columns(p, jump);
   RG_UNROLL for (int r = 0; r < MR; ++r) {
-    RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::store(p + r * kLanes + place<T>(j, jump), c[r][j]);
+    RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::store(columns.at(r, j), c[r][j]);
   }
 }
 
@@ -160,9 +184,7 @@ template <class F>
 RG_INLINE void run_tiles(const typename F::Args& args, Index rows, int lanes) {
   using T = typename F::T;
   const int nv = vectors<T>(lanes);
-  if constexpr (kGroup < T >> 1) {
-    if (nv == 1) return run_tiles_of<F, 1>(args, rows, 1);
-  }
+  if (nv == 1) return run_tiles_of<F, 1>(args, rows, 1);
   run_tiles_of<F, kNv<T>>(args, rows, nv);
 }
 
@@ -198,6 +220,15 @@ RG_INLINE void map_rows(Index units, int lanes, T* p, F f) {
   }
 }
 
+// The same for what needs no place. Where half a vector holds the lanes, two units share one.
+template <class T, class F>
+RG_INLINE void map_values(Index units, int lanes, T* p, F f) {
+  using O = Ops<T>;
+  if (2 * lanes > O::width) return map_rows(units, lanes, p, [f](V<T> x, Index) RG_LAMBDA { return f(x); });
+  for (; units >= 2; units -= 2, p += 2 * kLanes) O::store_halves(p, p + kLanes, f(O::load_halves(p, p + kLanes)));
+  if (units > 0) O::store(p, f(O::load(p)));
+}
+
 // Over units, one vector of lanes at a time: z -> exp(z - max z) / sum.
 template <class T>
 void softmax(Index units, int lanes, T* a) {
@@ -225,49 +256,49 @@ void activate(Index units, int lanes, T* a, Activation activation) {
     case Activation::identity:
       break;
     case Activation::relu:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return relu<T>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return relu<T>(z); });
       break;
     case Activation::leaky_relu:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return O::select(z < V<T>{}, z * O::set(kLeakySlope), z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return O::select(z < V<T>{}, z * O::set(kLeakySlope), z); });
       break;
     case Activation::tanh:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return math::tanh<O>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return math::tanh<O>(z); });
       break;
     case Activation::sigmoid:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return math::sigmoid<O>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return math::sigmoid<O>(z); });
       break;
     case Activation::softmax:
       softmax(units, lanes, a);
       break;
     case Activation::elu:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return O::select(z < V<T>{}, math::expm1<O>(z), z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return O::select(z < V<T>{}, math::expm1<O>(z), z); });
       break;
     case Activation::selu:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA {
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA {
         const V<T> below = O::set(kSeluScale * kSeluAlpha) * math::expm1<O>(z);
         return O::select(z < V<T>{}, below, O::set(kSeluScale) * z);
       });
       break;
     case Activation::softplus:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::softplus<O>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return activations::softplus<O>(z); });
       break;
     case Activation::softsign:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::softsign<O>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return activations::softsign<O>(z); });
       break;
     case Activation::exponential:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return math::exp<O>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return math::exp<O>(z); });
       break;
     case Activation::gelu:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::gelu<O>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return activations::gelu<O>(z); });
       break;
     case Activation::gelu_tanh:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::gelu_tanh<O>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return activations::gelu_tanh<O>(z); });
       break;
     case Activation::silu:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::silu<O>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return activations::silu<O>(z); });
       break;
     case Activation::mish:
-      map_rows(units, lanes, a, [](V<T> z, Index) RG_LAMBDA { return activations::mish<O>(z); });
+      map_values(units, lanes, a, [](V<T> z) RG_LAMBDA { return activations::mish<O>(z); });
       break;
   }
 }
@@ -499,10 +530,9 @@ struct DeltaTile {
     }
     accumulate_lanes<T, MR, NV>(c, p.n, p.w.data + row * kLanes, jump_of(p.w), p.d.data + lane, jump_of(p.d));
     if (p.relu) {
+      const Columns<const T, NV> a(p.a.data + o, jump_of(p.a));
       RG_UNROLL for (int r = 0; r < MR; ++r) {
-        RG_UNROLL for (int j = 0; j < NV; ++j) {
-          c[r][j] = relu_derivative<T>(c[r][j], Ops<T>::load(p.a.data + o + r * kLanes + place<T>(j, jump_of(p.a))));
-        }
+        RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = relu_derivative<T>(c[r][j], Ops<T>::load(a.at(r, j)));
       }
     }
     store_tile<T>(c, p.out.data + o, jump_of(p.out));
@@ -516,6 +546,55 @@ void delta(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d,
   run_tiles<DeltaTile<T>>({n, w, d, out, a, first, in_tile}, rows, lanes);
   if (!last || in_tile || activation == Activation::identity) return;
   each_panel<T>(lanes, [&](Index p, int n_lanes) RG_LAMBDA { derive(rows, n_lanes, out.panel(p), a.panel(p), activation); });
+}
+
+constexpr int kDeltaRows = 8;  // that one call of delta_rows takes
+
+// The rows i of one vector of w's rows, `left` of them real, turned: lanes = rows of w.
+template <class T, bool all>
+RG_INLINE void load_turned(V<T> (&turned)[Ops<T>::width], const T* w, Index left) {
+  RG_UNROLL for (int i = 0; i < Ops<T>::width; ++i) turned[i] = all || i < left ? Ops<T>::load(w + i * kLanes) : V<T>{};
+  transpose_square<T>(turned);
+}
+
+// `all`: of a whole vector of w's rows and all lanes.
+template <class T, bool all>
+RG_INLINE void delta_block(Index left, Index rows, int lanes, const T* w, const V<T>* d, T* out, Index stride) {
+  using O = Ops<T>;
+  constexpr int W = O::width;
+  const auto add = [=](V<T> sum, const V<T>(&turned)[W], int n, Index r) RG_LAMBDA {
+    RG_UNROLL for (int i = 0; i < W; ++i) {
+      if (all || n + i < lanes) sum = O::fma(d[r * kLanes + n + i], turned[i], sum);
+    }
+    return sum;
+  };
+  V<T> turned[W];
+  if (rows == 1) {
+    V<T> sum = O::load(out);
+    RG_UNROLL for (int n = 0; n < kLanes; n += W) {
+      load_turned<T, all>(turned, w + n, left);
+      sum = add(sum, turned, n, 0);
+    }
+    return O::store(out, sum);
+  }
+  RG_UNROLL for (int n = 0; n < kLanes; n += W) {
+    load_turned<T, all>(turned, w + n, left);
+    for (Index r = 0; r < rows; ++r) O::store(out + r * stride, add(O::load(out + r * stride), turned, n, r));
+  }
+}
+
+template <class T>
+void delta_rows(Index units, Index rows, int lanes, const T* w, const T* const* d, Index offset, T* out, Index stride) {
+  constexpr int W = Ops<T>::width;
+  V<T> values[kDeltaRows * kLanes];  // to each lane
+  for (Index r = 0; r < rows; ++r) {
+    for (Index i = 0; i < lanes; ++i) values[r * kLanes + i] = Ops<T>::broadcast(d[r] + offset + i);
+  }
+  const Index whole = lanes == kLanes ? units / W * W : 0;
+  for (Index k = 0; k < whole; k += W) delta_block<T, true>(W, rows, lanes, w + k * kLanes, values, out + k, stride);
+  for (Index k = whole; k < units; k += W) {
+    delta_block<T, false>(units - k, rows, lanes, w + k * kLanes, values, out + k, stride);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------- update
@@ -580,14 +659,14 @@ struct Rates {
   }
 };
 
-// One vector's step at w and v. Without momentum v is not touched.
+// One vector's step at w and v. Without momentum v is not touched: it is null with kGeneral, and anything with kPlain.
 template <class T, Mode M>
 RG_INLINE void update_vector(V<T> gradient, T* w, T* v, const Rates<T>& rates) {
   using O = Ops<T>;
   V<T> weight = O::load(w);
   if constexpr (M == kGeneral) gradient = rates.prepared(gradient, weight);
   if constexpr (M == kMomentum || M == kGeneral) {
-    if (v) {
+    if (M == kMomentum || v) {
       const V<T> velocity = O::fma(rates.momentum, O::load(v), M == kGeneral ? rates.keep * gradient : gradient);
       O::store(v, velocity);
       gradient = M == kGeneral && rates.nesterov ? O::fma(rates.momentum, velocity, gradient) : velocity;
@@ -604,14 +683,14 @@ RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, Panels<T> g, Panels<T
   } else {
     T* w = w_.data + o;
     T* v = v_.data;
-    if (M == kGeneral && update->momentum == 0) v = nullptr;
-    if (M != kPlain && v) v += o;
+    const bool moves = M == kMomentum || (M == kGeneral && update->momentum != 0);
+    if (moves) v += o;
     asm("" : "+r"(w), "+r"(v));  // else the addresses of the prefetches stay in registers, and spill
     const Rates<T> rates(*update);
+    const Columns<T, NV> weights(w, jump_of(w_)), velocities(v, moves ? jump_of(v_) : 0);
     RG_UNROLL for (int r = 0; r < MR; ++r) {
       RG_UNROLL for (int j = 0; j < NV; ++j) {
-        const Index i = r * kLanes + place<T>(j, jump_of(w_));  // v is laid out as w
-        update_vector<T, M>(c[r][j], w + i, M == kMomentum || (M == kGeneral && v) ? v + i : nullptr, rates);
+        update_vector<T, M>(c[r][j], weights.at(r, j), moves ? velocities.at(r, j) : nullptr, rates);
       }
     }
   }
@@ -1425,6 +1504,7 @@ constexpr Kernels<T> table() {
           forward<T>,
           forward_rows<T>,
           delta<T>,
+          delta_rows<T>,
           dw<T>,
           dw_rows<T>,
           db<T>,

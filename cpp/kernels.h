@@ -146,6 +146,11 @@ struct Kernels {
   void (*delta)(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d, Panels<T> out, Panels<const T> a,
                 bool first, bool last, Activation activation);
 
+  // The same product for a few rows of the batch, with lanes = inputs: out[r][k] += sum_n d[r][offset + n] w[k][n] for
+  // r < rows <= 8, k < units, n < lanes <= 16. w: [units][16] of one weight panel, turned in registers on the way; d: rows in any place;
+  // out: rows `stride` values apart, of which whole vectors are read and written.
+  void (*delta_rows)(Index units, Index rows, int lanes, const T* w, const T* const* d, Index offset, T* out, Index stride);
+
   // dw[r][lane] = sum_m a[r][m] d[m][lane] for r < rows. a: rows r of batch panel 0 of the block, its m in this panel and
   // the next ones; d: transposed deltas [m][16]; g: [rows][16]. Not `first`: go on from g. `update` null or not `last`:
   // the sum is stored in g; else (`update` is one that is fused) w and v ([rows][16]) are updated in place and g is only the
@@ -225,6 +230,12 @@ struct Kernels {
                           T* hat, T* a);
   // d = factor (d - mean - hat slope), with one factor, mean, slope for each unit.
   void (*denormalise_units)(Index units, int lanes, const T* mean, const T* slope, const T* factor, const T* hat, T* d);
+
+  // The functions of another table with the same bits, which are faster for calls of at most so many lanes; dispatch.h says
+  // where there are any.
+  const Kernels<T>* narrow = nullptr;
+  int narrow_lanes = 0;
+  const Kernels& of(int lanes) const { return lanes <= narrow_lanes ? *narrow : *this; }
 };
 
 struct KernelTable {

@@ -21,7 +21,7 @@ Index first_nonfinite(const Kernels<T>& kernels, const Rows& x, const void* row)
 template <class T>
 void gather_panels(const Kernels<T>& kernels, const Rows& x, Selection selection, Index p0, Index p1, Index batch,
                    Panels<T> out) {
-  const auto gather = kernels.gather[static_cast<int>(x.source)];
+  const auto gather = kernels.of(kLanes).gather[static_cast<int>(x.source)];
   for (Index p = p0; p < p1; ++p) {
     const void* rows[kLanes];
     const Index lanes = std::min(kLanes, batch - p * kLanes);

@@ -51,6 +51,15 @@ struct LaneTypes<double> {
   using Unsigned = std::uint64_t;
 };
 
+template <int... I>
+struct Lanes {};
+template <int N, int... I>
+struct MakeLanes : MakeLanes<N - 1, N - 1, I...> {};
+template <int... I>
+struct MakeLanes<0, I...> {
+  using type = Lanes<I...>;
+};
+
 // The operations on vectors of T (the `O` of math.h).
 template <class T_>
 struct Ops {
@@ -69,6 +78,9 @@ struct Ops {
     return v;
   }
   static RG_INLINE void store(T* p, V v) { __builtin_memcpy(p, &v, sizeof v); }
+  // Half a vector from each of two places.
+  static RG_INLINE V load_halves(const T* p, const T* q) { return join(p, q, typename MakeLanes<width>::type{}); }
+  static RG_INLINE void store_halves(T* p, T* q, V v) { split(p, q, v, typename MakeLanes<width / 2>::type{}); }
   template <class Mask>
   static RG_INLINE V select(Mask m, V a, V b) {
 #if defined(__clang__) && defined(__aarch64__)
@@ -78,6 +90,21 @@ struct Ops {
   }
   static RG_INLINE U bits(V v) { return reinterpret_cast<U>(v); }
   static RG_INLINE V from_bits(U u) { return reinterpret_cast<V>(u); }
+
+  typedef T Half __attribute__((vector_size(kVectorBytes / 2)));
+  template <int... I>
+  static RG_INLINE V join(const T* p, const T* q, Lanes<I...>) {
+    Half a, b;
+    __builtin_memcpy(&a, p, sizeof a);
+    __builtin_memcpy(&b, q, sizeof b);
+    return __builtin_shufflevector(a, b, I...);
+  }
+  template <int... I>
+  static RG_INLINE void split(T* p, T* q, V v, Lanes<I...>) {
+    const Half a = __builtin_shufflevector(v, v, I...), b = __builtin_shufflevector(v, v, (I + width / 2)...);
+    __builtin_memcpy(p, &a, sizeof a);
+    __builtin_memcpy(q, &b, sizeof b);
+  }
 
 #if defined(RG_HALVES)
   template <class H, class F>
@@ -163,7 +190,7 @@ struct Ops {
 // The low halves of the 64-bit lanes of a times k, as 64-bit products: the multiplication of Philox.
 using Wide = Ops<double>::U;
 RG_INLINE Wide product_of_halves(Wide a, std::uint32_t k) {
-  const Wide all = k - Wide{};
+  [[maybe_unused]] const Wide all = k - Wide{};
 #if defined(__AVX512F__)
   return reinterpret_cast<Wide>(_mm512_maskz_mul_epu32(0xff, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(all)));
 #elif defined(__AVX2__) && defined(__FMA__) && !defined(RG_HALVES)
@@ -182,15 +209,6 @@ template <class T>
 RG_INLINE int vectors(int lanes) {
   return (lanes + Ops<T>::width - 1) / Ops<T>::width;
 }
-
-template <int... I>
-struct Lanes {};
-template <int N, int... I>
-struct MakeLanes : MakeLanes<N - 1, N - 1, I...> {};
-template <int... I>
-struct MakeLanes<0, I...> {
-  using type = Lanes<I...>;
-};
 
 // One round of the transpose: exchanges the blocks of S lanes off the diagonal of rows i and i + S.
 template <class T, int S, int... I>

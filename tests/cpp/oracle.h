@@ -142,6 +142,16 @@ struct Oracle {
     }
   }
 
+  static void delta_rows(Index units, Index rows, int lanes, const T* w, const T* const* d, Index offset, T* out, Index stride) {
+    for (Index r = 0; r < rows; ++r) {
+      for (Index k = 0; k < units; ++k) {
+        for (Index n = 0; n < lanes; ++n) {
+          out[r * stride + k] = O::fma(d[r][offset + n], w[at(k, n)], out[r * stride + k]);
+        }
+      }
+    }
+  }
+
   // One value's step, of any rule; v: the first plane of the state.
   static void take(T gradient, Index i, T* g, T* w, T* v, const Update<T>* u) {
     if (!u) {
@@ -654,6 +664,7 @@ struct Oracle {
             forward,
             forward_rows,
             delta,
+            delta_rows,
             dw,
             dw_rows,
             db,

@@ -49,8 +49,8 @@ TEST_CASE("table_named: an unknown name is an error that says what there is") {
 TEST_CASE("the active table is the one that RETROGRAD_ISA names") {
   CHECK(&active_table() == &table_named(std::getenv("RETROGRAD_ISA")));
   CHECK(&active_table() == &active_table());
-  CHECK(&active_kernels<float>() == &active_table().f32);
-  CHECK(&active_kernels<double>() == &active_table().f64);
+  CHECK((active_kernels<float>().forward == active_table().f32.forward));
+  CHECK((active_kernels<double>().forward == active_table().f64.forward));
 }
 
 TEST_CASE_TEMPLATE("every available table runs", T, float, double) {
@@ -62,6 +62,24 @@ TEST_CASE_TEMPLATE("every available table runs", T, float, double) {
     CHECK(a[0] == T(14));
     CHECK(kernels.mr > 0);
   }
+}
+
+TEST_CASE_TEMPLATE("narrow: shorter vectors of the same bits, for no more lanes than one vector holds; a named table alone", T,
+                   float, double) {
+  const Kernels<T>& kernels = active_kernels<T>();
+  const bool named = std::getenv("RETROGRAD_ISA") && *std::getenv("RETROGRAD_ISA");
+  CHECK(&kernels.of(2 * static_cast<int>(kLanes)) == &kernels);
+  if (named || std::string(active_table().isa) != "avx512") {
+    CHECK(kernels.narrow_lanes == 0);
+    CHECK(&kernels.of(1) == &kernels);
+    return;
+  }
+  CHECK(kernels.narrow_lanes >= kernels.width / 2);
+  CHECK(kernels.narrow_lanes <= kernels.width);
+  REQUIRE(&kernels.of(1) != &kernels);
+  CHECK(kernels.of(1).width < kernels.width);
+  CHECK(&kernels.of(1) == &kernels_of<T>(table_named("avx2")));
+  CHECK(table_named("avx2").fused);
 }
 
 TEST_CASE_TEMPLATE("kernels_for: vectors no wider than the lanes need, of the same bits; a named table is kept", T, float,
@@ -77,7 +95,7 @@ TEST_CASE_TEMPLATE("kernels_for: vectors no wider than the lanes need, of the sa
     bool found = false;
     for (const KernelTable* table : available_tables()) {
       const Kernels<T>& other = kernels_of<T>(*table);
-      if (&other == &kernels) {
+      if (other.forward == kernels.forward) {
         found = true;
         CHECK(table->fused == active_table().fused);
       }

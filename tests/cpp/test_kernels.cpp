@@ -291,6 +291,40 @@ TEST_CASE_TEMPLATE("forward_rows: every shape, from rows in any place, with the 
 
 // ---------------------------------------------------------------------------------------------- backward
 
+TEST_CASE_TEMPLATE("delta_rows: every shape, from rows in any place", T, float, double) {
+  Dice dice(30);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index units : sizes_to(40)) {
+      for (const Index rows : sizes_to(8)) {
+        for (const Index lanes : sizes_to(kLanes)) {
+          const Index offset = (units + rows) % 3, stride = panels(units) * kLanes;
+          UserRows<T> d(dice, rows, offset + lanes);
+          const Values<T> w = panel<T>(dice, units, lanes), out0 = dice.numbers<T>(rows * stride);
+          Values<T> out = out0;
+          const auto describe = [&] { return words("delta_rows units, rows, lanes", units, rows, lanes); };
+          pair.oracle.delta_rows(units, rows, static_cast<int>(lanes), w.data(), d.place(Guard::behind), offset, out.data(),
+                                 stride);
+          for (const Guard guard : kGuards) {
+            Operands<T>& memory = operands<T>(guard);
+            const T* pw = memory.in(w);
+            T* got = memory.out(out0);
+            pair.kernels.delta_rows(units, rows, static_cast<int>(lanes), pw, d.place(guard), offset, got, stride);
+            for (Index r = 0; r < rows; ++r) {
+              for (Index k = 0; k < stride; ++k) {
+                const auto i = static_cast<std::size_t>(r * stride + k);
+                if (k >= units && k < pair.width * ((units + pair.width - 1) / pair.width)) continue;
+                if (!same(got[i], out[i])) FAIL(pair.name << ": " << describe() << ": row " << r << " input " << k);
+              }
+            }
+            expect_kept(pair, memory, describe);
+            REQUIRE(d.kept());
+          }
+        }
+      }
+    }
+  }
+}
+
 namespace {
 
 struct DeltaCase {
