@@ -4,8 +4,10 @@
 python=${PYTHON:-python3}
 jobs=${JOBS:-$(nproc)}
 strict=-DCMAKE_COMPILE_WARNING_AS_ERROR=ON
+venv=build/test-venv           # the package and what its tests need
+cmake_bin=$PWD/build/tools/bin  # cmake, ctest, ninja
 
-say() { printf '\n== %s\n' "$*"; }
+say() { printf '\n== %s (after %s s)\n' "$*" "$SECONDS"; }
 
 debian() {  # debian PACKAGE REASON: installs it, or says what to do
   say "$2: installing $1"
@@ -43,28 +45,33 @@ environment() {  # environment FOLDER EXTRAS PIP-OPTIONS...: a fresh virtual env
   "$folder/bin/python" -m pip install -q --disable-pip-version-check "$@" ".[$extras]"
 }
 
-tools() {  # tools FOLDER PACKAGE...: a virtual environment with cmake and ninja
-  local folder=$1
-  shift
-  [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
-  "$folder/bin/python" -m pip install -q --disable-pip-version-check cmake ninja "$@"
-  venv=$folder
+tools() {  # tools PACKAGE...: cmake and ninja, and more, in an environment of their own
+  [ -x "$cmake_bin/python" ] || "$python" -m venv build/tools
+  "$cmake_bin/python" -m pip install -q --disable-pip-version-check cmake ninja "$@"
 }
 
-cpp_configure() {  # cpp_configure FOLDER CMAKE-OPTIONS...
-  local folder=$1
+cpp_configure() {  # cpp_configure TREE CMAKE-OPTIONS...
+  local tree=$1
   shift
-  "$venv/bin/cmake" -S . -B "$folder" -G Ninja -DCMAKE_MAKE_PROGRAM="$PWD/$venv/bin/ninja" -DRETROGRAD_PYTHON=OFF \
-    -DRETROGRAD_TESTS=ON "$@" >"$folder.log" 2>&1 || { cat "$folder.log"; exit 1; }
+  "$cmake_bin/cmake" -S . -B "$tree" -G Ninja -DCMAKE_MAKE_PROGRAM="$cmake_bin/ninja" -DRETROGRAD_PYTHON=OFF \
+    -DRETROGRAD_TESTS=ON "$strict" "$@" >"$tree.log" 2>&1 || { cat "$tree.log"; exit 1; }
 }
 
-cpp_tests() {  # cpp_tests FOLDER CMAKE-OPTIONS...
+cpp_build() {  # cpp_build TREE CMAKE-OPTIONS...: the C++ tests without the package
   cpp_configure "$@"
-  "$venv/bin/cmake" --build "$1" -j "$jobs" >>"$1.log" 2>&1 || { tail -50 "$1.log"; exit 1; }
-  "$venv/bin/ctest" --test-dir "$1" --output-on-failure -j "$jobs"
+  "$cmake_bin/cmake" --build "$1" -j "$jobs" >>"$1.log" 2>&1 || { tail -50 "$1.log"; exit 1; }
+}
+
+cpp_tests() {  # cpp_tests TREE TIER: the C++ tests that were built there
+  PATH=$cmake_bin:$PATH "$cmake_bin/ctest" --test-dir "$1" -L "$2" --output-on-failure -j "$jobs"
   # the figures: what the tests themselves counted
   awk '/assertions:/ { n += $3 } / shapes$/ { shapes += $(NF - 1) } END { print n " comparisons, " shapes " shapes of layers" }' \
     "$1/Testing/Temporary/LastTest.log"
+}
+
+# What pip is told so that the package and the C++ tests are built in one tree, TREE: the same objects are in both.
+with_tests() {  # with_tests TREE
+  settings=(-C "build-dir=$1" -C cmake.define.RETROGRAD_TESTS=ON -C cmake.define.CMAKE_COMPILE_WARNING_AS_ERROR=ON)
 }
 
 python_tests() {  # python_tests PYTEST-OPTIONS...; RETROGRAD_TEST_LONG=1: with many examples, which are counted
@@ -73,11 +80,19 @@ python_tests() {  # python_tests PYTEST-OPTIONS...; RETROGRAD_TEST_LONG=1: with 
 
 # ------------------------------------------------------------------------------------------------ the parts
 
-package() {
+package() {  # the wheel, built in isolation and installed into a fresh environment; beside it the C++ tests, in build/tests
   headers
-  venv=build/test-venv
-  environment "$venv" test
-  "$venv/bin/python" -m pip install -q --disable-pip-version-check cmake ninja
+  doctest
+  with_tests build/tests
+  environment "$venv" test --no-compile "${settings[@]}"
+}
+
+package_beside() {  # package_beside NAME SETTINGS...: another build of it, in build/NAME, and in build/NAME-package for PYTHONPATH
+  local name=$1
+  shift
+  with_tests "build/$name"
+  rm -rf "build/$name-package"
+  "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --target "build/$name-package" "${settings[@]}" "$@" .
 }
 
 linters() {
@@ -85,13 +100,18 @@ linters() {
   "$venv/bin/mypy"
 }
 
-sanitized_python() {
-  headers
-  venv=build/sanitized-venv
-  CMAKE_ARGS=-DRETROGRAD_SANITIZE=ON environment "$venv" test -C install.strip=false
+sanitized() {  # the C++ tests of the ordinary tier
+  tools
+  cpp_build build/sanitized -DRETROGRAD_SANITIZE=ON
+  RETROGRAD_TEST_SIZES=few cpp_tests build/sanitized short
+}
+
+sanitized_package() { package_beside sanitized-all -C cmake.define.RETROGRAD_SANITIZE=ON -C install.strip=false; }
+
+sanitized_python() {  # sanitized_python PYTEST-OPTIONS...
   # the interpreter is not sanitized: the libraries must come first, and its own leaks are none of ours
-  LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-    RETROGRAD_TEST_SANITIZED=1 python_tests "$@"
+  PYTHONPATH=$PWD/build/sanitized-all-package ASAN_OPTIONS=detect_leaks=0 RETROGRAD_TEST_SANITIZED=1 \
+    LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)" python_tests "$@"
 }
 
 threads() {  # threads CLANG-VERSION
@@ -99,18 +119,19 @@ threads() {  # threads CLANG-VERSION
   clang "$1"
   [ -e "$("clang++-$1" -print-resource-dir)/lib/linux/libclang_rt.tsan-x86_64.a" ] ||
     debian "libclang-rt-$1-dev" "ThreadSanitizer is missing"
-  tools build/tools
+  tools
+  cpp_build build/threads -DCMAKE_CXX_COMPILER="clang++-$1" -DRETROGRAD_SANITIZE_THREADS=ON
   # threads that wait sleep: there are more of them than cores
-  OMP_WAIT_POLICY=passive cpp_tests build/threads -DCMAKE_CXX_COMPILER="clang++-$1" -DRETROGRAD_SANITIZE_THREADS=ON "$strict"
+  OMP_WAIT_POLICY=passive cpp_tests build/threads short
 }
 
 tidy() {  # tidy CLANG-VERSION
   headers
   clang "$1"
   need "clang-tidy-$1" "clang-tidy-$1"
-  tools build/tools pybind11
+  tools pybind11
   cpp_configure build/tidy -DCMAKE_CXX_COMPILER="clang++-$1" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DRETROGRAD_PYTHON=ON \
-    -DRETROGRAD_TESTS=OFF -Dpybind11_DIR="$("$venv/bin/python" -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$PWD/$venv/bin/python"
+    -DRETROGRAD_TESTS=OFF -Dpybind11_DIR="$("$cmake_bin/python" -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$cmake_bin/python"
   # without the analyzer's paths where they go through every inlined tile, or all of pybind11
   local slow='cpp/(kernels|bindings).cpp'
   printf '%s\n' cpp/*.cpp | grep -vE "$slow" | xargs -P "$jobs" -n 1 "clang-tidy-$1" --quiet -p build/tidy 2>/dev/null
@@ -123,19 +144,18 @@ aarch64() {
   doctest
   need aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
   need qemu-aarch64 qemu-user
-  tools build/tools
-  cpp_tests build/aarch64 "-DCMAKE_TOOLCHAIN_FILE=$PWD/tests/cpp/aarch64.cmake" "$strict"
+  tools
+  cpp_build build/aarch64 "-DCMAKE_TOOLCHAIN_FILE=$PWD/tests/cpp/aarch64.cmake"
+  cpp_tests build/aarch64 long
 }
 
 by_clang() {  # by_clang CLANG-VERSION: the package, the C++ tests and the Python tests
-  headers
-  doctest
   clang "$1"
+  tools
   export CXX=clang++-$1
-  venv=build/clang-venv
-  CMAKE_ARGS=$strict environment "$venv" test
+  package_beside "clang-$1"
+  export PYTHONPATH=$PWD/build/clang-$1-package
   "$venv/bin/python" -m retrograd info
-  "$venv/bin/python" -m pip install -q --disable-pip-version-check cmake ninja
-  cpp_tests "build/clang-$1" "$strict"
+  cpp_tests "build/clang-$1" short
   python_tests
 }

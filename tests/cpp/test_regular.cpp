@@ -399,10 +399,20 @@ TEST_CASE_TEMPLATE("regularised training that diverges goes back to the start of
   bad.back() = infinity<T>();  // of the last batch: nine steps have been taken then
   args.shuffle = false;
   args.y.rows = Data<T>::view(bad, data.rows, data.outputs);
-  REQUIRE(trainer.epoch(args, state).end == EpochEnd::diverged);
-  CHECK(network.steps == 10);
-  CHECK(same(copy_of(network.parameters()), before));
-  CHECK(same(copy_of(network.statistics()), statistics));
+  for (const bool in_parts : {false, true}) {  // the part that diverges begins in the midst of the epoch
+    CAPTURE(in_parts);
+    if (in_parts) {
+      args.last = 4;
+      REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);
+      CHECK(network.steps == 14);
+      args.first = 4;
+      args.last = -1;
+    }
+    REQUIRE(trainer.epoch(args, state).end == EpochEnd::diverged);
+    CHECK(network.steps == 10);
+    CHECK(same(copy_of(network.parameters()), before));
+    CHECK(same(copy_of(network.statistics()), statistics));
+  }
 }
 
 TEST_CASE_TEMPLATE("batch normalisation: a batch of one row is refused before anything happens", T, float, double) {

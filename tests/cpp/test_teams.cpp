@@ -2,7 +2,6 @@
 // OpenMP makes smaller, by every kernel table and by scalar fma; and calls of many threads at once.
 #include <omp.h>
 
-#include <numeric>
 #include <thread>
 
 #include "networks.h"
@@ -70,8 +69,10 @@ Trained<T> long_training(const Run& run, int forced, int team) {
 TEST_CASE_TEMPLATE("a thousand steps: the same bits for teams of 1 to 64, whatever the cores", T, float, double) {
   std::vector<int> teams = sizeof(T) == 4 ? std::vector<int>{2, 3, 8, 64} : std::vector<int>{2, 4, 5, 17};
   if (long_tier()) {
-    teams.resize(63);
-    std::iota(teams.begin(), teams.end(), 2);
+    teams.clear();
+    for (int team = 2; team <= 64; ++team) {  // large ones of one type: what a team does with its members knows no type
+      if (team <= 16 || team % 2 == (sizeof(T) == 4 ? 0 : 1)) teams.push_back(team);
+    }
   }
   const std::vector<Run> all = runs();
   std::vector<Trained<T>> alone;
