@@ -39,15 +39,11 @@ std::vector<Candidate> candidates() {
 const char* asked_for() { return std::getenv("RETROGRAD_ISA"); }
 bool free_choice() { return !asked_for() || !*asked_for(); }
 
-// A tile of one vector waits for a broadcast with each multiply-add. Two halves of it share the broadcast, at no cost where the
-// CPU would halve it anyway.
-bool halves_vectors() {
 #if defined(__x86_64__)
-  return __builtin_cpu_is("amdfam19h");  // Zen 3, which has no AVX-512, and Zen 4
-#else
-  return false;
+// A tile of one vector waits for a broadcast with each multiply-add. Two halves of it share the broadcast, at no cost where the
+// CPU would halve it anyway: Zen 4. (Zen 3, of the same family, has no AVX-512.)
+bool halves_vectors() { return __builtin_cpu_is("amdfam19h"); }
 #endif
-}
 
 template <class T>
 Kernels<T> with_narrow(const KernelTable& active) {
