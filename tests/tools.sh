@@ -65,7 +65,7 @@ cpp_build() {  # cpp_build TREE CMAKE-OPTIONS...: the C++ tests without the pack
 cpp_tests() {  # cpp_tests TREE TIER: the C++ tests that were built there
   PATH=$cmake_bin:$PATH "$cmake_bin/ctest" --test-dir "$1" -L "$2" --output-on-failure -j "$jobs"
   # the figures: what the tests themselves counted
-  awk '/assertions:/ { n += $3 } / shapes$/ { shapes += $(NF - 1) } END { print n " comparisons, " shapes " shapes of layers" }' \
+  awk '/assertions:/ { n += $3 } / shapes$/ { shapes += $(NF - 1) } END { print n " comparisons, " shapes + 0 " shapes of layers" }' \
     "$1/Testing/Temporary/LastTest.log"
 }
 
