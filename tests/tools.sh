@@ -3,6 +3,7 @@
 
 python=${PYTHON:-python3}
 jobs=${JOBS:-$(nproc)}
+export CMAKE_BUILD_PARALLEL_LEVEL=$jobs  # for pip, too
 strict=-DCMAKE_COMPILE_WARNING_AS_ERROR=ON
 venv=build/test-venv           # the package and what its tests need
 cmake_bin=$PWD/build/tools/bin  # cmake, ctest, ninja
