@@ -26,7 +26,7 @@ COARSE_WIDTHS = (
 COARSE_BATCHES = (1, 4, 10, 16, 17, 32, 64, 100, 128, 256, 512, 2048)
 ENGINES = (OURS, "numpy", "torch", "jax")
 LONGEST = 2.0  # seconds that a step may take
-EPOCH_SECONDS, MOST_STEPS = 0.003, 1024  # an epoch is long enough to hide the call around it
+EPOCH_SECONDS, MOST_STEPS = 0.01, 1024  # an epoch is long enough to hide what comes once in it (the call, the snapshot)
 SLOWER, JUMP = 1.05, 1.30
 
 Point = dict[str, Any]
@@ -34,7 +34,7 @@ Point = dict[str, Any]
 
 def guess_seconds(width: int, batch: int, gflops: float) -> float:
     """Return about what a step takes: arithmetic at half of the peak, weights through memory, and a call."""
-    return flops_of_step((width,) * 3, batch) / (0.5e9 * gflops) + 24.0 * width * width / 10e9 + 3e-7
+    return flops_of_step((width,) * 3, batch) / (0.5e9 * gflops) + 24.0 * width * width / 30e9 + 3e-7
 
 
 def task_of(width: int, batch: int, threads: int, gflops: float) -> Task:
