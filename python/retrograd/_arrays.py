@@ -145,6 +145,8 @@ def as_threads(n_threads: int | None) -> int:
 
 def as_int(value: object, name: str, least: int, bits: int = 63) -> int:
     """An integer (NumPy's too, but no bool) from `least` to 2^bits - 1."""
+    if type(value) is int and least <= value < 1 << bits:  # at once: `fit` asks several times
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
     if value < least:
