@@ -199,6 +199,29 @@ __attribute__((no_sanitize("null", "alignment"))) auto or_wait_for_the_end(F cal
   }
 }
 
+// Whether the interpreter is ending or has ended.
+bool interpreter_ends() {
+#if PY_VERSION_HEX >= 0x030d0000
+  return Py_IsFinalizing() || !Py_IsInitialized();
+#else
+  return _Py_IsFinalizing() || !Py_IsInitialized();
+#endif
+}
+
+// Made with the GIL: which end of the interpreter this thread has to look out for before it takes the GIL again. Later Python's
+// unwinding is no help: there are no thread states any more, and taking the GIL crashes. Who has the GIL while the interpreter
+// ends is the thread that ends it, and goes on.
+class LookOut {
+ public:
+  LookOut() : ends_it_(interpreter_ends()) {}
+  void wait_if_over() const {
+    while (!ends_it_ && interpreter_ends()) pause();
+  }
+
+ private:
+  bool ends_it_;
+};
+
 // Lets other Python threads run while it lives.
 class WithoutGil {
  public:
@@ -206,10 +229,12 @@ class WithoutGil {
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
   ~WithoutGil() {
+    look_out_.wait_if_over();
     or_wait_for_the_end([this] { PyEval_RestoreThread(state_); });
   }
 
  private:
+  LookOut look_out_;  // before the GIL is let go
   PyThreadState* state_;
 };
 
@@ -248,6 +273,7 @@ class PythonPoll {
 
  private:
   bool ask() {
+    look_out_.wait_if_over();
     const WithGil gil;
     return or_wait_for_the_end([this] { return ask_python(); });
   }
@@ -270,6 +296,7 @@ class PythonPoll {
     return false;
   }
 
+  LookOut look_out_;
   py::object report_;
   const Progress* progress_;
   bool signals_;

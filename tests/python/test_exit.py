@@ -14,7 +14,10 @@ class Slow:
     def __del__(self, sleep=time.sleep):
         sleep(0.1)  # lets the other thread ask for the GIL while the interpreter ends
 
-slow = Slow()
+if "LINGER" in os.environ:
+    os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
+else:
+    slow = Slow()
 
 work, rows = os.environ["WORK"], int(os.environ["ROWS"])
 net = rg.Network([16, 64, 10])
@@ -42,6 +45,8 @@ calls = {
 }
 
 def forever():
+    if "LINGER" in os.environ:  # it runs when nobody else does: not while the interpreter ends, but after that
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     while True:
         calls[work]()
 
@@ -49,6 +54,11 @@ threading.Thread(target=forever, daemon=True).start()
 if calls[work] is reporting:
     begun.wait()
 time.sleep(float(os.environ.get("WITHIN", 0.15)) * random.random())
+if "LINGER" in os.environ:  # the interpreter ends at once, the process a while later: it waits for a child
+    import ctypes
+    libc = ctypes.CDLL(None)
+    os.posix_spawnp("sleep", ["sleep", os.environ["LINGER"]], os.environ)
+    libc.__cxa_atexit(ctypes.cast(libc.wait, ctypes.c_void_p), None, None)
 print("leaving", flush=True)
 """
 
@@ -71,4 +81,11 @@ def test_the_interpreter_leaves_while_a_daemon_thread_makes_its_first_call() -> 
 def test_the_interpreter_leaves_while_a_daemon_thread_reports_its_progress(work: str) -> None:
     for _ in range(20 if LONG else 1):
         done = python(LEAVE, WORK=work, ROWS="1000000")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
+
+
+def test_a_daemon_thread_outlives_the_interpreter() -> None:
+    """It must not ask for the GIL when all of Python has gone."""
+    for _ in range(40 if LONG else 4):
+        done = python(LEAVE, WORK="after a report", ROWS="1000000", LINGER="0.3")
         assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
