@@ -548,8 +548,6 @@ void delta(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d,
   each_panel<T>(lanes, [&](Index p, int n_lanes) RG_LAMBDA { derive(rows, n_lanes, out.panel(p), a.panel(p), activation); });
 }
 
-constexpr int kDeltaRows = 8;  // that one call of delta_rows takes
-
 // The rows i of one vector of w's rows, `left` of them real, turned: lanes = rows of w.
 template <class T, bool all>
 RG_INLINE void load_turned(V<T> (&turned)[Ops<T>::width], const T* w, Index left) {

@@ -122,6 +122,8 @@ struct Draw {
   std::uint32_t stream;
 };
 
+constexpr Index kDeltaRows = 8;  // rows of the batch that one call of delta_rows takes
+
 template <class T>
 struct Kernels {
   int width;      // lanes of a vector
@@ -147,7 +149,7 @@ struct Kernels {
                 bool first, bool last, Activation activation);
 
   // The same product for a few rows of the batch, with lanes = inputs: out[r][k] += sum_n d[r][offset + n] w[k][n] for
-  // r < rows <= 8, k < units, n < lanes <= 16. w: [units][16] of one weight panel, turned in registers on the way; d: rows in any place;
+  // r < rows <= kDeltaRows, k < units, n < lanes <= 16. w: [units][16] of one weight panel, turned in registers on the way; d: rows in any place;
   // out: rows `stride` values apart, of which whole vectors are read and written.
   void (*delta_rows)(Index units, Index rows, int lanes, const T* w, const T* const* d, Index offset, T* out, Index stride);
 

@@ -153,6 +153,7 @@ enum class Keep { forward, training, everything };  // everything: z and gradien
 // Below this many rows a panel of the batch would be mostly empty: where a hidden layer fills a panel of its own, the passes
 // run with lanes = units, over rows (8-64-64-4: 1.57 times as fast at 1 row, 1.2 at 4, 0.88 to 1.01 at 7).
 constexpr Index kFewRows = 6;
+static_assert(kFewRows - 1 <= kDeltaRows);
 
 // A network whose layers have at most so many units is small: for a batch of one panel, one call of a kernel does a pass over
 // all layers. With more than 16 units not for few rows.
