@@ -107,16 +107,64 @@ Rows rows_of(const py::array& x, Index cols, const char* what) {
   throw std::invalid_argument(std::string(what) + ": expected aligned, contiguous rows");
 }
 
-// Labels of any integer type that NumPy makes by itself, copied to `buffer`: what is used as an index must not change.
+// Unsigned numbers: the highest bit of the result is set where `number`, taken as a signed one, is below 0 or above `largest`.
+// Of many results by "or", so that loops have no early end, and compilers make vectors of them.
+template <class U>
+constexpr U outside(U number, U largest) {
+  return number | (largest - number);
+}
+
+// Labels copied to `buffer`, as what is used as an index must not change; false: one of them is out of range.
 template <class Label>
 bool copy_labels(const char* from, Index rows, Index outputs, std::int32_t* buffer) {
+  const auto largest = static_cast<std::uint64_t>(outputs - 1);
+  std::uint64_t bad = 0;
   for (Index i = 0; i < rows; ++i) {
     Label label;
     std::memcpy(&label, from + i * static_cast<Index>(sizeof label), sizeof label);
-    if (label < 0 || label >= outputs) return false;
+    bad |= outside(static_cast<std::uint64_t>(static_cast<std::int64_t>(label)), largest);
     buffer[i] = static_cast<std::int32_t>(label);
   }
-  return true;
+  return bad >> 63 == 0;
+}
+
+// Labels in a plain array (rows,) of one of the types that labels mostly have, side by side.
+struct PlainLabels {
+  const char* data = nullptr;  // null: there are none
+  int type = -1;
+
+  PlainLabels(const py::handle& y, Index rows) : type(plain_type(y)) {
+    Index size = 0;
+    switch (type) {
+      case Numpy::NPY_UBYTE_:
+        size = 1;
+        break;
+      case Numpy::NPY_INT_:
+        size = static_cast<Index>(sizeof(int));
+        break;
+      case Numpy::NPY_LONG_:
+        size = static_cast<Index>(sizeof(long));
+        break;
+      default:
+        return;
+    }
+    const auto* array = py::detail::array_proxy(y.ptr());
+    if (array->nd == 1 && array->dimensions[0] == rows && (rows <= 1 || array->strides[0] == size)) data = array->data;
+  }
+  bool copy(Index rows, Index outputs, std::int32_t* buffer) const {
+    if (type == Numpy::NPY_UBYTE_) return copy_labels<std::uint8_t>(data, rows, outputs, buffer);
+    if (type == Numpy::NPY_INT_) return copy_labels<int>(data, rows, outputs, buffer);
+    return copy_labels<long>(data, rows, outputs, buffer);
+  }
+};
+
+// A copy of labels as the core takes them, for those that are right and come in a plain array; else None.
+py::object labels_of(const py::object& y, Index rows, Index outputs) {
+  const PlainLabels labels(y, rows);
+  if (!labels.data || outputs < 1) return py::none();
+  py::array_t<std::int32_t> copy(rows);
+  if (!labels.copy(rows, outputs, copy.mutable_data())) return py::none();
+  return copy;
 }
 
 // As targets_of, for what fits without a question; false: it does not, and the caller takes the long way.
@@ -128,14 +176,11 @@ bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, s
   const auto* array = py::detail::array_proxy(y.ptr());
   const Index outputs = network.outputs();
   if (network.picks_one()) {
-    const bool narrow = type == Numpy::NPY_INT_;
-    if ((!narrow && type != Numpy::NPY_LONG_) || array->nd != 1 || array->dimensions[0] != rows) return false;
-    const Index size = narrow ? static_cast<Index>(sizeof(int)) : static_cast<Index>(sizeof(long));
-    if (rows > 1 && array->strides[0] != size) return false;
+    const PlainLabels labels(y, rows);
+    if (!labels.data) return false;
     buffer.resize(static_cast<std::size_t>(rows));
     targets.labels = buffer.data();
-    return narrow ? copy_labels<int>(array->data, rows, outputs, buffer.data())
-                  : copy_labels<long>(array->data, rows, outputs, buffer.data());
+    return labels.copy(rows, outputs, buffer.data());
   }
   if (array->nd == 1 && outputs == 1) {
     if (type != (sizeof(T) == 4 ? Numpy::NPY_FLOAT_ : Numpy::NPY_DOUBLE_) || array->dimensions[0] != rows) return false;
@@ -158,6 +203,7 @@ bool quick_targets(const py::handle& y, const Network<T>& network, Index rows, s
 
 // Work of so many flops is over before anybody could wait for it: no GIL is released, no signal looked for.
 constexpr double kQuickFlops = 2e6;
+constexpr double kFewNumbers = 16384;  // a microsecond to read
 
 // int32 labels, one a row, or rows of outputs; with one weight of type T for each row, (rows, 1), or None.
 template <class T>
@@ -174,9 +220,14 @@ Targets targets_of(const py::array& y, Index rows, Index outputs, const std::opt
       throw std::invalid_argument("y: expected contiguous labels (rows,), got " + shape_of(y));
     targets.labels = static_cast<const std::int32_t*>(y.data());
     // an index into the outputs: never trusted
-    const std::int32_t* end = targets.labels + y.shape(0);
-    const auto bad = std::find_if(targets.labels, end, [&](std::int32_t v) { return v < 0 || v >= outputs; });
-    if (bad != end) throw std::invalid_argument("y: label " + std::to_string(*bad) + " is out of range");
+    const auto largest = static_cast<std::uint32_t>(outputs - 1);
+    std::uint32_t bad = 0;
+    for (Index i = 0; i < y.shape(0); ++i) bad |= outside(static_cast<std::uint32_t>(targets.labels[i]), largest);
+    if (bad >> 31 != 0) {
+      const std::int32_t* label = targets.labels;
+      while (*label >= 0 && *label < outputs) ++label;
+      throw std::invalid_argument("y: label " + std::to_string(*label) + " is out of range");
+    }
   } else {
     targets.rows = rows_of(y, outputs, "y");
   }
@@ -849,6 +900,27 @@ py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py:
 }
 
 template <class T>
+Place nonfinite_place(const Rows& rows, int n_threads) {
+  Place place;
+  PythonPoll poll;
+  {
+    const WithoutGil release;
+    place = find_nonfinite(active_kernels<T>(), rows, n_threads, poll.poll());
+  }
+  poll.raise_if_interrupted();
+  return place;
+}
+
+// Whether x has rows of so many numbers, is read where it lies, and is finite. Few numbers are not worth a release of the GIL.
+template <class T>
+bool takes(const py::object& x, Index cols) {
+  Rows rows;
+  if (!view_rows(x, cols, rows) || rows.rows > std::numeric_limits<std::uint32_t>::max()) return false;
+  const bool few = static_cast<double>(rows.rows) * static_cast<double>(cols) <= kFewNumbers;
+  return (few ? find_nonfinite(active_kernels<T>(), rows, 1) : nonfinite_place<T>(rows, 0)).row < 0;
+}
+
+template <class T>
 void bind(py::module_& m, const std::string& suffix) {
   using Net = PyNetwork<T>;
   using State = PyOptimizer<T>;
@@ -1028,18 +1100,12 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_static(
           "find_nonfinite",
           [](const py::array& x, int n_threads) -> std::optional<std::pair<Index, Index>> {
-            const Rows rows = rows_of(x, x.ndim() == 2 ? x.shape(1) : 0, "X");
-            Place place;
-            PythonPoll poll;
-            {
-              const WithoutGil release;
-              place = find_nonfinite(active_kernels<T>(), rows, n_threads, poll.poll());
-            }
-            poll.raise_if_interrupted();
+            const Place place = nonfinite_place<T>(rows_of(x, x.ndim() == 2 ? x.shape(1) : 0, "X"), n_threads);
             if (place.row < 0) return std::nullopt;
             return std::pair{place.row, place.col};
           },
-          py::arg("x"), py::arg("n_threads") = 0);
+          py::arg("x"), py::arg("n_threads") = 0)
+      .def_static("takes", &takes<T>, py::arg("x"), py::arg("cols"));
 
   py::class_<PyTrainer<T>>(m, ("Trainer" + suffix).c_str())
       .def(py::init<Net&>(), py::arg("network"), py::keep_alive<1, 2>())
@@ -1078,6 +1144,7 @@ PYBIND11_MODULE(_core, m) {
     for (const KernelTable* table : available_tables()) names.emplace_back(table->isa);
     return names;
   });
+  m.def("labels", &labels_of, py::arg("y"), py::arg("rows"), py::arg("outputs"));
   m.def("max_threads", &max_threads);
   m.def("cgroup_cpus", &cgroup_cpus, py::arg("root"));
   m.def("openmp", &openmp_description);

@@ -1,7 +1,7 @@
 """Callbacks: a user's own code at the beginning and the end of training, after each epoch, after every so many steps."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from ._arrays import as_int
@@ -79,6 +79,8 @@ class _OnEpochEnd(Callback):
 
 def as_callbacks(given: object) -> list[Callback]:
     """Callbacks, from a sequence of them and of functions."""
+    if type(given) is tuple and not given:  # the default, at once
+        return []
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise TypeError(f"callbacks: expected a sequence of callbacks, got {given!r}")
     for one in given:
@@ -92,9 +94,13 @@ def as_callbacks(given: object) -> list[Callback]:
     return found
 
 
-@contextmanager
-def begun(callbacks: Sequence[Callback], trainer: "Trainer", history: History) -> Iterator[None]:
+def begun(callbacks: Sequence[Callback], trainer: "Trainer", history: History) -> AbstractContextManager[None]:
     """Their training: whoever has begun is told of the end, the last first."""
+    return _begun(callbacks, trainer, history) if callbacks else nullcontext()
+
+
+@contextmanager
+def _begun(callbacks: Sequence[Callback], trainer: "Trainer", history: History) -> Iterator[None]:
     with ExitStack() as stack:
         for one in callbacks:
             one.on_train_begin(trainer)

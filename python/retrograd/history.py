@@ -149,12 +149,14 @@ class History:
         norms: Mapping[int, Any],
     ) -> None:
         """Puts each value into its place, all or none."""
-        places = [*places, *(self.metrics.setdefault(name, []) for name in metrics)]
-        places += [self.gradient_norms.setdefault(layer, []) for layer in norms]
+        if metrics or norms:
+            places = [*places, *(self.metrics.setdefault(name, []) for name in metrics)]
+            places += [self.gradient_norms.setdefault(layer, []) for layer in norms]
+            values = [*values, *metrics.values(), *norms.values()]
         before = len(self.epoch)
         try:
             # one call of C, within which no signal is answered: Ctrl-C comes before all of them or after
-            deque(map(put, places, [*values, *metrics.values(), *norms.values()]), maxlen=0)
+            deque(map(put, places, values), maxlen=0)
         except MemoryError:
             for place in places:
                 del place[before:]

@@ -7,7 +7,7 @@ or probabilities (scores) from which the label is taken: the largest of a row (r
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -424,10 +424,14 @@ def _as_metric(given: object, classifier: bool) -> Metric:
 class Measures:
     """The metrics of one call of `fit`, on the data that they are measured on: by prefix rows, targets, perhaps weights."""
 
-    def __init__(self, metrics: object, network: Network, data: dict[str, Sequence[Any]]) -> None:
+    def __init__(self, metrics: object, network: Network, data: Mapping[str, Sequence[Any]]) -> None:
+        self._network, self._data = network, data
+        self._metrics: list[Metric] = []
+        self._truths: dict[str, Array] = {}
+        if type(metrics) is tuple and not metrics:  # the default, at once
+            return
         if isinstance(metrics, str) or not isinstance(metrics, Sequence):
             raise TypeError(f"metrics: expected a sequence of names, functions or Metric, got {metrics!r}")
-        self._network, self._data = network, data
         classifier = network.metric_name == "accuracy"
         self._metrics = [_as_metric(one, classifier) for one in metrics]
         names = [metric.name for metric in self._metrics]

@@ -655,11 +655,17 @@ class Network:
     # ---------------------------------------------------------------- the stages by hand
 
     def _rows(self, X: npt.ArrayLike) -> Array:
+        if self._core.takes(X, self._sizes[0]):
+            return X
         rows = as_rows(X, self._sizes[0], self._dtype)
         check_finite(self._core, rows)
         return rows
 
     def _targets(self, y: npt.ArrayLike, rows: int) -> Array:
+        if self._picks_one:
+            labels = _core.labels(y, rows, self._sizes[-1])
+            if labels is not None:
+                return labels
         return as_targets(y, self._loss, self._sizes[-1], rows, self._dtype, self._core)
 
     def _about_to_change(self, weights_only: bool = True) -> None:

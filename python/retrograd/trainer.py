@@ -228,8 +228,8 @@ class Trainer:
         callbacks = as_callbacks(self.callbacks)
         self.optimizer._bind(network)  # checks its settings
         training, validation = self._data(X, y, sample_weight, class_weight, validation_data, validation_split)
-        measured_on = {"val_": validation, "": training if train_metrics else None}
-        measures = Measures(metrics, network, {prefix: data for prefix, data in measured_on.items() if data is not None})
+        measured_on = ({} if validation is None else {"val_": validation}) | ({"": training} if train_metrics else {})
+        measures = Measures(metrics, network, measured_on)
         names = figures(network.metric_name, validation is not None, measures.names)
         watch = Watch(early_stopping, network, names)
         running = self._running if self._running.schedule is self.schedule else Running(self.schedule, self.epochs_done)
@@ -311,7 +311,8 @@ class Trainer:
         epoch, lr = self.epochs_done + 1, self.optimizer.lr
         rates = plan.running.rates(epoch, steps, lr)
         self.epochs_done = epoch
-        sums, seconds, norms = _Sums(), 0.0, np.zeros(self.network.depth)
+        sums, seconds = _Sums(), 0.0
+        norms = np.zeros(self.network.depth) if plan.gradient_norms else None
         told: dict[int, _Sums] = {}  # of what each callback has been told
         for first, last, asking in parts(plan.callbacks, steps, plan.steps_done):
             if self.optimizer.lr != lr:  # a callback has changed it
@@ -336,7 +337,7 @@ class Trainer:
             if part.diverged:
                 raise DivergenceError(epoch, part.bad_step, _rate_of(part.bad_step, rates, lr), part.bad_loss)
             sums = _Sums(sums.loss + part.loss, sums.metric + part.metric, sums.weight + part.weight)
-            if plan.gradient_norms:
+            if norms is not None:
                 norms += self._core.gradient_norms()
             for callback in asking:
                 before = told.get(id(callback), _Sums())
@@ -354,7 +355,7 @@ class Trainer:
             "lr": _rate_of(steps, rates, lr),
             "step_lr": plan.running.to_keep(rates),
             "rows_per_second": len(rows) / seconds,
-            "gradient_norms": dict(enumerate((norms / steps).tolist())) if plan.gradient_norms else None,
+            "gradient_norms": None if norms is None else dict(enumerate((norms / steps).tolist())),
         }
 
     def step(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:

@@ -116,6 +116,7 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "Network.evaluate": lambda s: s.net.evaluate(s.x, s.y, 0, s.forced),
     "Network.find_nonfinite_weight": lambda s: s.net.find_nonfinite_weight() is None,
     "Network.find_nonfinite": lambda s: s.net.find_nonfinite(np.ones((5000, 200), s.dtype)) is None,
+    "Network.takes": lambda s: s.net.takes(np.ones((5000, 200), s.dtype), 200),
     "Optimizer.__init__": lambda s: s.of("Optimizer")(s.net).steps(),
     "Optimizer.configure": lambda s: (adam(s), epoch(s)[:6], s.parameters()),
     "Optimizer.clear": lambda s: (s.net.apply(s.optimizer), s.optimizer.clear(), epoch(s)[:6], s.parameters()),
@@ -135,6 +136,7 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "isa": lambda s: _core.isa(),
     "fused": lambda s: _core.fused(),
     "available_isas": lambda s: _core.available_isas(),
+    "labels": lambda s: _core.labels(s.y, ROWS, SIZES[-1]),
     "max_threads": lambda s: _core.max_threads() >= 1,
     "cgroup_cpus": lambda s: _core.cgroup_cpus(""),
     "openmp": lambda s: _core.openmp(),
@@ -146,6 +148,7 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
 FREE = {
     "Network.__init__",
     "Network.find_nonfinite",  # static
+    "Network.takes",  # static
     "Optimizer.__init__",
     "Trainer.__init__",
     *(name for name in ENTRIES if "." not in name),

@@ -27,18 +27,20 @@ CLASSES = [value for name in rg.__all__ if inspect.isclass(value := getattr(rg, 
 
 IMPORT = """
 import json, sys, time
+begin = time.process_time()
 import numpy
 before, start = set(sys.modules), time.process_time()
 import retrograd
 seconds = time.process_time() - start
-print(json.dumps({"seconds": seconds, "new": sorted(set(sys.modules) - before)}))
+print(json.dumps({"seconds": seconds, "numpy": start - begin, "new": sorted(set(sys.modules) - before)}))
 """
 
 
 def test_import_is_cheap() -> None:
-    # processor time, so that other work on the machine counts little
-    seconds = sorted(json.loads(python(IMPORT).stdout)["seconds"] for _ in range(7))
-    assert seconds[3] < 0.060
+    # processor time, the least of some; where other work takes the caches away, NumPy's import takes longer, too
+    runs = [json.loads(python(IMPORT).stdout) for _ in range(7)]
+    fastest = min(run["seconds"] for run in runs)
+    assert fastest < 0.060 or fastest < 0.4 * min(run["numpy"] for run in runs)
 
 
 def test_import_brings_nothing_heavy() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import retrograd as rg
 from helpers import LOSSES, inputs, parameters, same_bits, targets
+from retrograd import _core
 
 OUTPUTS = {loss: (2, 3, 17) if loss == "cross_entropy" else (1, 3, 17) for loss in LOSSES}
 
@@ -158,6 +159,7 @@ def test_step_takes_plain_arrays_the_short_way() -> None:
     for loss, y in {
         "cross_entropy": np.array([0, 2, 1, 0]),
         "mse": np.zeros((4, 3), np.float32),
+        "focal": np.array([0, 2, 1, 0], np.uint8),
         "binary_cross_entropy": np.full((4, 3), 0.5, np.float32),
     }.items():
         assert isinstance(quick_step(network(loss, 3), X, y), float)
@@ -169,6 +171,7 @@ REFUSED: dict[str, Callable[[np.ndarray, np.ndarray], tuple[Any, Any]]] = {
     "nan in X": lambda X, y: (np.where(X == X[2, 1], np.float32(np.nan), X), y),
     "label too large": lambda X, y: (X, np.array([0, 3, 0, 0])),
     "label below 0": lambda X, y: (X, np.array([0, -1, 0, 0], np.int32)),
+    "small label too large": lambda X, y: (X, np.array([0, 3, 0, 0], np.uint8)),
     "label of 2^32": lambda X, y: (X, np.array([0, 2**32, 0, 0])),
     "label nan": lambda X, y: (X, np.array([0, np.nan, 0, 0])),
     "rows": lambda X, y: (X, y[:3]),
@@ -200,6 +203,53 @@ def test_step_refuses_targets_and_changes_nothing(loss: str) -> None:
         with pytest.raises(ValueError, match=r"y: expected .* row 2, column 1"):
             rg.Trainer(net, rg.SGD(0.1)).step(X, y)
     assert same_bits(parameters(net), before)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
+def test_plain_labels_are_copied_and_checked(kind: Any) -> None:
+    given = (np.arange(37) % 5).astype(kind)
+    labels = _core.labels(given, 37, 5)
+    assert labels is not None
+    assert labels.dtype == np.int32
+    assert (labels == given).all()
+    assert not np.shares_memory(labels, given)
+    info = np.iinfo(kind)
+    for bad in {5, info.max, info.min, *(() if kind == np.uint8 else (-1,)), *((2**32, 2**32 + 1) if kind == np.int64 else ())}:
+        if bad == 0:
+            continue
+        for row in (0, 17, 36):
+            wrong = given.copy()
+            wrong[row] = bad
+            assert _core.labels(wrong, 37, 5) is None, (bad, row)
+
+
+def test_labels_that_are_not_plain_take_the_long_way() -> None:
+    y = np.zeros(8, np.int64)
+    four = y[:4]
+    others = [y[:7], y[::2], four.astype(">i8"), four.astype(np.int16), four.reshape(4, 1), four.tolist(), np.zeros(4), None]
+    for other in others:
+        assert _core.labels(other, 4, 2) is None, other
+    net = network("cross_entropy", 3)
+    X = inputs(4, 7).astype(np.float32)
+    expected = net.loss(X, [0, 2, 1, 0])
+    for y in (np.array([0, 2, 1, 0], ">i8"), np.array([[0], [2], [1], [0]]), np.array([0, 9, 2, 9, 1, 9, 0, 9])[::2]):
+        assert net.loss(X, y) == expected
+
+
+def test_rows_are_taken_where_they_lie_if_they_are_finite() -> None:
+    wide = np.zeros((5, 8), np.float32)
+    for rows in (wide, wide[:, 2:6], wide[::-1], wide[::2, :3], wide.astype(np.float64), wide.astype(np.uint8), wide[:0]):
+        assert _core.NetworkF32.takes(rows, rows.shape[1])
+        assert not _core.NetworkF32.takes(rows, rows.shape[1] + 1)
+    rest = wide[:, :4]
+    for rows in (wide[:, ::2], rest.astype(np.float16), rest.astype(">f4"), misaligned(rest), rest[0], rest.tolist(), None):
+        assert not _core.NetworkF32.takes(rows, 4)
+    for size in (5, 5000):  # numbers that one thread reads at once, and those that are worth more
+        for bad in (np.nan, np.inf, -np.inf, 1e39):
+            many = np.zeros((size, 8))
+            many[size - 1, 7] = bad
+            assert not _core.NetworkF32.takes(many, 8)
+            assert _core.NetworkF64.takes(many, 8) == (bad == 1e39)
 
 
 def test_a_step_that_diverges_changes_nothing() -> None:
