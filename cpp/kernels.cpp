@@ -603,9 +603,14 @@ enum Mode { kStore, kPlain, kMomentum, kGeneral };
 template <class T>
 RG_INLINE Mode mode_of(const Update<T>* u) {
   if (!u) return kStore;
-  const bool every_term = u->nesterov || u->weight_decay != 0 || u->keep != 1 || u->scale != 1 || u->shrink != 1 ||
-                          u->l1 != 0 || u->clip != std::numeric_limits<T>::infinity();
-  return every_term ? kGeneral : u->momentum != 0 ? kMomentum : kPlain;
+  switch (u->terms == Terms::unknown ? terms_of(*u) : u->terms) {
+    case Terms::lr:
+      return kPlain;
+    case Terms::momentum:
+      return kMomentum;
+    default:
+      return kGeneral;
+  }
 }
 
 // each(Mode) with the mode of an update as a constant.
@@ -789,32 +794,30 @@ void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, Pa
   });
 }
 
-// The first nv vectors of db.
+// One vector of db, at lane o.
 template <class T, Mode M>
-RG_NOINLINE void db_vectors(Index m, int nv, const T* d, T* g, T* w, T* v, const Update<T>* update) {
+RG_INLINE void db_vector(Index m, Index o, const T* d, T* g, T* w, T* v, const Update<T>* update) {
   using O = Ops<T>;
-  for (int j = 0; j < nv; ++j) {
-    const T* p = d + j * O::width;
-    V<T> s0{}, s1{}, s2{}, s3{};
-    Index i = 0;
-    for (; i + 4 <= m; i += 4, p += 4 * kLanes) {
-      s0 += O::load(p);
-      s1 += O::load(p + kLanes);
-      s2 += O::load(p + 2 * kLanes);
-      s3 += O::load(p + 3 * kLanes);
-    }
-    if (i < m) s0 += O::load(p);
-    if (i + 1 < m) s1 += O::load(p + kLanes);
-    if (i + 2 < m) s2 += O::load(p + 2 * kLanes);
-    const V<T> sum[1][1] = {{(s0 + s1) + (s2 + s3)}};
-    finish_dw<T, M>(sum, j * O::width, {g, 0}, {w, 0}, {v, 0}, update);
+  const T* p = d + o;
+  V<T> s0{}, s1{}, s2{}, s3{};
+  for (; m >= 4; m -= 4, p += 4 * kLanes) {
+    s0 += O::load(p);
+    s1 += O::load(p + kLanes);
+    s2 += O::load(p + 2 * kLanes);
+    s3 += O::load(p + 3 * kLanes);
   }
+  if (m > 0) s0 += O::load(p);
+  if (m > 1) s1 += O::load(p + kLanes);
+  if (m > 2) s2 += O::load(p + 2 * kLanes);
+  const V<T> sum[1][1] = {{(s0 + s1) + (s2 + s3)}};
+  finish_dw<T, M>(sum, o, {g, 0}, {w, 0}, {v, 0}, update);
 }
 
 template <class T>
 void db(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update) {
-  with_mode(update,
-            [=](auto mode) RG_LAMBDA { db_vectors<T, decltype(mode)::value>(m, Ops<T>::per_panel, d, g, w, v, update); });
+  with_mode(update, [=](auto mode) RG_LAMBDA {
+    for (Index o = 0; o < kLanes; o += Ops<T>::width) db_vector<T, decltype(mode)::value>(m, o, d, g, w, v, update);
+  });
 }
 
 // step(gradient, w, i) gives the change of w by -lr for each vector, i values from the first.
@@ -998,18 +1001,29 @@ RG_INLINE S load_one(const S* p) {
 template <class T, class S>
 RG_INLINE void gather_vector(Index cols, int valid, const void* const* x, T* out) {
   using O = Ops<T>;
-  const S* p[O::width];
-  for (int i = 0; i < O::width; ++i) p[i] = static_cast<const S*>(i < valid ? x[i] : nullptr);
   Index k = 0;
-  for (; k + O::width <= cols; k += O::width) {
-    V<T> r[O::width];
-    RG_UNROLL for (int i = 0; i < O::width; ++i) r[i] = i < valid ? load_as<T, S>(p[i] + k) : V<T>{};
-    transpose_square<T>(r);
-    RG_UNROLL for (int i = 0; i < O::width; ++i) O::store(out + (k + i) * kLanes, r[i]);
+  if (cols >= O::width) {
+    const S* p[O::width];
+    for (int i = 0; i < O::width; ++i) p[i] = static_cast<const S*>(i < valid ? x[i] : nullptr);
+    for (; k + O::width <= cols; k += O::width) {
+      V<T> r[O::width];
+      RG_UNROLL for (int i = 0; i < O::width; ++i) r[i] = i < valid ? load_as<T, S>(p[i] + k) : V<T>{};
+      transpose_square<T>(r);
+      RG_UNROLL for (int i = 0; i < O::width; ++i) O::store(out + (k + i) * kLanes, r[i]);
+    }
   }
   for (; k < cols; ++k) {
-    O::store(out + k * kLanes, V<T>{});
-    for (int i = 0; i < valid; ++i) out[k * kLanes + i] = static_cast<T>(load_one(p[i] + k));
+    const auto number = [=](int i) RG_LAMBDA { return static_cast<T>(load_one(static_cast<const S*>(x[i]) + k)); };
+    if constexpr (O::width <= 8) {  // in registers: who loads it as a vector would wait for stores of single numbers
+      V<T> column{};
+      RG_UNROLL for (int i = 0; i < O::width; ++i) {
+        if (i < valid) column[i] = number(i);
+      }
+      O::store(out + k * kLanes, column);
+    } else {
+      O::store(out + k * kLanes, V<T>{});
+      for (int i = 0; i < valid; ++i) out[k * kLanes + i] = number(i);
+    }
   }
 }
 
@@ -1236,13 +1250,15 @@ void cross_entropy_loss(const LossArgs<T>& p) {
     const V<T> label = p.labels ? load_as<T, std::int32_t>(p.labels + o) : V<T>{};
     V<T> high = O::load(z), guess{}, sum{}, loss{}, mass = one, picked{};
     [[maybe_unused]] V<T> all{};
-    for (Index j = 1; j < p.units; ++j) {
+    V<T> unit = one;  // counts: an integer made a vector takes three instructions
+    for (Index j = 1; j < p.units; ++j, unit += one) {
       const V<T> x = O::load(z + j * kLanes);
       const auto larger = x > high;
       high = O::select(larger, x, high);
       guess = O::select(larger, O::set(static_cast<double>(j)), guess);
     }
-    for (Index j = 0; j < p.units; ++j) {
+    unit = V<T>{};
+    for (Index j = 0; j < p.units; ++j, unit += one) {
       const V<T> x = O::load(z + j * kLanes) - high, e = math::exp<O>(x);
       sum += e;
       picked = O::select(label == O::set(static_cast<double>(j)), x, picked);
@@ -1276,7 +1292,8 @@ void cross_entropy_loss(const LossArgs<T>& p) {
     const V<T> of_sum = scale * mass / sum;
     [[maybe_unused]] const V<T> floor = scale * part;
     if constexpr (smooth) scale = scale * keep;
-    for (Index j = 0; j < p.units; ++j) {
+    unit = V<T>{};
+    for (Index j = 0; j < p.units; ++j, unit += one) {
       T* d = p.delta + j * kLanes + o;
       V<T> g = O::load(d) * of_sum;
       if constexpr (smooth) g -= floor;
@@ -1386,109 +1403,11 @@ void loss(const LossArgs<T>& args) {
   });
 }
 
-// ---------------------------------------------------------------------------------------------- small networks
-
-// A layer of few units is some ten instructions of arithmetic a row; here little else is left around them. The tiles are those
-// of the large products, N rows by one vector, as functions whose arguments all travel in registers.
-
-template <class T, int N>
-RG_NOINLINE void small_forward_tile(Index k, const T* w, const T* x, const T* bias, T* a, bool relu) {
-  ForwardTile<T>::template tile<N, 1>({k, w, {x, 0}, bias, {a, 0}, relu}, 0, 0);
-}
-
-// `a` null: without relu's derivative.
-template <class T, int N>
-RG_NOINLINE void small_delta_tile(Index n, const T* w, Index w_rows, const T* d, T* out, const T* a) {
-  DeltaTile<T>::template tile<N, 1>({n, {w, w_rows}, {d, 0}, {out, 0}, {a, 0}, true, a != nullptr}, 0, 0);
-}
-
-// Without an update v is where the gradient goes.
-template <class T, Mode M, int N>
-RG_NOINLINE void small_dw_tile(Index m, const T* a, const T* d, T* w, T* v, const Update<T>* update) {
-  DwTile<T, M>::template tile<N, 1>({m, {a, 0}, {d, 0}, {M == kStore ? v : nullptr, 0}, {w, 0}, {v, 0}, update, true}, 0, 0);
-}
-
-template <int N>
-struct Height {
-  static constexpr int value = N;
-};
-
-// f(Height, first row) for tiles of 8 rows, then for what is left one of 4, of 2 and of 1.
-template <class F>
-RG_INLINE void each_tile(Index rows, F f) {
-  Index row = 0;
-  for (; row + 8 <= rows; row += 8) f(Height<8>{}, row);
-  if (rows & 4) f(Height<4>{}, row), row += 4;
-  if (rows & 2) f(Height<2>{}, row), row += 2;
-  if (rows & 1) f(Height<1>{}, row);
-}
-
-template <class T>
-void small_forward(Index depth, const SmallLayer<T>* layers, int lanes) {
-  for (const SmallLayer<T>* l = layers; l < layers + depth; ++l) {
-    const bool in_tile = l->activation == Activation::relu;
-    for (int v = 0; v < vectors<T>(lanes) * Ops<T>::width; v += Ops<T>::width) {
-      each_tile(l->fan_out, [=](auto height, Index r) RG_LAMBDA {
-        small_forward_tile<T, decltype(height)::value>(l->fan_in, l->w.panel(r / kLanes) + r % kLanes, l->x + v, l->b + r,
-                                                       l->a + r * kLanes + v, in_tile);
-      });
-    }
-    if (l->z) map_rows(l->fan_out, lanes, l->z, [l](V<T>, Index i) RG_LAMBDA { return Ops<T>::load(l->a + i); });
-    if (!in_tile) activate(l->fan_out, lanes, l->a, l->activation);
-  }
-}
-
-template <class T>
-void small_backward(Index depth, const SmallLayer<T>* layers, int lanes) {
-  for (const SmallLayer<T>* l = layers + depth - 1;; --l) {
-    for (Index p = 0; p < panels(l->fan_out); ++p) {
-      const Index units = l->fan_out - p * kLanes;
-      transpose(units < kLanes ? units : kLanes, lanes, l->delta + p * kLanes * kLanes, l->delta_t.panel(p));
-    }
-    if (l == layers) return;
-    T* below = l[-1].delta;
-    const bool in_tile = l[-1].activation == Activation::relu;
-    for (int v = 0; v < vectors<T>(lanes) * Ops<T>::width; v += Ops<T>::width) {
-      each_tile(l->fan_in, [=](auto height, Index r) RG_LAMBDA {
-        const Index o = r * kLanes + v;
-        small_delta_tile<T, decltype(height)::value>(l->fan_out, l->w.data + r * kLanes, l->w.rows, l->delta + v, below + o,
-                                                     in_tile ? l->x + o : nullptr);
-      });
-    }
-    if (!in_tile) derive(l->fan_in, lanes, below, derived_from(l[-1].activation, l->x, l[-1].z), l[-1].activation);
-  }
-}
-
-template <class T>
-void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
-                  const Update<T>* update) {
-  with_mode(update, [=](auto mode) RG_LAMBDA {
-    constexpr Mode M = decltype(mode)::value;
-    for (const SmallLayer<T>* l = layers; l < layers + depth; ++l) {
-      for (Index p = 0; p < panels(l->fan_out); ++p) {
-        const Index units = l->fan_out - p * kLanes;
-        const int nv = vectors<T>(static_cast<int>(units < kLanes ? units : kLanes));
-        const T* d = l->delta_t.panel(p);
-        T* w = l->w.panel(p);
-        T* v = beside ? beside + (w - parameters) : nullptr;
-        for (Index n = 0; n < nv * Ops<T>::width; n += Ops<T>::width) {
-          each_tile(l->fan_in, [=](auto height, Index r) RG_LAMBDA {
-            const Index o = r * kLanes + n;
-            small_dw_tile<T, M, decltype(height)::value>(lanes, l->x + r * kLanes, d + n, w + o, v ? v + o : nullptr, update);
-          });
-        }
-        T* b = l->b + p * kLanes;
-        T* b_beside = beside ? beside + (b - parameters) : nullptr;
-        db_vectors<T, M>(lanes, nv, d, b_beside, b, b_beside, update);
-      }
-    }
-  });
-}
-
 }  // namespace
 }  // namespace retrograd
 
 #include "kernels_regular.h"
+#include "kernels_small.h"
 
 namespace retrograd {
 namespace {

@@ -46,6 +46,9 @@ constexpr double kSeluScale = 1.0507009873554804934, kSeluAlpha = 1.673263242354
 // How a step turns a gradient into a change of the weights: PyTorch's rules of the same names, Lion its paper's.
 enum class Rule : int { sgd = 0, adam, rmsprop, adagrad, lion };
 
+// Which terms of sgd's rule count: the rate alone, momentum too, or others as well.
+enum class Terms : int { unknown = 0, lr, momentum, every };
+
 // One step for one array of parameters. s0, s1, s2 below are arrays laid out as the parameters: s0 where the functions take v,
 // the others `second` and `third` values further. For every rule first
 //   g = scale dw, held between -clip and clip;  w = shrink w;  g = g + weight_decay w + l1 sign(w)
@@ -75,10 +78,19 @@ struct Update {
   T correction = 1;
   Index second = 0;
   Index third = 0;  // 0: none
+  Terms terms = Terms::unknown;  // terms_of the rest, where it was asked before: each product would ask
 
   // Whether dw and db can take the step themselves, in their registers. Else they store, and `update` follows.
   bool fused() const { return rule == Rule::sgd; }
 };
+
+// Of an update that is fused.
+template <class T>
+constexpr Terms terms_of(const Update<T>& u) {
+  const bool every = u.nesterov || u.weight_decay != 0 || u.keep != 1 || u.scale != 1 || u.shrink != 1 || u.l1 != 0 ||
+                     u.clip != std::numeric_limits<T>::infinity();
+  return every ? Terms::every : u.momentum != 0 ? Terms::momentum : Terms::lr;
+}
 
 // One panel (up to 16 rows of a batch) at the output of the network.
 template <class T>
@@ -112,6 +124,20 @@ struct SmallLayer {
   T* delta;           // [fan_out][16]; may be that of the layer two below
   Panels<T> delta_t;  // rows = rows of the batch (room for 16), lanes = fan_out
   T* z = nullptr;     // [fan_out][16] kept where it is needed for f', else null
+};
+
+// One call of those that make up a pass over a small network: `run` is given the call itself. The rest is for it alone.
+template <class T>
+struct SmallCall {
+  void (*run)(const SmallCall&) = nullptr;
+  Index length = 0;
+  int lanes = 0;
+  Activation activation = Activation::identity;
+  bool relu = false;
+  Index jump = 0;
+  const T *p = nullptr, *q = nullptr, *r = nullptr;
+  T *out = nullptr, *beside = nullptr;
+  const Update<T>* update = nullptr;
 };
 
 // Which numbers of random.h's generator a call takes. Philox's key is the seed; its counter for row r and unit u, of which four
@@ -195,15 +221,18 @@ struct Kernels {
 
   void (*loss)(const LossArgs<T>& args);
 
-  // The passes over a small network, first layer first in `layers`, for a batch of `lanes` <= 16 rows; bit by bit what the
-  // functions above give layer by layer. x and, for small_backward, delta of the last layer are the caller's.
-  void (*small_forward)(Index depth, const SmallLayer<T>* layers, int lanes);
+  // The passes over a small network, first layer first in `layers`, for a batch of `lanes` <= 16 rows: as lists of calls, to be
+  // run in their order as often as wanted. Bit by bit what the functions above do layer by layer. They write the list to
+  // `calls` (null: nowhere) and return its length, which with fewer lanes is no larger. x and, for small_backward, delta of the
+  // last layer are the caller's.
+  Index (*small_forward)(Index depth, const SmallLayer<T>* layers, int lanes, SmallCall<T>* calls);
   // delta of every layer but the last, delta_t of every layer.
-  void (*small_backward)(Index depth, const SmallLayer<T>* layers, int lanes);
+  Index (*small_backward)(Index depth, const SmallLayer<T>* layers, int lanes, SmallCall<T>* calls);
   // dw and db of every layer, at once into w and b, with their velocity `beside` (null: no momentum); `update` null: they are
-  // stored `beside`. `beside` is laid out as `parameters`, in which w and b lie.
-  void (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
-                       const Update<T>* update);
+  // stored `beside`. `beside` is laid out as `parameters`, in which w and b lie. What `update` holds is read by the calls, but
+  // for its terms.
+  Index (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
+                        const Update<T>* update, SmallCall<T>* calls);
 
   // Regularisation (kernels_regular.h). Units from `unit`, a multiple of 4, and rows of the batch from `row` (lane 0) on, each
   // with its number of `draw`; `to` may be `from`. from, to: [units][16].

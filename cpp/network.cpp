@@ -60,6 +60,7 @@ template <class T>
 Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
                     double loss_parameter, Regularisation regularisation)
     : kernels_(active_kernels<T>()),
+      depth_(static_cast<Index>(sizes.size()) - 1),
       loss_(loss),
       loss_parameter_(static_cast<T>(loss_parameter)),
       regularisation_(std::move(regularisation)) {
@@ -325,8 +326,46 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
       small_.push_back({layer.fan_in, layer.fan_out, layer.activation, layer.w, layer.b, a(l).data, a(l + 1).data,
                         delta(l + 1).data, delta_t(l + 1), z(l + 1).data});
     }
+    // no list is longer than those for a whole batch: later ones need no memory
+    const int lanes = static_cast<int>(batch);
+    const T* parameters = network.parameters().data();
+    forward_.calls.resize(static_cast<std::size_t>(kernels_->small_forward(depth, small_.data(), lanes, nullptr)));
+    if (keep == Keep::training) {
+      backward_.calls.resize(static_cast<std::size_t>(kernels_->small_backward(depth, small_.data(), lanes, nullptr)));
+      update_.calls.resize(
+          static_cast<std::size_t>(kernels_->small_update(depth, small_.data(), lanes, parameters, nullptr, nullptr, nullptr)));
+    }
   }
   if (keep == Keep::everything) gradients_ = Arena<T>(network.parameters().size());
+}
+
+template <class T>
+void Workspace<T>::small_forward(int lanes) const {
+  if (forward_.lanes != lanes) {
+    forward_.lanes = lanes;
+    forward_.count = kernels_->small_forward(static_cast<Index>(small_.size()), small_.data(), lanes, forward_.calls.data());
+  }
+  forward_.run();
+}
+
+template <class T>
+void Workspace<T>::small_backward(int lanes) const {
+  if (backward_.lanes != lanes) {
+    backward_.lanes = lanes;
+    backward_.count = kernels_->small_backward(static_cast<Index>(small_.size()), small_.data(), lanes, backward_.calls.data());
+  }
+  backward_.run();
+}
+
+template <class T>
+void Workspace<T>::small_update(int lanes, const T* parameters, T* beside, const Update<T>* update) const {
+  const Terms terms = update ? update->terms : Terms::unknown;
+  if (update_.lanes != lanes || update_.beside != beside || update_.update != update || update_.terms != terms) {
+    update_.lanes = lanes, update_.beside = beside, update_.update = update, update_.terms = terms;
+    update_.count = kernels_->small_update(static_cast<Index>(small_.size()), small_.data(), lanes, parameters, beside, update,
+                                           update_.calls.data());
+  }
+  update_.run();
 }
 
 template <class T>
@@ -504,7 +543,7 @@ template <class T>
 bool forward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch) {
   if (p0 >= p1) return true;
   if (work.small()) {
-    work.kernels().small_forward(network.depth(), work.small(), static_cast<int>(batch));
+    work.small_forward(static_cast<int>(batch));
     return !watch.spent(network.flops_per_row() * static_cast<double>(batch));
   }
   for (Index l = 0; l < network.depth(); ++l) {
@@ -556,6 +595,22 @@ bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Ind
   return equal && (forced > 0 || first.fan_in * first.fan_out * static_cast<Index>(sizeof(T)) >= large);
 }
 
+namespace {
+
+// Of one panel, without weights.
+template <class T>
+Score sum_of(const T* loss_rows, const T* metric_rows, int lanes) {
+  Score score;
+  score.weight = lanes;
+  for (int i = 0; i < lanes; ++i) {
+    score.loss += static_cast<double>(loss_rows[i]);
+    score.metric += static_cast<double>(metric_rows[i]);
+  }
+  return score;
+}
+
+}  // namespace
+
 template <class T>
 void loss_pass(const Network<T>& network, const Workspace<T>& work, const Targets& y, Index p0, Index p1, Index batch,
                double weight, bool want_delta) {
@@ -573,12 +628,7 @@ void loss_pass(const Network<T>& network, const Workspace<T>& work, const Target
                          work.target().panel(p), y.labels ? work.labels() + p * kLanes : nullptr, scale,
                          want_delta ? work.delta(depth).panel(p) : nullptr, loss_rows, metric_rows, network.loss_parameter(),
                          z.data ? z.panel(p) : nullptr, weighted ? shares : nullptr});
-    Score score;
-    score.weight = weighted ? 0 : lanes;
-    for (int i = 0; !weighted && i < lanes; ++i) {
-      score.loss += static_cast<double>(loss_rows[i]);
-      score.metric += static_cast<double>(metric_rows[i]);
-    }
+    Score score = weighted ? Score{} : sum_of(loss_rows, metric_rows, lanes);
     for (int i = 0; weighted && i < lanes; ++i) {
       const double w = static_cast<double>(work.weights(p)[i]);
       if (w == 0) continue;  // whatever its loss
@@ -591,10 +641,37 @@ void loss_pass(const Network<T>& network, const Workspace<T>& work, const Target
 }
 
 template <class T>
+Score small_pass(const Network<T>& network, const Workspace<T>& work, const Rows& x, const Targets& y, Selection selection,
+                 Index batch) {
+  const Kernels<T>& kernels = work.kernels();
+  const int lanes = static_cast<int>(batch);
+  const void* rows[kLanes];
+  Index r = 0;
+  do {  // there is a row at least
+    rows[r] = x.row(selection[r]);
+  } while (++r < batch);
+  kernels.gather[static_cast<int>(x.source)](x.cols, lanes, rows, work.a(0).data);
+  if (y.labels) {
+    for (Index i = 0; i < batch; ++i) work.labels()[i] = y.labels[selection[i]];
+  } else {
+    for (Index i = 0; i < batch; ++i) rows[i] = y.rows.row(selection[i]);
+    kernels.gather[static_cast<int>(y.rows.source)](y.rows.cols, lanes, rows, work.target().data);
+  }
+  work.small_forward(lanes);
+  alignas(64) T loss_rows[kLanes], metric_rows[kLanes];
+  const SmallLayer<T>& last = work.small_last();
+  kernels.loss({network.loss(), last.activation, last.fan_out, lanes, last.a, work.target().data,
+                y.labels ? work.labels() : nullptr, static_cast<T>(1.0 / static_cast<double>(batch)), last.delta, loss_rows,
+                metric_rows, network.loss_parameter(), last.z, nullptr});
+  work.small_backward(lanes);
+  return sum_of(loss_rows, metric_rows, lanes);
+}
+
+template <class T>
 bool backward_pass(const Network<T>& network, const Workspace<T>& work, Index p0, Index p1, Index batch, Watch& watch) {
   if (p0 >= p1) return true;
   if (work.small()) {
-    work.kernels().small_backward(network.depth(), work.small(), static_cast<int>(batch));
+    work.small_backward(static_cast<int>(batch));
     return true;
   }
   const Part part{p0, p1};
@@ -639,8 +716,7 @@ template <class T>
 void dw_pass(const Network<T>& network, const Workspace<T>& work, const Destination<T>& to, Index batch, const Member& member,
              bool first_split) {
   if (work.small() && member.size == 1 && (!to.updates || to.alike)) {
-    work.kernels().small_update(network.depth(), work.small(), static_cast<int>(batch), network.parameters().data(),
-                                to.updates ? to.state : to.gradients, to.updates);
+    work.small_update(static_cast<int>(batch), network.parameters().data(), to.updates ? to.state : to.gradients, to.updates);
     return;
   }
   for (Index l = network.depth(); l >= 1; --l) {
@@ -680,6 +756,7 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                     \
   template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);              \
   template void loss_pass(const Network<T>&, const Workspace<T>&, const Targets&, Index, Index, Index, double, bool);         \
+  template Score small_pass(const Network<T>&, const Workspace<T>&, const Rows&, const Targets&, Selection, Index);            \
   template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                           \
   template void dw_pass(const Network<T>&, const Workspace<T>&, const Destination<T>&, Index, const Member&, bool);           \
   template bool forward_pass_first_split(const Network<T>&, const Workspace<T>&, Index, Index, Index, const Member&, Watch&); \

@@ -53,7 +53,7 @@ class Network {
 
   const std::vector<DenseLayer<T>>& layers() const { return layers_; }
   const DenseLayer<T>& layer(Index l) const { return layers_[static_cast<std::size_t>(l)]; }
-  Index depth() const { return static_cast<Index>(layers_.size()); }
+  Index depth() const { return depth_; }
   Index inputs() const { return layers_.front().fan_in; }
   Index outputs() const { return layers_.back().fan_out; }
   Index size_of(Index l) const { return l == 0 ? inputs() : layer(l - 1).fan_out; }
@@ -106,6 +106,7 @@ class Network {
 
  private:
   const Kernels<T>& kernels_;
+  Index depth_;
   std::vector<DenseLayer<T>> layers_;
   Arena<T> parameters_;
   Loss loss_;
@@ -203,8 +204,14 @@ class Workspace {
   FewRows<T> few_z(Index l) const { return few_z_[static_cast<std::size_t>(l)]; }              // data null if not kept
   FewRows<T> few_delta(Index l) const { return few_delta_[static_cast<std::size_t>(l % 2)]; }  // two take turns
 
-  // The layers of a small network for a batch of one panel, or null. Not where z and the like are kept for the user.
-  const SmallLayer<T>* small() const { return small_.empty() ? nullptr : small_.data(); }
+  // Whether this is a small network with a batch of one panel, whose passes are lists of calls. Not where z and the like are
+  // kept for the user.
+  bool small() const { return !small_.empty(); }
+  const SmallLayer<T>& small_last() const { return small_.back(); }
+  // The passes, for `lanes` rows. Their lists are kept, and written anew where the arguments are others.
+  void small_forward(int lanes) const;
+  void small_backward(int lanes) const;
+  void small_update(int lanes, const T* parameters, T* beside, const Update<T>* update) const;
 
   // The inputs of layer l (counted from 0) as row pointers, or null where they lie in panels.
   const T* const* inputs_as_rows(Index l) const { return l == 0 ? rows_.data() : few_ ? few_a(l).rows : nullptr; }
@@ -221,7 +228,20 @@ class Workspace {
   std::vector<FewRows<T>> few_a_, few_z_;
   FewRows<T> few_delta_[2];
   bool few_ = false;
+  struct SmallPass {
+    std::vector<SmallCall<T>> calls;  // room for those of a whole batch
+    Index count = 0;
+    int lanes = 0;  // what they were written for
+    const T* beside = nullptr;
+    const Update<T>* update = nullptr;
+    Terms terms = Terms::unknown;
+
+    void run() const {
+      for (const SmallCall<T>*call = calls.data(), *end = call + count; call < end; ++call) call->run(*call);
+    }
+  };
   std::vector<SmallLayer<T>> small_;
+  mutable SmallPass forward_, backward_, update_;
   Arena<T> few_values_;
   Arena<std::int32_t> labels_;
   Arena<Score> scores_;
@@ -271,6 +291,12 @@ bool splits_first_layer(const Network<T>& network, const Workspace<T>& work, Ind
 template <class T>
 void loss_pass(const Network<T>& network, const Workspace<T>& work, const Targets& y, Index p0, Index p1, Index batch,
                double weight, bool want_delta);
+
+// A whole batch where work.small(), for a single thread: what load_inputs, load_targets, forward_pass, loss_pass and
+// backward_pass do in turn, with nothing asked between them, which would be half of the time. For targets without weights.
+template <class T>
+Score small_pass(const Network<T>& network, const Workspace<T>& work, const Rows& x, const Targets& y, Selection selection,
+                 Index batch);
 
 // Deltas of every layer from that of the last, each transposed for its dw; false: interrupted.
 template <class T>

@@ -148,6 +148,7 @@ void Optimizer<T>::fill_updates(double lr) {
     updates_[i].shrink = static_cast<T>(s.decoupled ? 1 - lr * group.lr_factor * group.weight_decay : 1);
     updates_[i].l1 = static_cast<T>(group.l1);
     updates_[i].frozen = group.frozen;
+    updates_[i].terms = terms_of(updates_[i]);
   }
   lr_ = lr;
   stale_ = false;

@@ -21,7 +21,8 @@ using Index = std::ptrdiff_t;
 
 constexpr Index kLanes = 16;
 
-constexpr Index panels(Index lanes) { return (lanes + kLanes - 1) / kLanes; }
+// Without a sign the division is one shift.
+constexpr Index panels(Index lanes) { return static_cast<Index>(static_cast<std::size_t>(lanes + kLanes - 1) / kLanes); }
 
 // Panels whose distance is a multiple of 2 KiB would fall into the same sets of the L1 cache.
 constexpr Index padded_rows(Index rows) { return rows >= 64 && rows % 32 == 0 ? rows + 8 : rows; }

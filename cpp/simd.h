@@ -80,7 +80,11 @@ struct Ops {
   static RG_INLINE void store(T* p, V v) { __builtin_memcpy(p, &v, sizeof v); }
   // Half a vector from each of two places.
   static RG_INLINE V load_halves(const T* p, const T* q) { return join(p, q, typename MakeLanes<width>::type{}); }
-  static RG_INLINE void store_halves(T* p, T* q, V v) { split(p, q, v, typename MakeLanes<width / 2>::type{}); }
+  // Each to the first half of a whole vector, as what is loaded next is a whole one: of two stores it would wait for both.
+  static RG_INLINE void store_halves(T* p, T* q, V v) {
+    store(p, v);
+    store(q, upper_half(v, typename MakeLanes<width>::type{}));
+  }
   template <class Mask>
   static RG_INLINE V select(Mask m, V a, V b) {
 #if defined(__clang__) && defined(__aarch64__)
@@ -100,10 +104,8 @@ struct Ops {
     return __builtin_shufflevector(a, b, I...);
   }
   template <int... I>
-  static RG_INLINE void split(T* p, T* q, V v, Lanes<I...>) {
-    const Half a = __builtin_shufflevector(v, v, I...), b = __builtin_shufflevector(v, v, (I + width / 2)...);
-    __builtin_memcpy(p, &a, sizeof a);
-    __builtin_memcpy(q, &b, sizeof b);
+  static RG_INLINE V upper_half(V v, Lanes<I...>) {
+    return __builtin_shufflevector(v, v, (I % (width / 2) + width / 2)...);
   }
 
 #if defined(RG_HALVES)
@@ -207,7 +209,7 @@ RG_INLINE Wide product_of_halves(Wide a, std::uint32_t k) {
 // Vectors that hold the first `lanes` lanes of a panel's row.
 template <class T>
 RG_INLINE int vectors(int lanes) {
-  return (lanes + Ops<T>::width - 1) / Ops<T>::width;
+  return static_cast<int>(static_cast<unsigned>(lanes + Ops<T>::width - 1) / static_cast<unsigned>(Ops<T>::width));
 }
 
 // One round of the transpose: exchanges the blocks of S lanes off the diagonal of rows i and i + S.

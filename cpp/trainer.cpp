@@ -119,34 +119,43 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
     Watch watch(interrupt, me);
     const Index line0 = me.begin(lines), values = (me.end(lines) - line0) * kLanes;
     T* share = parameters.data() + line0 * kLanes;
+    const bool small = work.small() && me.size == 1 && !args.y.weights.data;
     if (args.snapshot && args.first == 0) std::copy(share, share + values, snapshot_.data() + line0 * kLanes);
     for (Index step = args.first; step < last; ++step) {
       const Index start = step * batch;
-      const Index m = std::min(batch, rows - start), p0 = me.begin(panels(m)), p1 = me.end(panels(m));
+      const Index m = std::min(batch, rows - start);
       const Selection selection{args.shuffle ? order_.data() : nullptr, start};
-      const bool split = splits_units(network_, m, me.size, args.forced);
-      const bool first_split = !split && splits_first_layer(network_, work, m, me.size, args.forced);
       if (me.id == 0) optimizer.begin_step(args.lr ? args.lr[step] : optimizer.settings().lr);  // read after the next barrier
-      load_inputs(work, args.x, selection, p0, p1, m);
-      if (network_.perturbs()) perturb_inputs(network_, work, p0, p1, m);
-      if (split || first_split) me.wait();
-      const bool forwarded = split         ? forward_pass_split(network_, work, m, me, watch)
-                             : first_split ? forward_pass_first_split(network_, work, p0, p1, m, me, watch)
-                                           : forward_pass(network_, work, p0, p1, m, watch);
-      if (forwarded) {
-        load_targets(work, args.y, selection, p0, p1, m);
-        loss_pass(network_, work, args.y, p0, p1, m, weight_of<T>(args.y, selection, m), true);
-      }
-      if (split) {
+      Score score;
+      bool first_split = false;
+      if (small) {
+        score = small_pass(network_, work, args.x, args.y, selection, m);
+        if (watch.spent(network_.flops_per_row() * static_cast<double>(m))) return;
+      } else {
+        const Index p0 = me.begin(panels(m)), p1 = me.end(panels(m));
+        const bool split = splits_units(network_, m, me.size, args.forced);
+        first_split = !split && splits_first_layer(network_, work, m, me.size, args.forced);
+        load_inputs(work, args.x, selection, p0, p1, m);
+        if (network_.perturbs()) perturb_inputs(network_, work, p0, p1, m);
+        if (split || first_split) me.wait();
+        const bool forwarded = split         ? forward_pass_split(network_, work, m, me, watch)
+                               : first_split ? forward_pass_first_split(network_, work, p0, p1, m, me, watch)
+                                             : forward_pass(network_, work, p0, p1, m, watch);
+        if (forwarded) {
+          load_targets(work, args.y, selection, p0, p1, m);
+          loss_pass(network_, work, args.y, p0, p1, m, weight_of<T>(args.y, selection, m), true);
+        }
+        if (split) {
+          me.wait();
+          backward_pass_split(network_, work, m, me, watch, forwarded);
+        } else if (forwarded) {
+          backward_pass(network_, work, p0, p1, m, watch);
+        }
         me.wait();
-        backward_pass_split(network_, work, m, me, watch, forwarded);
-      } else if (forwarded) {
-        backward_pass(network_, work, p0, p1, m, watch);
+        // Between the barriers nothing changes the flag or the scores, so that all members come to the same decision.
+        if (interrupt.stopped()) return;
+        score = batch_score(work, m);
       }
-      me.wait();
-      // Between the barriers nothing changes the flag or the scores, so that all members come to the same decision.
-      if (interrupt.stopped()) return;
-      const Score score = batch_score(work, m);
       if (!std::isfinite(score.loss)) {
         if (me.id == 0) {
           result.end = EpochEnd::diverged;

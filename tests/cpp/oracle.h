@@ -617,8 +617,8 @@ struct Oracle {
     }
   }
 
-  // Layer by layer with the functions above.
-  static void small_forward(Index depth, const SmallLayer<T>* layers, int lanes) {
+  // The passes themselves, at once, layer by layer with the functions above: no list of calls.
+  static Index small_forward(Index depth, const SmallLayer<T>* layers, int lanes, SmallCall<T>*) {
     for (Index l = 0; l < depth; ++l) {
       const SmallLayer<T>& layer = layers[l];
       for (Index j = 0; j < layer.fan_out; j += kLanes) {
@@ -627,22 +627,24 @@ struct Oracle {
       }
       if (layer.activation == Activation::softmax) activate(layer.fan_out, lanes, layer.a, layer.activation);
     }
+    return 0;
   }
 
-  static void small_backward(Index depth, const SmallLayer<T>* layers, int lanes) {
+  static Index small_backward(Index depth, const SmallLayer<T>* layers, int lanes, SmallCall<T>*) {
     for (Index l = depth - 1; l >= 0; --l) {
       const SmallLayer<T>& layer = layers[l];
       for (Index j = 0; j < layer.fan_out; j += kLanes) {
         transpose(std::min(kLanes, layer.fan_out - j), lanes, layer.delta + j * kLanes, layer.delta_t.panel(j / kLanes));
       }
-      if (l == 0) return;
+      if (l == 0) break;
       delta(layer.fan_in, layer.fan_out, lanes, {layer.w.data, layer.w.rows}, {layer.delta, 0}, {layers[l - 1].delta, 0},
             {derived_from_z(layers[l - 1].activation) ? layers[l - 1].z : layer.x, 0}, true, true, layers[l - 1].activation);
     }
+    return 0;
   }
 
-  static void small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
-                           const Update<T>* update) {
+  static Index small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
+                            const Update<T>* update, SmallCall<T>*) {
     for (Index l = 0; l < depth; ++l) {
       const SmallLayer<T>& layer = layers[l];
       for (Index j = 0; j < layer.fan_out; j += kLanes) {
@@ -654,6 +656,7 @@ struct Oracle {
         db(lanes, d, beside_b, b, beside_b, update);
       }
     }
+    return 0;
   }
 
   static constexpr Kernels<T> table() {

@@ -1661,6 +1661,16 @@ struct SmallNetwork {
   }
 };
 
+// What write(calls, lanes) writes, which is as long as it says without a place, and no longer than for all lanes.
+template <class T, class Write>
+void run_calls(Write write, int lanes) {
+  const Index count = write(nullptr, lanes);
+  CHECK(count <= write(nullptr, static_cast<int>(kLanes)));
+  std::vector<SmallCall<T>> calls(static_cast<std::size_t>(count));
+  CHECK(write(calls.data(), lanes) == count);
+  for (const SmallCall<T>& call : calls) call.run(call);
+}
+
 template <class T>
 void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes, const Update<T>* update, Dice& dice) {
   SmallNetwork<T> network(dice, sizes, lanes);
@@ -1676,10 +1686,11 @@ void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes
     const auto guarded = [&](Values<T>& values) { return memory.out(values); };
     const std::vector<SmallLayer<T>> layers = network.layers(parameters, x, guarded);
 
-    pair.oracle.small_forward(depth, oracle.data(), lanes);
-    pair.kernels.small_forward(depth, layers.data(), lanes);
-    pair.oracle.small_backward(depth, oracle.data(), lanes);
-    pair.kernels.small_backward(depth, layers.data(), lanes);
+    const Kernels<T>& kernels = pair.kernels;
+    pair.oracle.small_forward(depth, oracle.data(), lanes, nullptr);
+    run_calls<T>([&](SmallCall<T>* calls, int m) { return kernels.small_forward(depth, layers.data(), m, calls); }, lanes);
+    pair.oracle.small_backward(depth, oracle.data(), lanes, nullptr);
+    run_calls<T>([&](SmallCall<T>* calls, int m) { return kernels.small_backward(depth, layers.data(), m, calls); }, lanes);
     for (std::size_t l = 0; l < network.depth(); ++l) {
       const auto describe = [&](const char* what) {
         return [&, what] { return words(what, static_cast<Index>(l), depth, sizes[l], sizes[l + 1], network.activations[l]); };
@@ -1694,8 +1705,11 @@ void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes
       }
     }
     pair.oracle.small_update(depth, oracle.data(), lanes, want.parameters.data(), velocity ? want.velocity.data() : nullptr,
-                             update);
-    pair.kernels.small_update(depth, layers.data(), lanes, parameters, velocity, update);
+                             update, nullptr);
+    const auto write_update = [&](SmallCall<T>* calls, int m) {
+      return kernels.small_update(depth, layers.data(), m, parameters, velocity, update, calls);
+    };
+    run_calls<T>(write_update, lanes);
     const auto describe = [&] { return words("small update, depth, lanes", depth, lanes) + " " + describe_update(update); };
     expect_values(pair, parameters, want.parameters, describe);
     if (velocity) expect_values(pair, velocity, want.velocity, describe);
