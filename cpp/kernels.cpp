@@ -701,8 +701,9 @@ RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, Panels<T> g, Panels<T
 
 // The lines that the update will write are fetched, as this core's own, while the sum is taken.
 template <class T, Mode M, int MR, int NV>
-RG_INLINE void prefetch_update(Index o, Panels<T> w, Panels<T> v) {
+RG_INLINE void prefetch_update(Index o, Panels<T> w, Panels<T> v, const Update<T>* update) {
   if constexpr (M != kStore) {
+    if (update->near) return;
     constexpr int step = Ops<T>::per_panel < NV ? Ops<T>::per_panel : NV;
     RG_UNROLL for (int r = 0; r < MR; ++r) {
       RG_UNROLL for (int j = 0; j < NV; j += step) {
@@ -729,7 +730,7 @@ struct DwTile {
 
   template <int MR, int NV>
   static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
-    prefetch_update<T, M, MR, NV>(row * kLanes + lane, p.w, p.v);
+    prefetch_update<T, M, MR, NV>(row * kLanes + lane, p.w, p.v, p.update);
     tile<MR, NV>(p, row, lane);
   }
   template <int MR, int NV>
@@ -772,7 +773,7 @@ struct DwRowsTile {
   static RG_NOINLINE void run(const Args& p, Index row, Index lane) {
     V<T> c[MR][NV];
     const Index o = row * kLanes + lane;
-    prefetch_update<T, M, MR, NV>(o, p.w, p.v);
+    prefetch_update<T, M, MR, NV>(o, p.w, p.v, p.update);
     clear_tile<T>(c);
     const Index offset = p.offset + row, jump = jump_of(p.d);
     const T* d = p.d.data + lane;

@@ -79,6 +79,7 @@ struct Update {
   Index second = 0;
   Index third = 0;  // 0: none
   Terms terms = Terms::unknown;  // terms_of the rest, where it was asked before: each product would ask
+  bool near = false;             // parameters and state are few, and in the cache: nothing is fetched ahead
 
   // Whether dw and db can take the step themselves, in their registers. Else they store, and `update` follows.
   bool fused() const { return rule == Rule::sgd; }

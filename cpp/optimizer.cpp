@@ -8,6 +8,7 @@ namespace retrograd {
 namespace {
 
 constexpr Index kPiece = 4096;
+constexpr Index kNearBytes = 48 << 10;  // parameters and state that a core finds in L1, or right behind it
 
 // Array 2 l is the weights of layer l, 2 l + 1 its biases: where it begins in the parameters, and its values, padding included.
 template <class T>
@@ -140,6 +141,7 @@ void Optimizer<T>::fill_updates(double lr) {
   if (at_[1] >= 0) u.second = at_[1] - at_[0];
   if (at_[2] >= 0 && s.third) u.third = at_[2] - at_[0];
   const GroupSettings all{1, s.weight_decay, 0, false};
+  const Index bytes = (count_ + state_.size()) * static_cast<Index>(sizeof(T));
   for (std::size_t i = 0; i < updates_.size(); ++i) {
     const GroupSettings& group = groups_.empty() ? all : groups_[i];
     updates_[i] = u;
@@ -149,6 +151,7 @@ void Optimizer<T>::fill_updates(double lr) {
     updates_[i].l1 = static_cast<T>(group.l1);
     updates_[i].frozen = group.frozen;
     updates_[i].terms = terms_of(updates_[i]);
+    updates_[i].near = bytes <= kNearBytes;
   }
   lr_ = lr;
   stale_ = false;
