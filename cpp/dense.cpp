@@ -189,7 +189,7 @@ bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewR
     for (Index n = 0; n < layer.fan_out; n += kLanes) {
       const int lanes = static_cast<int>(std::min(kLanes, layer.fan_out - n));
       narrow.delta_rows(end - k0, rows, lanes, layer.w.row(n / kLanes, k0), delta, n, sums, stretch);
-      if (watch.spent(static_cast<double>(2 * lanes * (end - k0) * rows))) return false;
+      if (watch.spent(static_cast<double>(2 * (end - k0) * rows * lanes))) return false;
     }
     for (Index k = k0; k < end; k += kLanes) {
       const Index lanes = std::min(kLanes, end - k);

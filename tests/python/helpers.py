@@ -105,14 +105,20 @@ def same_bits(found: Any, expected: Any) -> bool:
     return found.dtype == expected.dtype and found.shape == expected.shape and found.tobytes() == expected.tobytes()
 
 
-def assert_close(found: npt.ArrayLike, expected: npt.ArrayLike, tolerance: float, what: str = "") -> None:
-    """|found - expected| is at most tolerance times the largest number that is expected."""
+def assert_close(
+    found: npt.ArrayLike, expected: npt.ArrayLike, tolerance: float, what: str = "", size: npt.ArrayLike | None = None
+) -> None:
+    """|found - expected| is at most tolerance times the largest number that is expected, or the largest of `size`.
+
+    `size`: for sums, those of the terms' magnitudes. Rounding errors are in proportion to these where the terms cancel.
+    """
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     assert found.shape == expected.shape, f"{what}: shape {found.shape}, expected {expected.shape}"
     if expected.size == 0:
         return
     worst = np.abs(found - expected).max()
-    assert worst <= tolerance * np.abs(expected).max(), f"{what}: off by {worst:.3g}, largest {np.abs(expected).max():.3g}"
+    largest = np.abs(expected if size is None else size).max()
+    assert worst <= tolerance * largest, f"{what}: off by {worst:.3g}, largest {largest:.3g}"
 
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-from helpers import ALL_LOSSES, MORE_ACTIVATIONS, OUTPUT_ACTIVATIONS, python
+from helpers import ALL_LOSSES, MORE_ACTIVATIONS, OUTPUT_ACTIVATIONS, not_sanitized, python
 from retrograd import _core
 
 FILES = resources.files("retrograd")
@@ -36,6 +36,7 @@ print(json.dumps({"seconds": seconds, "numpy": start - begin, "new": sorted(set(
 """
 
 
+@not_sanitized("starting takes longer")
 def test_import_is_cheap() -> None:
     # processor time, the least of some; where other work takes the caches away, NumPy's import takes longer, too
     runs = [json.loads(python(IMPORT).stdout) for _ in range(7)]
