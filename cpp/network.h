@@ -156,8 +156,8 @@ enum class Keep { forward, training, everything };  // everything: z and gradien
 constexpr Index kFewRows = 6;
 static_assert(kFewRows - 1 <= kDeltaRows);
 
-// A network whose layers have at most so many units is small: for a batch of one panel, one call of a kernel does a pass over
-// all layers. With more than 16 units not for few rows.
+// A network whose layers have at most so many units is small: for a batch of one panel the passes over all layers are lists of
+// calls, and with one thread the whole batch is one function (small_pass). With more than 16 units not for few rows.
 constexpr Index kSmallUnits = 64;
 
 // Activations, deltas and targets of one batch.
