@@ -45,6 +45,15 @@ void point_at_rows(const Kernels<T>& kernels, const Rows& x, Selection selection
   }
 }
 
+void fetch_ahead(const Rows& x, Selection selection, Index i0, Index i1) {
+  constexpr Index line = 64, most = 4 * line;
+  const Index bytes = std::min(most, x.cols * source_size(x.source));
+  for (Index i = i0; i < i1; ++i) {
+    const char* row = static_cast<const char*>(x.row(selection[i]));
+    for (Index k = 0; k < bytes; k += line) __builtin_prefetch(row + k);
+  }
+}
+
 template <class T>
 bool all_finite(const Kernels<T>& kernels, const Rows& x) {
   const auto finite = kernels.finite[static_cast<int>(x.source)];

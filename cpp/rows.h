@@ -24,6 +24,10 @@ void gather_panels(const Kernels<T>& kernels, const Rows& x, Selection selection
 template <class T>
 void point_at_rows(const Kernels<T>& kernels, const Rows& x, Selection selection, Index i0, Index i1, T* buffer, const T** out);
 
+// Asks for the beginnings of the selected rows i0..i1 long before they are read: rows in no order are nothing that a processor
+// could foresee, but within a row it does. All of a row would be too much.
+void fetch_ahead(const Rows& x, Selection selection, Index i0, Index i1);
+
 // Whether point_at_rows reads x where it is.
 template <class T>
 bool holds(const Rows& x) {

@@ -11,6 +11,9 @@
 namespace retrograd {
 namespace {
 
+// Where the data set is larger, the next batch's rows may come from far away.
+constexpr Index kFarBytes = 1 << 20;
+
 // Whether a batch is better split by the units of each layer, with a barrier after each, than by its panels: where these
 // would leave the members a quarter of their time to wait, and there is work between the barriers (a busy machine makes each
 // of them dear).
@@ -120,22 +123,28 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
     const Index line0 = me.begin(lines), values = (me.end(lines) - line0) * kLanes;
     T* share = parameters.data() + line0 * kLanes;
     const bool small = work.small() && me.size == 1 && !args.y.weights.data;
+    const bool far = args.shuffle && rows * args.x.cols * source_size(args.x.source) > kFarBytes;
+    const Rows answers = args.y.labels ? Rows{args.y.labels, rows, 1, sizeof(std::int32_t), Source::float32} : args.y.rows;
     if (args.snapshot && args.first == 0) std::copy(share, share + values, snapshot_.data() + line0 * kLanes);
     for (Index step = args.first; step < last; ++step) {
       const Index start = step * batch;
       const Index m = std::min(batch, rows - start);
       const Selection selection{args.shuffle ? order_.data() : nullptr, start};
+      const Index next = far && step + 1 < last ? std::min(batch, rows - start - m) : 0;  // rows of the next batch to ask for
       if (me.id == 0) optimizer.begin_step(args.lr ? args.lr[step] : optimizer.settings().lr);  // read after the next barrier
       Score score;
       bool first_split = false;
       if (small) {
         score = small_pass(network_, work, args.x, args.y, selection, m);
+        fetch_ahead(args.x, selection, m, m + next);
+        fetch_ahead(answers, selection, m, m + next);
         if (watch.spent(network_.flops_per_row() * static_cast<double>(m))) return;
       } else {
         const Index p0 = me.begin(panels(m)), p1 = me.end(panels(m));
         const bool split = splits_units(network_, m, me.size, args.forced);
         first_split = !split && splits_first_layer(network_, work, m, me.size, args.forced);
         load_inputs(work, args.x, selection, p0, p1, m);
+        fetch_ahead(args.x, selection, m + std::min(next, p0 * kLanes), m + std::min(next, p1 * kLanes));
         if (network_.perturbs()) perturb_inputs(network_, work, p0, p1, m);
         if (split || first_split) me.wait();
         const bool forwarded = split         ? forward_pass_split(network_, work, m, me, watch)
