@@ -2,11 +2,13 @@
 
     python tests/bench/jobs.py --jobs 2,4 --rounds 5
 
-Each job trains a network of its own. Threads share one process, processes (joblib's loky where it is installed, else
-multiprocessing with spawn) are warmed up before the clock starts. Above 1, at once is faster.
+Each job trains a network of its own: in threads of one process; in the processes of joblib, which tells each how many CPUs are
+its own (where joblib is installed); in processes that know nothing of each other. All are warmed up before the clock starts.
+Above 1, at once is faster.
 """
 
 import argparse
+import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -44,22 +46,25 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+def kinds() -> list[str]:
+    """What can run jobs here."""
+    return ["threads", *(["joblib"] if importlib.util.find_spec("joblib") else []), "processes"]
+
+
 @contextmanager
-def pool(kind: str, jobs: int) -> Iterator[Executor]:
-    """A pool of that many threads or processes."""
-    if kind == "threads":
-        with ThreadPoolExecutor(jobs) as executor:
-            yield executor
+def pool(kind: str, jobs: int) -> Iterator[Callable[[str], Any]]:
+    """A function that runs so many jobs of a workload at once."""
+    if kind == "joblib":
+        from joblib import Parallel, delayed
+
+        with Parallel(n_jobs=jobs, backend="loky") as parallel:
+            yield lambda name: parallel(delayed(train)(name, seed) for seed in range(jobs))
         return
-    try:
-        from joblib.externals.loky import get_reusable_executor
-    except ImportError:
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as executor:
-            yield executor
-        return
-    executor = get_reusable_executor(jobs)
-    yield executor
-    executor.shutdown()
+    makes: Executor = (
+        ThreadPoolExecutor(jobs) if kind == "threads" else ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    )
+    with makes as executor:
+        yield lambda name: list(executor.map(train, [name] * jobs, range(jobs)))
 
 
 def main() -> None:
@@ -73,14 +78,13 @@ def main() -> None:
     print(f"{_core.max_threads()} threads, {_core.isa()}; serial time by time at once: median (lowest to highest round)")
     for name in args.workloads.split(","):
         for jobs in map(int, args.jobs.split(",")):
-            for kind in ("threads", "processes"):
-                with pool(kind, jobs) as executor:
-                    run = lambda: list(executor.map(train, [name] * jobs, range(jobs)))  # noqa: B023, E731
-                    run()  # imports, threads, memory
+            for kind in kinds():
+                with pool(kind, jobs) as run:
+                    run(name)  # imports, threads, memory
                     ratios = []
                     for _ in range(args.rounds):
                         serial = seconds(lambda: [train(name, seed) for seed in range(jobs)])  # noqa: B023
-                        ratios.append(serial / seconds(run))
+                        ratios.append(serial / seconds(lambda: run(name)))  # noqa: B023
                 low, high = min(ratios), max(ratios)
                 print(f"{name:>18}  {jobs} {kind:<10} {statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})", flush=True)
 
