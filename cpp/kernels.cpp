@@ -3,8 +3,8 @@
 //
 // Register tiles: MR rows x NV vectors of accumulators; each step broadcasts MR values of one operand against NV vectors
 // of the other. Rows are cut into tiles of nearly equal height (16 = 6 + 5 + 5), as a short tile waits for its own adds.
-// AVX2 6x2 (12x1), AVX-512 8x2 (g++ 12 spills 10x2 and 12x2; float32: two panels, one vector each; 73 % of peak with one, 95 % with
-// two), NEON 6x4.
+// AVX2 6x2 (12x1), AVX-512 8x2 (g++ 12 spills 10x2 and 12x2; float32: two panels, one vector each; 73 % of peak with one, 95 %
+// with two), NEON 6x4.
 #include "kernels.h"
 
 #include <type_traits>

@@ -77,8 +77,8 @@ struct Update {
   T eps = 0;
   T correction = 1;
   Index second = 0;
-  Index third = 0;  // 0: none
-  Terms terms = Terms::unknown;  // terms_of the rest, where it was asked before: each product would ask
+  Index third = 0;               // 0: none
+  Terms terms = Terms::unknown;  // terms_of() the rest, once for all products; unknown: each of them asks
   bool near = false;             // parameters and state are few, and in the cache: nothing is fetched ahead
 
   // Whether dw and db can take the step themselves, in their registers. Else they store, and `update` follows.
@@ -176,8 +176,8 @@ struct Kernels {
                 bool first, bool last, Activation activation);
 
   // The same product for a few rows of the batch, with lanes = inputs: out[r][k] += sum_n d[r][offset + n] w[k][n] for
-  // r < rows <= kDeltaRows, k < units, n < lanes <= 16. w: [units][16] of one weight panel, turned in registers on the way; d: rows in any place;
-  // out: rows `stride` values apart, of which whole vectors are read and written.
+  // r < rows <= kDeltaRows, k < units, n < lanes <= 16. w: [units][16] of one weight panel, turned in registers on the way; d:
+  // rows in any place; out: rows `stride` values apart, of which whole vectors are read and written.
   void (*delta_rows)(Index units, Index rows, int lanes, const T* w, const T* const* d, Index offset, T* out, Index stride);
 
   // dw[r][lane] = sum_m a[r][m] d[m][lane] for r < rows. a: rows r of batch panel 0 of the block, its m in this panel and

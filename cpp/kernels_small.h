@@ -1,4 +1,4 @@
-// The passes over small networks, as lists of calls. A part of kernels.cpp, which alone includes it; contracts are in kernels.h.
+// Passes over small networks, as lists of calls. A part of kernels.cpp, which alone includes it; contracts are in kernels.h.
 //
 // A layer of few units is some ten instructions of arithmetic a row, and finding out what to do next would be as many again: so
 // that is found out once, and written down. The tiles are those of the large products, N rows by one vector.

@@ -756,7 +756,7 @@ Score batch_score(const Workspace<T>& work, Index batch) {
   template bool forward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&);                     \
   template void backward_pass_split(const Network<T>&, const Workspace<T>&, Index, const Member&, Watch&, bool);              \
   template void loss_pass(const Network<T>&, const Workspace<T>&, const Targets&, Index, Index, Index, double, bool);         \
-  template Score small_pass(const Network<T>&, const Workspace<T>&, const Rows&, const Targets&, Selection, Index);            \
+  template Score small_pass(const Network<T>&, const Workspace<T>&, const Rows&, const Targets&, Selection, Index);           \
   template bool backward_pass(const Network<T>&, const Workspace<T>&, Index, Index, Index, Watch&);                           \
   template void dw_pass(const Network<T>&, const Workspace<T>&, const Destination<T>&, Index, const Member&, bool);           \
   template bool forward_pass_first_split(const Network<T>&, const Workspace<T>&, Index, Index, Index, const Member&, Watch&); \
