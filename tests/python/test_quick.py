@@ -277,3 +277,24 @@ def test_settings_that_change_between_steps_are_checked_and_used() -> None:
     sgd.lr = True
     with pytest.raises(TypeError, match="lr: expected"):
         trainer.step(X, y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_small_network_follows_settings_that_change(dtype: str) -> None:
+    """What its passes call is written down once: anew where the batch is shorter, or other terms of the update count."""
+    X, y = inputs(21, 7).astype(dtype), inputs(21, 3, seed=2).astype(dtype)
+    trained = []
+    for team in (0, 2):  # a team takes the passes of all networks
+        net = network("mse", 3, dtype)
+        net._forced_team = team
+        sgd = rg.SGD(0.1, momentum=0.9, dampening=0.5)  # the first step is without
+        trainer = rg.Trainer(net, sgd, batch_size=8)
+        trainer.fit(X, y, epochs=2)
+        sgd.weight_decay = 0.01
+        trainer.fit(X, y, epochs=1)
+        sgd.weight_decay = sgd.dampening = 0.0
+        trainer.fit(X, y, epochs=1)
+        sgd.momentum = 0.0
+        trainer.fit(X[:5], y[:5], epochs=1)
+        trained.append(parameters(net))
+    assert same_bits(*trained)
