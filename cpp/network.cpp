@@ -341,31 +341,23 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Keep keep)
 
 template <class T>
 void Workspace<T>::small_forward(int lanes) const {
-  if (forward_.lanes != lanes) {
-    forward_.lanes = lanes;
-    forward_.count = kernels_->small_forward(static_cast<Index>(small_.size()), small_.data(), lanes, forward_.calls.data());
-  }
-  forward_.run();
+  forward_.run({lanes}, [&](SmallCall<T>* calls) {
+    return kernels_->small_forward(static_cast<Index>(small_.size()), small_.data(), lanes, calls);
+  });
 }
 
 template <class T>
 void Workspace<T>::small_backward(int lanes) const {
-  if (backward_.lanes != lanes) {
-    backward_.lanes = lanes;
-    backward_.count = kernels_->small_backward(static_cast<Index>(small_.size()), small_.data(), lanes, backward_.calls.data());
-  }
-  backward_.run();
+  backward_.run({lanes}, [&](SmallCall<T>* calls) {
+    return kernels_->small_backward(static_cast<Index>(small_.size()), small_.data(), lanes, calls);
+  });
 }
 
 template <class T>
 void Workspace<T>::small_update(int lanes, const T* parameters, T* beside, const Update<T>* update) const {
-  const Terms terms = update ? update->terms : Terms::unknown;
-  if (update_.lanes != lanes || update_.beside != beside || update_.update != update || update_.terms != terms) {
-    update_.lanes = lanes, update_.beside = beside, update_.update = update, update_.terms = terms;
-    update_.count = kernels_->small_update(static_cast<Index>(small_.size()), small_.data(), lanes, parameters, beside, update,
-                                           update_.calls.data());
-  }
-  update_.run();
+  update_.run({lanes, update ? update->terms : Terms::unknown, beside, update}, [&](SmallCall<T>* calls) {
+    return kernels_->small_update(static_cast<Index>(small_.size()), small_.data(), lanes, parameters, beside, update, calls);
+  });
 }
 
 template <class T>

@@ -228,15 +228,29 @@ class Workspace {
   std::vector<FewRows<T>> few_a_, few_z_;
   FewRows<T> few_delta_[2];
   bool few_ = false;
+  // What a list of calls was written for.
+  struct SmallKey {
+    int lanes = 0;
+    Terms terms = Terms::unknown;
+    const T* beside = nullptr;
+    const Update<T>* update = nullptr;
+
+    bool operator==(const SmallKey& other) const {
+      return lanes == other.lanes && terms == other.terms && beside == other.beside && update == other.update;
+    }
+  };
   struct SmallPass {
     std::vector<SmallCall<T>> calls;  // room for those of a whole batch
     Index count = 0;
-    int lanes = 0;  // what they were written for
-    const T* beside = nullptr;
-    const Update<T>* update = nullptr;
-    Terms terms = Terms::unknown;
+    SmallKey key;
 
-    void run() const {
+    // Runs the list, which write(calls) writes anew where it is that of another key, and returns the length of.
+    template <class Write>
+    void run(const SmallKey& now, Write write) {
+      if (!(key == now)) {
+        key = now;
+        count = write(calls.data());
+      }
       for (const SmallCall<T>*call = calls.data(), *end = call + count; call < end; ++call) call->run(*call);
     }
   };
