@@ -1,6 +1,6 @@
 """A forked child works as its parent did: at every entry point of the extension, after any use of threads in the parent.
 
-The parent's threads do not survive a fork; a child that waits for them hangs, so every child here has a watchdog.
+The parent's threads do not survive a fork; a child that waits for them hangs, so every child here has a watchdog (children.py).
 """
 
 import json
@@ -18,23 +18,20 @@ def test_no_entry_point_is_forgotten() -> None:
 # ---------------------------------------------------------------- every entry point
 
 EVERY_ENTRY = """
-import json, os, pickle, signal
+import json, os, pickle
 import entries
+from children import forked
 suffix = os.environ["SUFFIX"]
 
 def run(call, subject):
     return pickle.dumps(call(subject))
 
 def status(call, subject, expected, depth):
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    signal.alarm(20)  # a child that hangs is killed
-    if depth > 1:
-        below = status(call, subject, expected, depth - 1)
-        if below:
-            os._exit(below & 127)
-    os._exit(0 if run(call, subject) == expected else 3)
+    def in_child():
+        below = status(call, subject, expected, depth - 1) if depth > 1 else 0
+        return below & 127 or (0 if run(call, subject) == expected else 3)
+
+    return forked(in_child)
 
 statuses = {}
 for name, call in entries.ENTRIES.items():
@@ -70,9 +67,9 @@ extern "C" int team(int n) {
 """
 
 OTHERS = """
-import ctypes, os, signal
+import ctypes, os
 import numpy as np, retrograd as rg
-from retrograd import _core
+from children import forked
 
 def train():
     net = rg.Network([20, 30, 5])
@@ -81,15 +78,13 @@ def train():
     trainer.fit(np.ones((50, 20)), np.ones((50, 5)), epochs=2)
     return trainer._last_team, b"".join(w.tobytes() for w in net.weights)
 
-library = ctypes.CDLL(os.environ["LIBRARY"])
-assert library.team(2) == 2  # threads of which the extension knows nothing
-child = os.fork()
-if child == 0:
-    signal.alarm(20)
+def in_child():
     team, weights = train()
     os.write(1, weights.hex().encode())
-    os._exit(0)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+library = ctypes.CDLL(os.environ["LIBRARY"])
+assert library.team(2) == 2  # threads of which the extension knows nothing
+assert forked(in_child) == 0
 assert library.team(2) == 2  # and the parent's work on
 team, weights = train()
 assert team == 2
@@ -108,8 +103,9 @@ def test_a_child_of_a_parent_whose_other_libraries_had_threads(tmp_path: Path) -
 # ---------------------------------------------------------------- while threads are at work
 
 BESIDE = """
-import os, signal, threading, time
+import os, threading, time
 import numpy as np, retrograd as rg
+from children import forked
 
 def tried(call):
     try:
@@ -141,9 +137,7 @@ for call in (lambda: training.predict(X[:3]), lambda: ours.step(X[:3], y[:3])):
     while tried(call) == "done":  # until each is at it
         time.sleep(0.001)
 
-child = os.fork()
-if child == 0:
-    signal.alarm(20)
+def in_child():
     # the reader is not here, so its network is free, and has its weights; the other one is torn in the midst of a step
     assert np.array_equal(read.predict_proba(X[:3]), few)
     assert tried(lambda: rg.Trainer(read, rg.SGD(0.1)).step(X[:3], y[:3])) == "done"
@@ -153,8 +147,8 @@ if child == 0:
     trainer.fit(X[:2048], y[:2048], epochs=1)
     assert trainer._last_team == 2  # nobody else is at work here
     assert np.isfinite(net.predict_proba(X[:3])).all()
-    os._exit(0)
-os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+os._exit(forked(in_child))
 """
 
 
@@ -164,8 +158,8 @@ def test_a_child_forked_while_other_threads_train_and_predict() -> None:
 
 
 ONE_THREAD = """
-import os, signal
 import numpy as np, retrograd as rg
+from children import forked
 from retrograd import _core
 
 def team():
@@ -175,16 +169,9 @@ def team():
     trainer.fit(np.ones((50, 20)), np.ones((50, 5)), epochs=1)
     return trainer._last_team
 
-def in_child(of):
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        os._exit(of())
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-assert in_child(team) == 3  # no team so far: nothing is lost
+assert forked(team) == 3  # no team so far: nothing is lost
 assert team() == 3
-assert in_child(team) == 1 and in_child(_core.max_threads) == 1
+assert forked(team) == 1 and forked(_core.max_threads) == 1
 assert team() == 3
 """
 

@@ -242,8 +242,9 @@ def test_other_threads_run_while_one_trains() -> None:
 # ---------------------------------------------------------------- processes
 
 FORK = """
-import os, signal, sys
+import os
 import numpy as np, retrograd as rg
+from children import forked
 X, y = np.random.default_rng(0).standard_normal((400, 200)), np.zeros((400, 10))
 
 def train():
@@ -252,15 +253,13 @@ def train():
     return b"".join(w.tobytes() for w in net.weights) + net.predict(X).tobytes()
 
 expected = train()
-for depth in range(2):  # a child, and a child of it
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        os._exit(os.waitstatus_to_exitcode(status))
-    signal.alarm(60)  # a child that hangs is killed
+
+def in_child(depth):  # and in a child of it
     if train() != expected:
-        os._exit(3)
-os._exit(0)
+        return 3
+    return forked(lambda: in_child(depth - 1), 60) if depth > 1 else 0
+
+os._exit(forked(lambda: in_child(2), 60))
 """
 
 
