@@ -211,6 +211,7 @@ void update_pass(const Network<T>& network, const T* gradients, const Optimizer<
     if (count <= 0 || optimizer.update(array).frozen) continue;
     Update<T> update = optimizer.update(array);
     update.scale = static_cast<T>(scale);
+    update.terms = terms_of(update);
     network.kernels().update(count, gradients + i, network.parameters().data() + i, state ? state + i : nullptr, &update);
   }
 }
