@@ -86,9 +86,9 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
   prepare(args, optimizer);
   Workspace<T>& work = *work_;
   work.step = network_.steps;
-  if (args.first == 0) {
+  if (args.first == 0 && args.snapshot) {  // a step that a callback makes within an epoch leaves them
     steps_before_ = network_.steps;
-    if (args.snapshot) std::copy_n(network_.statistics().data(), statistics_.size(), statistics_.data());
+    std::copy_n(network_.statistics().data(), statistics_.size(), statistics_.data());
   }
   const Arena<T>& parameters = network_.parameters();
   const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;

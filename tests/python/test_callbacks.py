@@ -359,6 +359,20 @@ def test_divergence_in_a_later_part_goes_back_to_the_start_of_the_epoch() -> Non
     assert trainer.history.epoch == [1]
 
 
+def test_divergence_goes_back_over_steps_that_a_callback_made() -> None:
+    def act(trainer: rg.Trainer, info: rg.StepInfo) -> None:
+        if info.step == 1:
+            trainer.step(X[:4], Y[:4])
+            trainer.optimizer.lr = 1e30
+
+    trainer = trainer_of(Acts(1, act))
+    start = parameters(trainer.network)
+    with pytest.raises(rg.DivergenceError, match="epoch 1"):
+        trainer.fit(X, Y, epochs=5)
+    assert trainer.network.steps == 0
+    assert same_bits(parameters(trainer.network), start)
+
+
 def test_what_is_no_callback_is_refused() -> None:
     wrong = Diary()
     wrong.every = -1
