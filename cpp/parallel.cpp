@@ -9,6 +9,7 @@
 #include <cmath>
 #include <condition_variable>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <mutex>
@@ -20,20 +21,31 @@ namespace retrograd {
 namespace {
 
 std::atomic<bool> team_used{false};     // a team of two or more ran in this process
-std::atomic<bool> team_is_lost{false};  // ... or in a parent before it forked
+std::atomic<bool> team_is_lost{false};  // ... or in a parent before it forked, or OpenMP itself does not survive a fork
 std::atomic<int> busy{0};               // threads at work in all calls of this process
 std::atomic<std::uint32_t> fork_count{0};
 
 // libgomp keeps the threads of a region for the next one, and in a child would wait for them forever. They may be another
-// library's that shares this libgomp, so that nothing here knows of them. (libomp looks after itself.)
+// library's that shares this libgomp, so that nothing here knows of them.
 void before_fork() {
 #if !defined(__clang__)
   omp_pause_resource_all(omp_pause_soft);
 #endif
 }
 
+// libomp begins anew in a child by itself, unless the environment tells it not to, as it does for a whole process once
+// scikit-learn is imported there. Then it waits forever for what the parent had, whoever used it.
+bool openmp_is_lost() {
+#if defined(__clang__)
+  const char* begins = std::getenv("KMP_INIT_AT_FORK");
+  return begins && !std::strchr("1tTyY", begins[0]);
+#else
+  return false;
+#endif
+}
+
 void after_fork_in_child() {
-  team_is_lost.store(team_is_lost.load() || team_used.load());
+  team_is_lost.store(team_is_lost.load() || team_used.load() || openmp_is_lost());
   busy.store(0);  // whoever was at work is not here
   fork_count.fetch_add(1);
 }
@@ -79,16 +91,19 @@ bool can_have(int size) {
   return true;
 }
 
-// Counts threads as busy while it lives.
+// Counts threads as busy while it lives; not in a child that its thread forks meanwhile (a signal handler may), which begins at 0.
 class Busy {
  public:
-  explicit Busy(int threads) : threads_(threads) { busy.fetch_add(threads_, std::memory_order_relaxed); }
+  explicit Busy(int threads) : threads_(threads), since_(forks()) { busy.fetch_add(threads_, std::memory_order_relaxed); }
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
-  ~Busy() { busy.fetch_sub(threads_, std::memory_order_relaxed); }
+  ~Busy() {
+    if (since_ == forks()) busy.fetch_sub(threads_, std::memory_order_relaxed);
+  }
 
  private:
   int threads_;
+  std::uint32_t since_;
 };
 
 int affinity_cpus() {

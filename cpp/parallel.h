@@ -13,7 +13,8 @@ namespace retrograd {
 
 // Threads that a call may use now: the least of OpenMP's own limit (threadpoolctl sets it), OMP_NUM_THREADS as it is in
 // the environment at this moment, and, where that is unset, the CPUs that affinity and the container's quota allow.
-// 1 in a forked child whose parent had a team: its threads did not survive the fork.
+// 1 in a forked child whose parent had a team: its threads did not survive the fork; and in any child where libomp is told
+// not to begin anew there (KMP_INIT_AT_FORK=FALSE, as scikit-learn sets it).
 int max_threads();
 
 // CPUs granted by the cgroup of this process (quota / period, rounded up), or 0 where there is no limit. `root` is "" but

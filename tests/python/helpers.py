@@ -22,6 +22,9 @@ long_tier = pytest.mark.skipif(not LONG, reason="for the long tier: RETROGRAD_TE
 # AddressSanitizer keeps its own books in memory and in the process.
 SANITIZED = os.environ.get("RETROGRAD_TEST_SANITIZED") == "1"
 
+# What scikit-learn tells libomp in the environment, for the whole process that imports it and for those it starts.
+SET_BY_SKLEARN = {"KMP_DUPLICATE_LIB_OK": "True", "KMP_INIT_AT_FORK": "FALSE"}
+
 
 def not_sanitized(why: str) -> pytest.MarkDecorator:
     """Marks what cannot hold, or be seen, where the extension is built with sanitizers."""
@@ -122,10 +125,11 @@ def assert_close(
 
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs code in a new interpreter that finds the same package."""
+    """Runs code in a new interpreter that finds the same package, and in which nobody has imported scikit-learn."""
+    clean = {name: value for name, value in os.environ.items() if name not in SET_BY_SKLEARN}
     return subprocess.run(
         [sys.executable, *arguments, "-c", code],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
+        env=clean | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
         capture_output=True,
         text=True,
         timeout=120,

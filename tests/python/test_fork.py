@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from entries import ENTRIES, exported
-from helpers import compiled, python
+from helpers import SET_BY_SKLEARN, compiled, python
 
 
 def test_no_entry_point_is_forgotten() -> None:
@@ -70,6 +70,7 @@ OTHERS = """
 import ctypes, os
 import numpy as np, retrograd as rg
 from children import forked
+from retrograd import _core
 
 def train():
     net = rg.Network([20, 30, 5])
@@ -80,6 +81,8 @@ def train():
 
 def in_child():
     team, weights = train()
+    lost = "libomp" in _core.openmp() and "KMP_INIT_AT_FORK" in os.environ
+    assert team == (1 if lost else 2), team
     os.write(1, weights.hex().encode())
 
 library = ctypes.CDLL(os.environ["LIBRARY"])
@@ -92,9 +95,10 @@ print("\\n" + weights.hex())
 """
 
 
-def test_a_child_of_a_parent_whose_other_libraries_had_threads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("environment", [{}, SET_BY_SKLEARN], ids=["", "after_sklearn"])
+def test_a_child_of_a_parent_whose_other_libraries_had_threads(tmp_path: Path, environment: dict[str, str]) -> None:
     library = compiled(TEAM, tmp_path, "-fopenmp")
-    done = python(OTHERS, "-Wignore", LIBRARY=str(library))
+    done = python(OTHERS, "-Wignore", LIBRARY=str(library), **environment)
     assert done.returncode == 0, done.stderr
     in_child, in_parent = done.stdout.split()
     assert in_child == in_parent
@@ -179,3 +183,40 @@ assert team() == 3
 def test_a_child_has_one_thread_where_its_parent_had_a_team() -> None:
     done = python(ONE_THREAD, "-Wignore")
     assert done.returncode == 0, done.stderr
+
+
+IN_A_HANDLER = """
+import os, signal
+import numpy as np, retrograd as rg
+
+class Child(Exception):
+    pass
+
+def fork(*_):
+    if os.fork() == 0:
+        raise Child
+
+X = np.ones((30000, 100), np.float32)  # an epoch is long enough for a look at the signals in its midst
+
+def team(epochs):
+    trainer = rg.Trainer(rg.Network([100, 256, 10]), rg.SGD(0.01), batch_size=256)
+    trainer.fit(X, X[:, :10], epochs=epochs)
+    return trainer._last_team
+
+signal.signal(signal.SIGVTALRM, fork)
+signal.setitimer(signal.ITIMER_VIRTUAL, 0.05)
+try:
+    while True:
+        assert team(10) == 1
+        if signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0:
+            break
+except Child:
+    signal.alarm(20)
+    os._exit(10 + team(1))
+os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_a_child_forked_in_the_midst_of_a_call_keeps_to_the_limits() -> None:
+    done = python(IN_A_HANDLER, "-Wignore", OMP_NUM_THREADS="1")
+    assert done.returncode == 11, done.stderr
