@@ -91,7 +91,8 @@ bool can_have(int size) {
   return true;
 }
 
-// Counts threads as busy while it lives; not in a child that its thread forks meanwhile (a signal handler may), which begins at 0.
+// Counts threads as busy while it lives; but not in a child that its thread forks meanwhile (a signal handler may): that one
+// begins at 0.
 class Busy {
  public:
   explicit Busy(int threads) : threads_(threads), since_(forks()) { busy.fetch_add(threads_, std::memory_order_relaxed); }
