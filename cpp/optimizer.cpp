@@ -192,10 +192,12 @@ double StoredGradients<T>::squares_of_layer(Index l) const {
 }
 
 template <class T>
-double StoredGradients<T>::scale(double limit) const {
+double StoredGradients<T>::scale(const Optimizer<T>& optimizer) const {
   double sum = 0;
-  for (const double squares : squares_) sum += squares;
-  const double scale = limit / (std::sqrt(sum) + 1e-6);
+  for (std::size_t i = 0; i < squares_.size(); ++i) {
+    if (!optimizer.update(pieces_[i].array).frozen) sum += squares_[i];
+  }
+  const double scale = optimizer.settings().clip_norm / (std::sqrt(sum) + 1e-6);
   return scale < 1 ? scale : 1;
 }
 
@@ -228,7 +230,7 @@ void apply_update(Network<T>& network, const Arena<T>& gradients, Optimizer<T>& 
     if (optimizer.clips_norm()) {
       stored.square(network, gradients.data(), me);
       me.wait();
-      scale = stored.scale(optimizer.settings().clip_norm);
+      scale = stored.scale(optimizer);
     }
     update_pass(network, gradients.data(), optimizer, scale, me);
     if (network.limits_norms()) {

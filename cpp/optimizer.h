@@ -112,8 +112,8 @@ class StoredGradients {
   void square(const Network<T>& network, const T* gradients, const Member& member);
   // The sum of squares of layer l from the pieces, in their order.
   double squares_of_layer(Index l) const;
-  // The factor that brings the norm of all gradients down to `limit`, as PyTorch's clip_grad_norm_ has it.
-  double scale(double limit) const;
+  // The factor that brings the norm of all gradients that are used down to clip_norm, as PyTorch's clip_grad_norm_ has it.
+  double scale(const Optimizer<T>& optimizer) const;
 
  private:
   struct Piece {

@@ -73,7 +73,7 @@ void Trainer<T>::stored_step(const EpochArgs<T>& args, const Optimizer<T>& optim
   if (args.gradient_norms || optimizer.clips_norm()) {
     stored_.square(network_, gradients, me);
     me.wait();
-    if (optimizer.clips_norm()) scale = stored_.scale(optimizer.settings().clip_norm);
+    if (optimizer.clips_norm()) scale = stored_.scale(optimizer);
     for (Index l = 0; me.id == 0 && args.gradient_norms && l < network_.depth(); ++l) {
       gradient_norms_[static_cast<std::size_t>(l)] += std::sqrt(stored_.squares_of_layer(l));
     }

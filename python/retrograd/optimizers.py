@@ -1,5 +1,6 @@
 """Optimisers: settings, and the state that belongs to one network. The arithmetic is the core's."""
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -80,7 +81,8 @@ class Optimizer:
     """What all optimisers share; use one of SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
 
     An optimiser owns its state (velocities, means of squares, the number of steps), which starts at zero and binds it to the
-    first network that it steps. Settings are attributes and may be changed between calls; they are checked at the next use.
+    first network that it steps, or that a `Trainer` has with it. Settings are attributes and may be changed between calls; they
+    are checked at the next use.
 
     Attributes
     ----------
@@ -89,9 +91,9 @@ class Optimizer:
     weight_decay : float
         Biases are decayed too, as in PyTorch; `groups` may say otherwise.
     clip_norm, clip_value : float or None
-        Before all else, gradients are scaled down so that the norm of all of them together is at most `clip_norm` (Pascanu,
-        Mikolov, Bengio: On the difficulty of training recurrent neural networks, 2013; PyTorch's `clip_grad_norm_`), and each
-        is held between -clip_value and clip_value (`clip_grad_value_`).
+        Before all else, gradients are scaled down so that the norm of all of them together (but those of what is frozen) is
+        at most `clip_norm` (Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks, 2013; PyTorch's
+        `clip_grad_norm_`), and each is held between -clip_value and clip_value (`clip_grad_value_`).
     groups : tuple of Group
         Where several match, the last one counts.
     """
@@ -118,9 +120,11 @@ class Optimizer:
         self._checked_settings()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
         if not name.startswith("_"):
-            object.__setattr__(self, "_stale", True)
+            object.__setattr__(self, "_stale", True)  # first: Ctrl-C may come between the two
+            if name in ("groups", "betas") and isinstance(value, list):  # a change within would go unseen
+                value = tuple(value)
+        object.__setattr__(self, name, value)
 
     def _rule_settings(self) -> dict[str, Any]:
         """The settings of the rule, checked, as the core names them."""
@@ -221,7 +225,7 @@ class Optimizer:
             needed yet are left out.
         """
         if self._core is None:
-            return {"steps": 0} if self._loaded is None else dict(self._loaded)
+            return {"steps": 0} if self._loaded is None else copy.deepcopy(self._loaded)
         state: dict[str, Any] = {"steps": self.steps}
         depth = len(self._network.sizes) - 1  # type: ignore[union-attr]
         for plane, (name, there) in enumerate(zip(self._planes, self._core.planes(), strict=True)):
@@ -248,7 +252,7 @@ class Optimizer:
             )
         as_int(state["steps"], "steps", 0)
         if self._core is None or self._network is None:
-            self._loaded = dict(state)
+            self._loaded = copy.deepcopy(state)
         else:
             self._bind(self._network)
             self._put(self._core, self._network, state)

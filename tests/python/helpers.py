@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +145,29 @@ def compiled(source: str, folder: Path, *flags: str) -> Path:
     library = folder / "library.so"
     subprocess.run([compiler, "-O1", "-shared", "-fPIC", *flags, str(folder / "library.cpp"), "-o", str(library)], check=True)
     return library
+
+
+def interrupted_at(n: int, call: Callable[[], Any], module: str) -> bool:
+    """Runs the call with Ctrl-C before the n-th instruction that this module executes; whether it came so far."""
+    left = n
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal left
+        if not frame.f_code.co_filename.endswith(module):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False

@@ -4,13 +4,13 @@ import copy
 import json
 import pickle
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import retrograd as rg
+from helpers import interrupted_at
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot
@@ -103,32 +103,6 @@ def test_the_rest_for_all_epochs_or_none() -> None:
     assert lengths(found) == {4}
 
 
-def interrupted_at(n: int, call: Callable[[], Any]) -> bool:
-    """Runs the call with Ctrl-C before the n-th instruction that history.py executes; whether it came so far."""
-    left = n
-
-    def trace(frame: Any, event: str, argument: Any) -> Any:
-        nonlocal left
-        if not frame.f_code.co_filename.endswith("history.py"):
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            left -= 1
-            if left == 0:
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 @pytest.mark.parametrize("before", [0, 2])
 def test_ctrl_c_between_any_two_instructions_leaves_whole_epochs(before: int) -> None:
     """An epoch is there with all its figures or not at all; so is a history that is joined to another."""
@@ -140,7 +114,7 @@ def test_ctrl_c_between_any_two_instructions_leaves_whole_epochs(before: int) ->
         while True:
             n += 1
             found = full(before)
-            interrupted = interrupted_at(n, lambda change=change, found=found: change(found))  # type: ignore[misc]
+            interrupted = interrupted_at(n, lambda change=change, found=found: change(found), "history.py")  # type: ignore[misc]
             assert len(lengths(found)) == 1, f"instruction {n}: {[(name, getattr(found, name)) for name in LISTS]}"
             seen.add(len(found))
             found.append(**entry | {"epoch": 9})  # and it goes on

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-from helpers import Array, inputs, network, parameters, same_bits, targets
+from helpers import Array, inputs, interrupted_at, network, parameters, same_bits, targets
 from oracle import RULES, Stepper, forward_backward
 from retrograd import _core
 
@@ -195,6 +195,24 @@ def test_a_limit_above_every_gradient_changes_no_bit() -> None:
         plain = parameters(trained([13, 40, 4], 24, of_kind(kind), steps=9))
         for limit in ("clip_norm", "clip_value"):
             assert same_bits(parameters(trained([13, 40, 4], 24, of_kind(kind, **{limit: 1e9}), steps=9)), plain)
+
+
+def test_frozen_gradients_are_not_in_the_norm() -> None:
+    for sizes, batch in SHAPES.values():
+        X, y = data(sizes, batch, 1)
+        for params in ("weights", "biases"):
+            optimizers = [rg.SGD(1.0, clip_norm=1e-2, groups=[rg.Group(params=params, frozen=True)]) for _ in range(3)]  # type: ignore[arg-type]
+            nets = [network(sizes, activation="tanh", dtype="float64") for _ in range(3)]
+            before = parameters(nets[0])
+            trainers = [rg.Trainer(n, o, batch_size=len(X)) for n, o in zip(nets, optimizers, strict=True)]
+            trainers[0].fit(X, y, epochs=1)
+            trainers[1].step(X, y)
+            nets[2].forward(X)
+            nets[2].backward(y)
+            optimizers[2].step(nets[2])
+            for net in nets:
+                moved = sum(((p - q) ** 2).sum() for p, q in zip(parameters(net), before, strict=True)) ** 0.5
+                assert moved == pytest.approx(1e-2, rel=1e-3), (sizes, params)
 
 
 # ---------------------------------------------------------------------------------------------- groups
@@ -557,3 +575,43 @@ def test_parts_that_make_no_sense_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             core_epoch(net, optimizer, trainer, X, y, **options)
+
+
+def test_ctrl_c_while_a_setting_changes_leaves_what_is_shown() -> None:
+    net = network([3, 4, 2])
+    X, y = inputs(6, 3), inputs(6, 2)
+    optimizer = rg.SGD(0.5)
+    trainer = rg.Trainer(net, optimizer)
+    for n in range(1, 1000):
+        optimizer.lr = 0.5
+        trainer.step(X, y)
+        interrupted = interrupted_at(n, lambda: setattr(optimizer, "lr", 0.0), "optimizers.py")
+        before = parameters(net)
+        trainer.step(X, y)
+        assert same_bits(parameters(net), before) == (optimizer.lr == 0), n
+        if not interrupted:
+            break
+    assert n > 5
+
+
+def test_settings_that_are_sequences_cannot_change_unseen() -> None:
+    groups, betas = [rg.Group(0, frozen=True)], [0.5, 0.9]
+    optimizer = rg.Adam(0.1, betas=betas, groups=groups)  # type: ignore[arg-type]
+    groups.append(rg.Group(1, frozen=True))
+    betas[0] = 5.0
+    assert optimizer.groups == (rg.Group(0, frozen=True),) and optimizer.betas == (0.5, 0.9)
+    optimizer.groups = groups
+    assert optimizer.groups == tuple(groups)
+
+
+def test_a_state_without_a_network_is_a_copy_too() -> None:
+    optimizer = of_kind("momentum")
+    trained([13, 40, 4], 24, optimizer, steps=2)
+    given = optimizer.state_dict()
+    free = of_kind("momentum")
+    free.load_state_dict(given)
+    given["momentum_buffer"][0][0][:] = 7
+    found = free.state_dict()
+    assert same_state(found, optimizer.state_dict())
+    found["momentum_buffer"][0][0][:] = 7
+    assert same_state(free.state_dict(), optimizer.state_dict())
