@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include "dispatch.h"
 #include "inference.h"
@@ -63,7 +65,9 @@ using Numpy = py::detail::npy_api;
 int plain_type(const py::handle& x) {
   if (Py_TYPE(x.ptr()) != Numpy::get().PyArray_Type_) return -1;
   const py::dtype type = py::reinterpret_borrow<py::array>(x).dtype();
-  return type.byteorder() == '=' || type.byteorder() == '|' ? type.num() : -1;
+  constexpr char native = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>';  // dtype.newbyteorder() says so, too
+  const char order = type.byteorder();
+  return order == '=' || order == '|' || order == native ? type.num() : -1;
 }
 
 // A view of a 2-D array (rows, cols) whose rows are contiguous and aligned; false: it is none, or of another type.
@@ -361,9 +365,18 @@ class Users {
  public:
   class Hold {
    public:
-    Hold(Users& users, bool alone) : users_(users), alone_(alone), since_(forks()) {
+    // patient: waits for readers, each of whom is soon done; Ctrl-C ends it.
+    Hold(Users& users, bool alone, bool patient = false) : users_(users), alone_(alone), since_(forks()) {
       State seen = users_.state_.load(), taken;
       do {
+        while (patient && seen.since == since_ && seen.count > 0) {
+          {
+            const WithoutGil release;
+            std::this_thread::sleep_for(std::chrono::microseconds(50));
+          }
+          if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+          seen = users_.state_.load();
+        }
         const int count = seen.since == since_ ? seen.count : std::min(seen.count, 0);
         if (count < 0) {
           throw std::runtime_error(seen.since == since_ ? "this network is in use: another thread trains it"
@@ -388,7 +401,7 @@ class Users {
     bool alone_;
     std::uint32_t since_;
   };
-  Hold alone() { return Hold(*this, true); }
+  Hold alone(bool patient = false) { return Hold(*this, true, patient); }
   Hold shared() { return Hold(*this, false); }
 
  private:
@@ -833,8 +846,8 @@ template <class T>
 py::tuple trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::array& x, const py::array& y, Index batch_size,
                         bool shuffle, bool snapshot, std::uint64_t seed, std::uint32_t epoch, int n_threads, int forced,
                         py::object report, const std::optional<Array<double>>& lr, Index first, Index last, bool gradient_norms,
-                        const std::optional<py::array>& weights) {
-  const auto hold = self.network.users.alone();
+                        const std::optional<py::array>& weights, bool patient) {
+  const auto hold = self.network.users.alone(patient);
   EpochArgs<T> args;
   args.x = rows_of(x, self.network.network.inputs(), "X");
   args.y = targets_of<T>(y, args.x.rows, self.network.network.outputs(), weights);
@@ -1112,7 +1125,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def("epoch", &trainer_epoch<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("batch_size"),
            py::arg("shuffle"), py::arg("snapshot"), py::arg("seed"), py::arg("epoch"), py::arg("n_threads") = 0,
            py::arg("forced") = 0, py::arg("report") = py::none(), py::arg("lr").noconvert() = py::none(), py::arg("first") = 0,
-           py::arg("last") = -1, py::arg("gradient_norms") = false, py::arg("weights") = py::none())
+           py::arg("last") = -1, py::arg("gradient_norms") = false, py::arg("weights") = py::none(), py::arg("patient") = false)
       .def("gradient_norms",
            [](PyTrainer<T>& self) {
              const auto hold = self.network.users.shared();

@@ -129,6 +129,7 @@ class _Trainer(Generic[_T]):
         last: int = -1,
         gradient_norms: bool = False,
         weights: npt.NDArray[_T] | None = None,
+        patient: bool = False,
     ) -> tuple[bool, float, float, float, int, float, int]: ...
     def gradient_norms(self) -> list[float]: ...
     def step(

@@ -313,6 +313,7 @@ class Network:
             raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from error
         if dtype is None or result not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
+        result = np.dtype(result.name)  # without the order of bytes, which may be named though it is the native one
         return result
 
     def _check_fit(self) -> None:

@@ -212,6 +212,7 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "misaligned": misaligned,
     "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),
     "big-endian, misaligned": lambda x: misaligned(x.astype(x.dtype.newbyteorder(">"))),
+    "native, but named": lambda x: x.astype(big := x.dtype.newbyteorder(">")).byteswap().view(big.newbyteorder()),
     "read-only": read_only,
     "padded rows": lambda x: np.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, 3)])[..., : x.shape[-1]],
     "odd row distance": lambda x: np.ndarray(

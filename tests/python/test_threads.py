@@ -239,6 +239,34 @@ def test_other_threads_run_while_one_trains() -> None:
     assert turns > 50  # with the GIL held, it would be a few
 
 
+def test_an_epoch_waits_for_those_who_read_between_two() -> None:
+    net = network([200, 300, 10])
+    X, y = inputs(600, 200).astype(np.float32), inputs(600, 10)
+    reads, refusals, done = 0, 0, threading.Event()
+
+    def read() -> None:
+        nonlocal reads, refusals
+        while not done.is_set():
+            try:
+                net.predict(X)
+                reads += 1
+            except RuntimeError:
+                refusals += 1
+
+    def begin(trainer: rg.Trainer, history: rg.History) -> None:
+        if len(history.epoch) == 1:
+            thread.start()
+        time.sleep(0.002)  # the network is free
+
+    thread = threading.Thread(target=read)
+    try:
+        history = rg.Trainer(net, rg.SGD(1e-3), callbacks=[begin]).fit(X, y, epochs=60)
+    finally:
+        done.set()
+        thread.join()
+    assert history.epoch == list(range(1, 61)) and reads > 5 and refusals > 5
+
+
 # ---------------------------------------------------------------- processes
 
 FORK = """
