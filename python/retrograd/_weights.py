@@ -66,6 +66,9 @@ def _of_classes(class_weight: str | Mapping[int, float], labels: Array) -> Array
             raise ValueError(f'class_weight: expected None, "balanced" or a dict, got {class_weight!r}')
         weights = len(labels) / (len(classes) * counts)
     elif isinstance(class_weight, Mapping):
+        strange = [label for label in class_weight if not isinstance(label, int | float | np.number) or label % 1 != 0]
+        if strange:
+            raise TypeError(f"class_weight: expected labels as keys, got {strange[0]!r}")
         known = {int(label): as_float(weight, f"class_weight[{label}]", 0.0) for label, weight in class_weight.items()}
         missing = sorted(set(known) - set(classes.tolist()))
         if missing:

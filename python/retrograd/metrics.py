@@ -435,6 +435,8 @@ class Measures:
         classifier = network.metric_name == "accuracy"
         self._metrics = [_as_metric(one, classifier) for one in metrics]
         names = [metric.name for metric in self._metrics]
+        for name in {"loss", "metric"}.intersection(names):
+            raise ValueError(f"metrics: expected another name than {name!r}, which the history has for its own")
         if len(set(names)) != len(names):
             raise ValueError(f"metrics: expected each name once, got {', '.join(names)}")
         if self._metrics and not data:
@@ -444,7 +446,10 @@ class Measures:
                 network.predict_proba(np.zeros((1, network.sizes[0])))  # refuses where the outputs are none
             if any(_weight(rows) is not None for rows in data.values()) and not _takes_weights(metric.function):
                 raise TypeError(f"metrics: {metric.name} takes no sample_weight, but there are weights")
-        self._truths = {prefix: _truth(rows[1], network) for prefix, rows in data.items()} if self._metrics else {}
+        if self._metrics:
+            self._truths = {prefix: _truth(rows[1], network).view() for prefix, rows in data.items()}
+        for truth in self._truths.values():  # a view of what is trained on, perhaps: not for a user's function to change
+            truth.flags.writeable = False
 
     @property
     def names(self) -> list[str]:

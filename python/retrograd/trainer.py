@@ -71,19 +71,13 @@ class Trainer:
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: expected a Network, got {type(network).__name__}")
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(optimizer).__name__}")
-        if not isinstance(shuffle, bool):
-            raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
-        if not isinstance(progress, bool) and progress != "auto":
-            raise ValueError(f'progress: expected True, False or "auto", got {progress!r}')
-        self.network = network
+        self._network = network
         self.optimizer = optimizer
         self.batch_size = as_int(batch_size, "batch_size", 1)
         self.shuffle = shuffle
         self.n_threads = n_threads
-        as_threads(n_threads)
         self.progress = progress
+        self._check_settings()
         self.schedule = schedule
         self.callbacks = callbacks
         as_callbacks(callbacks)
@@ -91,9 +85,37 @@ class Trainer:
         self.epochs_done = 0
         self._running = Running(schedule, 0)
         self._fitting = self._stopped = False
-        optimizer._bind(network)
-        self._core = _CORE[network.dtype.name](network._core)
         self._last_team = 0
+        self._make_core()
+
+    def _make_core(self) -> None:
+        self.optimizer._bind(self._network)
+        self._core = _CORE[self._network.dtype.name](self._network._core)
+
+    @property
+    def network(self) -> Network:
+        """What it trains; for another network make another trainer."""
+        return self._network
+
+    def _check_settings(self) -> None:
+        """Of those that are plain attributes, and may be changed between calls."""
+        if not isinstance(self.optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(self.optimizer).__name__}")
+        if not isinstance(self.shuffle, bool):
+            raise TypeError(f"shuffle: expected True or False, got {self.shuffle!r}")
+        if not isinstance(self.progress, bool) and self.progress != "auto":
+            raise ValueError(f'progress: expected True, False or "auto", got {self.progress!r}')
+        as_threads(self.n_threads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy goes on by itself, with copies of network and optimiser, to the last bit."""
+        if self._fitting:
+            raise RuntimeError("this trainer is training: it cannot be copied now")
+        return {name: value for name, value in self.__dict__.items() if name != "_core"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make_core()
 
     def _epoch(
         self,
@@ -109,14 +131,15 @@ class Trainer:
         first: int = 0,
         last: int = -1,
         gradient_norms: bool = False,
+        patient: bool = False,
     ) -> "_Part":
         """Steps `first` to `last` (-1: the end) of an epoch, whose order of rows is that of the whole.
 
         `lr`: the learning rate of each step of the epoch. A part that begins later goes back, where it diverges, to the
-        start of the epoch.
+        start of the epoch. `patient`: waits for other threads that read the network, instead of an error.
         """
-        core = self.optimizer._bind(self.network)
-        self.network._about_to_change()
+        core = self.optimizer._bind(self._network)
+        self._network._about_to_change()
         part = _Part(
             *self._core.epoch(
                 core,
@@ -125,16 +148,17 @@ class Trainer:
                 batch_size,
                 shuffle,
                 snapshot,
-                self.network.seed,
+                self._network.seed,
                 self.epochs_done,
                 as_threads(self.n_threads),
-                self.network._forced_team,
+                self._network._forced_team,
                 report,
                 lr,
                 first,
                 last,
                 gradient_norms,
                 weights,
+                patient,
             )
         )
         self._last_team = part.team
@@ -214,20 +238,23 @@ class Trainer:
         DivergenceError
             A loss or weight became infinite or NaN; the weights are those at the start of that epoch.
         RuntimeError
-            Another thread uses the network, or a callback calls `fit`.
+            Another thread uses the network, or a callback calls `fit`. Between two epochs others may read it (predict): the
+            next epoch waits for them.
         """
         if self._fitting:
             raise RuntimeError("fit: this trainer is training already")
-        network = self.network
+        network = self._network
         epochs = as_int(epochs, "epochs", 0)
         for name, value in (("train_metrics", train_metrics), ("gradient_norms", gradient_norms)):
             if not isinstance(value, bool):
                 raise TypeError(f"{name}: expected True or False, got {value!r}")
         convergence = Convergence(tol, patience)
         batch_size = as_int(self.batch_size, "batch_size", 1)
+        self._check_settings()
         callbacks = as_callbacks(self.callbacks)
         self.optimizer._bind(network)  # checks its settings
         training, validation = self._data(X, y, sample_weight, class_weight, validation_data, validation_split)
+        self._check_batches(len(training[0]), batch_size)
         measured_on = ({} if validation is None else {"val_": validation}) | ({"": training} if train_metrics else {})
         measures = Measures(metrics, network, measured_on)
         names = figures(network.metric_name, validation is not None, measures.names)
@@ -285,21 +312,24 @@ class Trainer:
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("expected validation_data or validation_split, got both")
-            training, validation = split(training, validation_split, self.network)
+            training, validation = split(training, validation_split, self._network)
         elif validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
                 raise TypeError(
                     f"validation_data: expected a pair (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
                 )
             Xv, yv, *rest = validation_data
-            validation = self._weighed(Xv, yv, rest[0] if rest else None, "sample_weight of validation_data")
+            try:
+                validation = self._weighed(Xv, yv, rest[0] if rest else None)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"validation_data: {error}") from None
         rows, targets, own = training
-        weights = row_weights(own, class_weight, targets, self.network.loss_name, self.network.dtype)
+        weights = row_weights(own, class_weight, targets, self._network.loss_name, self._network.dtype)
         return (rows, targets, weights), validation
 
-    def _weighed(self, X: npt.ArrayLike, y: npt.ArrayLike, weights: npt.ArrayLike | None, name: str = "sample_weight") -> Data:
+    def _weighed(self, X: npt.ArrayLike, y: npt.ArrayLike, weights: npt.ArrayLike | None) -> Data:
         rows, targets = self._checked(X, y)
-        return rows, targets, as_weights(weights, len(rows), self.network.dtype, name)
+        return rows, targets, as_weights(weights, len(rows), self._network.dtype)
 
     def _train_epoch(self, plan: "_Plan", report: Any) -> dict[str, Any] | None:
         """The next epoch, and its figures as `History.append` takes them; None where a callback stopped it on its way.
@@ -312,7 +342,7 @@ class Trainer:
         rates = plan.running.rates(epoch, steps, lr)
         self.epochs_done = epoch
         sums, seconds = _Sums(), 0.0
-        norms = np.zeros(self.network.depth) if plan.gradient_norms else None
+        norms = np.zeros(self._network.depth) if plan.gradient_norms else None
         told: dict[int, _Sums] = {}  # of what each callback has been told
         for first, last, asking in parts(plan.callbacks, steps, plan.steps_done):
             if self.optimizer.lr != lr:  # a callback has changed it
@@ -332,6 +362,7 @@ class Trainer:
                 first=first,
                 last=last,
                 gradient_norms=plan.gradient_norms,
+                patient=plan.steps_done + first > 0,
             )
             seconds += time.perf_counter() - start
             if part.diverged:
@@ -350,7 +381,7 @@ class Trainer:
         return {
             "epoch": epoch,
             "loss": _mean(sums.loss, sums.weight),
-            "metric": self.network._metric(_mean(sums.metric, sums.weight)),
+            "metric": self._network._metric(_mean(sums.metric, sums.weight)),
             "seconds": seconds,
             "lr": _rate_of(steps, rates, lr),
             "step_lr": plan.running.to_keep(rates),
@@ -359,7 +390,9 @@ class Trainer:
         }
 
     def step(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
-        """Trains on one batch, as it is, and returns its mean loss before the update; `sample_weight` as in `fit`.
+        """Trains on one batch, as it is, and returns its mean loss before the update; `sample_weight` as in `fit`, not all 0.
+
+        The schedule is that of `fit`: here the learning rate is the optimiser's.
 
         Raises
         ------
@@ -368,7 +401,7 @@ class Trainer:
         DivergenceError
             The loss is not finite; the weights are unchanged.
         """
-        network = self.network
+        network = self._network
         core = self.optimizer._bind(network)
         network._about_to_change()
         if sample_weight is None:
@@ -383,19 +416,26 @@ class Trainer:
         return _mean(part.loss, part.weight)
 
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        rows = self.network._rows(X)
+        rows = self._network._rows(X)
         if len(rows) == 0:
             raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
-        return rows, self.network._targets(y, len(rows))
+        return rows, self._network._targets(y, len(rows))
+
+    def _check_batches(self, rows: int, batch_size: int) -> None:
+        """What the core says too, but before anything has begun."""
+        if (batch_size == 1 or rows % batch_size == 1) and any(layer.norm == "batch" for layer in self._network.layers):
+            raise ValueError(
+                f"batch normalisation: expected more than one row in every batch, got {rows} rows in batches of {batch_size}"
+            )
 
     def _check_weights(self) -> None:
-        place = self.network._core.find_nonfinite_weight()
+        place = self._network._core.find_nonfinite_weight()
         if place is not None:
             raise ValueError(f"the weights of layer {place} are not finite: expected finite ones (see set_weights)")
 
     def __repr__(self) -> str:
         return (
-            f"Trainer({list(self.network.sizes)}, {self.optimizer!r}, batch_size={self.batch_size}, "
+            f"Trainer({list(self._network.sizes)}, {self.optimizer!r}, batch_size={self.batch_size}, "
             f"shuffle={self.shuffle}, n_threads={self.n_threads}"
             + ("" if self.schedule is None else f", schedule={self.schedule!r}")
             + ")"

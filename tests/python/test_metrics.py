@@ -361,3 +361,19 @@ def test_hinge_and_focal() -> None:
         assert history.metrics["f1"] == [m.f1(truth, net.predict(X))]
     with pytest.raises(ValueError, match="gives probabilities"):
         rg.Trainer(network([5, 9, 3], "hinge"), rg.SGD(0.1)).fit(X, y, epochs=1, metrics=["auc"], train_metrics=True)
+
+
+def test_a_metric_cannot_have_the_name_of_the_loss_nor_change_the_targets() -> None:
+    net = network([3, 4, 2])
+    X, y = inputs(6, 3), inputs(6, 2)
+    trainer = rg.Trainer(net, rg.SGD(0.1))
+    for name in ("loss", "metric"):
+        with pytest.raises(ValueError, match=f"metrics: expected another name than '{name}'"):
+            trainer.fit(X, y, epochs=1, metrics=[m.Metric(m.mae, name)], train_metrics=True)
+
+    def rude(y_true: Any, y_pred: Any) -> float:
+        y_true -= 1
+        return 0.0
+
+    with pytest.raises(ValueError, match="read-only"):
+        trainer.fit(X, y.astype(np.float32), epochs=1, metrics=[rude], train_metrics=True)

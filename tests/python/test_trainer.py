@@ -688,3 +688,72 @@ def test_two_trainers_of_one_network_take_turns() -> None:
             textbook.epoch(X, y, trainer.batch_size, _core.permutation(0, epoch, 40))
     for p, q in zip(parameters(net), one.parameters, strict=True):
         assert_close(p, q, 1e-12)
+
+
+# ---------------------------------------------------------------- settings and copies
+
+
+def test_a_refused_fit_has_not_begun() -> None:
+    X, y, begun = inputs(40, 5), inputs(40, 2), []
+
+    class Notes(rg.Callback):
+        def on_train_begin(self, trainer: rg.Trainer) -> None:
+            begun.append(1)
+
+    net = rg.Network([5, rg.Dense(4, norm="batch"), 2])
+    trainer = rg.Trainer(net, rg.SGD(0.1), batch_size=10, callbacks=[Notes()])
+    history = trainer.fit(X, y, epochs=1)
+    before = parameters(net)
+    refused: list[tuple[str, Any, type[Exception], str]] = [
+        ("batch_size", 13, ValueError, "expected more than one row in every batch, got 40 rows in batches of 13"),
+        ("batch_size", 1, ValueError, "expected more than one row in every batch, got 40 rows in batches of 1"),
+        ("n_threads", 0, ValueError, "n_threads: expected at least 1, got 0"),
+        ("shuffle", "yes", TypeError, "shuffle: expected True or False, got 'yes'"),
+        ("progress", "much", ValueError, "progress: expected True, False or \"auto\", got 'much'"),
+        ("optimizer", "sgd", TypeError, "optimizer: expected an optimiser such as SGD, got str"),
+    ]
+    for name, wrong, error, message in refused:
+        right = getattr(trainer, name)
+        setattr(trainer, name, wrong)
+        with pytest.raises(error, match=message):
+            trainer.fit(X, y, epochs=1)
+        setattr(trainer, name, right)
+        assert trainer.epochs_done == 1 and trainer.history is history and len(begun) == 1, name
+    with pytest.raises(AttributeError):
+        trainer.network = net  # type: ignore[misc]
+    assert same_bits(parameters(net), before)
+
+
+def test_errors_in_validation_data_say_so() -> None:
+    X, y = inputs(8, 5), inputs(8, 2)
+    trainer = rg.Trainer(network([5, 4, 2]), rg.SGD(0.1))
+    for data, message in (
+        ((X[:, :3], y), r"validation_data: X: expected shape \(rows, 5\)"),
+        ((X, y[:3]), "validation_data: y: expected as many rows as X"),
+        ((X, y, np.ones(3)), "validation_data: sample_weight: expected one for each row"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            trainer.fit(X, y, epochs=1, validation_data=data)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda trainer: pickle.loads(pickle.dumps(trainer))], ids=["copy", "pickle"])
+def test_a_copy_of_a_trainer_goes_on_to_the_last_bit(copied: Callable[[rg.Trainer], rg.Trainer]) -> None:
+    X, y = inputs(50, 21), inputs(50, 6)
+    net = network([21, 40, 6], dropout=0.2)
+    trainer = rg.Trainer(net, rg.Adam(0.01), batch_size=10, schedule=rg.schedules.Cosine(per="step", warmup=3))
+    trainer.fit(X, y, epochs=5)
+    twin = copied(trainer)
+    assert twin.network is not net and twin.optimizer is not trainer.optimizer and twin.epochs_done == 5
+    first, second = trainer.fit(X, y, epochs=2), twin.fit(X, y, epochs=2)
+    assert same_bits(first.loss, second.loss)
+    assert same_bits(parameters(net), parameters(twin.network))
+    assert trainer.step(X[:4], y[:4]) == twin.step(X[:4], y[:4])
+
+
+def test_a_trainer_at_work_is_not_copied() -> None:
+    def act(trainer: rg.Trainer, history: rg.History) -> None:
+        copy.deepcopy(trainer)
+
+    trainer = rg.Trainer(network([5, 4, 2]), rg.SGD(0.1), callbacks=[act])
+    with pytest.raises(RuntimeError, match="this trainer is training: it cannot be copied now"):
+        trainer.fit(inputs(8, 5), inputs(8, 2), epochs=1)

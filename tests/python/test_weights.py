@@ -279,6 +279,8 @@ def test_wrong_weights_change_nothing(name: str) -> None:
         ("cross_entropy", "auto", ValueError, "class_weight: expected None, \"balanced\" or a dict, got 'auto'"),
         ("cross_entropy", [1.0, 2.0], TypeError, 'class_weight: expected None, "balanced" or a dict, got list'),
         ("cross_entropy", {7: 1.0}, ValueError, r"class_weight: expected labels that are among the targets, got \[7\]"),
+        ("cross_entropy", {1.7: 1.0}, TypeError, r"class_weight: expected labels as keys, got 1\.7"),
+        ("cross_entropy", {"1": 1.0}, TypeError, "class_weight: expected labels as keys, got '1'"),
         ("cross_entropy", {0: -1.0}, ValueError, r"class_weight\[0\]: expected a finite number from 0, got -1.0"),
         ("cross_entropy", {0: "2"}, TypeError, r"class_weight\[0\]: expected a number, got '2'"),
         ("cross_entropy", {0: 0, 1: 0, 2: 0}, ValueError, "class_weight: expected at least one row that counts"),
