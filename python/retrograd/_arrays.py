@@ -22,6 +22,8 @@ def as_array(value: npt.ArrayLike, name: str) -> Array:
         array = value if type(value) is np.ndarray else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name}: expected an array, got rows of different lengths ({error})") from error
+    if array is not value and np.ma.is_masked(value):
+        raise ValueError(f"{name}: expected an array without masked values, got {np.ma.count_masked(value)} of them")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected an array of real numbers, got {_what(value, array)}")
     return array
@@ -54,14 +56,15 @@ def as_rows(value: npt.ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "
     return array if in_rows and array.flags.aligned else converted(array, array.dtype)
 
 
-def check_finite(core: CoreNetwork, rows: Array, name: str = "X", given: Array | None = None) -> None:
+def check_finite(core: CoreNetwork, rows: Array, name: str = "X", given: npt.ArrayLike | None = None) -> None:
     """ValueError that names the first value which is not finite in the network's dtype; `given`: before conversion."""
     place = core.find_nonfinite(rows)
     if place is None:
         return
     row, col = place
-    vector = given is not None and given.ndim == 1
-    value = rows[row, col] if given is None else given[row] if vector else given[row, col]
+    numbers = rows if given is None else np.asarray(given)
+    vector = numbers.ndim == 1
+    value = numbers[row] if vector else numbers[row, col]
     fits = " that fit float32" if np.isfinite(value) else ""
     where = f"row {row}" if vector else f"row {row}, column {col}"
     raise ValueError(f"{name}: expected finite numbers{fits}, got {value} at {where}")

@@ -14,7 +14,7 @@ class DivergenceError(ArithmeticError):
     step : int
         The step within the epoch, counted from 1.
     lr : float
-        The learning rate.
+        The learning rate; 0 where there is none (`fit_lbfgs`).
     loss : float
         The loss of that batch: inf or nan; nan where it was a weight.
     """
@@ -22,9 +22,10 @@ class DivergenceError(ArithmeticError):
     def __init__(self, epoch: int | None, step: int, lr: float, loss: float) -> None:
         where = f"step {step}" if epoch is None else f"epoch {epoch}, step {step}"
         kept = "the weights are unchanged" if epoch is None else "the weights are those at the start of that epoch"
+        rate, advice = (f" with lr={lr:g}", "A smaller lr, or inputs") if lr else ("", "Inputs")
         super().__init__(
-            f"training diverged in {where}: the loss or a weight became {loss} with lr={lr:g}; {kept}. "
-            "A smaller lr, or inputs and targets scaled to about 1, may help"
+            f"training diverged in {where}: the loss or a weight became {loss}{rate}; {kept}. "
+            f"{advice} and targets scaled to about 1, may help"
         )
         self.epoch = epoch
         self.step = step

@@ -659,7 +659,7 @@ class Network:
         if self._core.takes(X, self._sizes[0]):
             return X
         rows = as_rows(X, self._sizes[0], self._dtype)
-        check_finite(self._core, rows)
+        check_finite(self._core, rows, given=X)
         return rows
 
     def _targets(self, y: npt.ArrayLike, rows: int) -> Array:

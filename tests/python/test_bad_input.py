@@ -232,6 +232,17 @@ def test_a_large_array_is_searched_to_its_end() -> None:
             net.predict(X)
 
 
+def test_masked_values() -> None:
+    X, y = np.ma.array(inputs(ROWS, FEATURES)), np.ma.array(targets("mse", ROWS, OUTPUTS))
+    net = network([FEATURES, 8, OUTPUTS])
+    assert same_bits(net.predict(X), net.predict(X.data))  # nothing is masked so far
+    X[1, 2] = y[3, 1] = np.ma.masked
+    message = "expected an array without masked values, got 1 of them"
+    refused(takes_x(net), X, ValueError, f"X: {message}")
+    net.forward(inputs(ROWS, FEATURES))
+    refused(takes_y(net), y, ValueError, f"y: {message}")
+
+
 def test_numbers_too_large_for_float32() -> None:
     X = inputs(ROWS, FEATURES)
     X[3, 1] = 1e300
@@ -239,6 +250,7 @@ def test_numbers_too_large_for_float32() -> None:
     message = r"expected finite numbers that fit float32, got 1e\+300 at row 3, column 1$"
     in_float32 = {name: call for name, call in takes_x(net).items() if name != "gradcheck"}
     refused(in_float32, X, ValueError, f"X: {message}")
+    refused(in_float32, X.astype(X.dtype.newbyteorder()), ValueError, f"X: {message}")  # converted before it is looked at
     wide = network([FEATURES, 8, OUTPUTS], dtype="float64")
     assert np.isfinite(wide.predict(X)).all()
     y = targets("mse", ROWS, OUTPUTS)
