@@ -22,8 +22,8 @@ def as_array(value: npt.ArrayLike, name: str) -> Array:
         array = value if type(value) is np.ndarray else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name}: expected an array, got rows of different lengths ({error})") from error
-    if array is not value and np.ma.is_masked(value):
-        raise ValueError(f"{name}: expected an array without masked values, got {np.ma.count_masked(value)} of them")
+    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+        raise ValueError(f"{name}: expected an array without masked values, got {np.sum(value.mask)} of them")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected an array of real numbers, got {_what(value, array)}")
     return array

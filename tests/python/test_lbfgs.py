@@ -77,7 +77,7 @@ def test_bad_calls_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda: rg.fit_lbfgs(net, X, y, max_iter=-1), ValueError, "max_iter: expected at least 0"),
         (lambda: rg.fit_lbfgs(net, X, y, history_size=0), ValueError, "history_size: expected at least 1"),
         (lambda: rg.fit_lbfgs(net, X, y, weight_decay=-1), ValueError, "weight_decay: expected"),
-        (lambda: rg.fit_lbfgs(net, X, np.full((20, 2), 3e38)), rg.DivergenceError, "became inf; the weights are unchanged. Inputs and"),
+        (lambda: rg.fit_lbfgs(net, X, np.full((20, 2), 3e38)), rg.DivergenceError, "inf; the weights are unchanged. In"),
     ):
         with pytest.raises(error, match=message):
             call()
