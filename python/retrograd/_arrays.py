@@ -22,7 +22,8 @@ def as_array(value: npt.ArrayLike, name: str) -> Array:
         array = value if type(value) is np.ndarray else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name}: expected an array, got rows of different lengths ({error})") from error
-    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+    # np.ma is imported when it is first asked for: only where there is a subclass
+    if isinstance(value, np.ndarray) and value is not array and isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
         raise ValueError(f"{name}: expected an array without masked values, got {np.sum(value.mask)} of them")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected an array of real numbers, got {_what(value, array)}")
