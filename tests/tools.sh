@@ -134,11 +134,12 @@ tidy() {  # tidy CLANG-VERSION
   cpp_configure build/tidy -DCMAKE_CXX_COMPILER="clang++-$1" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DRETROGRAD_PYTHON=ON \
     -DRETROGRAD_TESTS=OFF -Dpybind11_DIR="$("$cmake_bin/python" -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$cmake_bin/python"
   # without the analyzer's paths where they go through every inlined tile, or all of pybind11
-  local slow='cpp/(kernels|bindings).cpp'
-  printf '%s\n' cpp/*.cpp | grep -vE "$slow" | xargs -P "$jobs" -n 1 "clang-tidy-$1" --quiet -p build/tidy 2>/dev/null
-  printf '%s\n' cpp/*.cpp | grep -E "$slow" |
+  local slow='cpp/(kernels/kernels|bindings/.*).cpp' files
+  files=$(find cpp -name '*.cpp')
+  printf '%s\n' $files | grep -vE "$slow" | xargs -P "$jobs" -n 1 "clang-tidy-$1" --quiet -p build/tidy 2>/dev/null
+  printf '%s\n' $files | grep -E "$slow" |
     xargs -P "$jobs" -n 1 "clang-tidy-$1" --quiet "--checks=-clang-analyzer-*" -p build/tidy 2>/dev/null
-  echo "$(ls cpp/*.cpp | wc -l) files"
+  echo "$(wc -w <<<"$files") files"
 }
 
 aarch64() {

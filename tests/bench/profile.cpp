@@ -14,9 +14,9 @@
 #include <numeric>
 #include <string>
 
-#include "dispatch.h"
-#include "random.h"
-#include "trainer.h"
+#include "kernels/dispatch.h"
+#include "base/random.h"
+#include "training/trainer.h"
 
 namespace {
 

@@ -100,7 +100,7 @@ def built_objects(folder: pathlib.Path) -> list[pathlib.Path]:
     list of path
     """
     build(folder, ["retrograd_core"])
-    return sorted(folder.glob("CMakeFiles/retrograd_kernels_*.dir/cpp/kernels.cpp.o"))
+    return sorted(folder.glob("CMakeFiles/retrograd_kernels_*.dir/cpp/kernels/kernels.cpp.o"))
 
 
 def tiles_of(path: pathlib.Path) -> dict[Tile, Loop]:

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "helpers.h"
-#include "inference.h"
-#include "random.h"
-#include "scalar.h"
-#include "trainer.h"
+#include "network/inference.h"
+#include "base/random.h"
+#include "base/scalar.h"
+#include "training/trainer.h"
 
 namespace retrograd::testing {
 

@@ -10,10 +10,10 @@
 #include <limits>
 #include <vector>
 
-#include "activations.h"
-#include "dispatch.h"
-#include "random.h"
-#include "scalar.h"
+#include "kernels/activations.h"
+#include "kernels/dispatch.h"
+#include "base/random.h"
+#include "base/scalar.h"
 
 namespace retrograd::testing {
 

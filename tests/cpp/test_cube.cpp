@@ -3,7 +3,7 @@
 // Single kernels, with every activation and kind of update, are test_kernels.cpp's.
 #include <functional>
 
-#include "dense.h"
+#include "layers/dense.h"
 #include "guarded.h"
 #include "tables.h"
 

@@ -3,7 +3,7 @@
 // measured.
 #include <iostream>
 
-#include "activations.h"
+#include "kernels/activations.h"
 #include "helpers.h"
 #include "oracle.h"
 

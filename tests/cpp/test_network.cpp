@@ -2,7 +2,7 @@
 // gradient against differences of a plain loss in long double, pinned bits, interruption, divergence, sizes that overflow.
 #include "networks.h"
 #include "oracle.h"
-#include "stages.h"
+#include "network/stages.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;

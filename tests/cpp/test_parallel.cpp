@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "helpers.h"
-#include "parallel.h"
+#include "machine/parallel.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "helpers.h"
-#include "random.h"
+#include "base/random.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;

@@ -2,7 +2,7 @@
 // whole networks with it: the bits of any team and of the stages by hand, what divergence and interruption leave.
 #include "guarded.h"
 #include "networks.h"
-#include "stages.h"
+#include "network/stages.h"
 #include "tables.h"
 
 using namespace retrograd;

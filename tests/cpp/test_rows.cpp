@@ -1,8 +1,8 @@
 // The user's rows: selections, strides and sources on their way into panels or pointers, and the search for values that are
 // not finite. The kernels below them are test_kernels.cpp's.
 #include "helpers.h"
-#include "memory.h"
-#include "rows.h"
+#include "base/arena.h"
+#include "data/rows.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "networks.h"
-#include "stages.h"
+#include "network/stages.h"
 #include "tables.h"
 
 using namespace retrograd;

@@ -1,0 +1,220 @@
+// exp, expm1, log, log1p, tanh, sigmoid, sin and cos, the tail of the normal distribution (erfc): the same operations in the
+// same order on every vector type.
+//
+// `O` names the operations on one vector type (see simd.h): V, U (unsigned lanes of the same size), T (one lane), set, fma,
+// select, bits, from_bits, for normal_pair sqrt. No tables, no branches, no errno, no flags read or set. NaN gives NaN.
+// Errors in units in the last place, as tests/cpp/test_math.cpp measures them with fused multiply-add: see each function.
+// Method: Cody and Waite's reduction to |r| <= log(2)/2, then a polynomial (coefficients: a Chebyshev fit of our own).
+#pragma once
+
+#include "base/panel.h"
+
+namespace retrograd::math {
+
+template <class T>
+struct Constants;
+
+template <>
+struct Constants<float> {
+  static constexpr int mantissa = 23;
+  static constexpr std::uint32_t bias = 127, sign = 0x80000000u, sqrt_half = 0x3f3504f3u, mask = 0x007fffffu;
+  static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer
+  static constexpr float two_mantissa = 8388608.0f;
+  static constexpr float log2e = 1.44269504f;
+  static constexpr float ln2_hi = 0.693359375f, ln2_lo = -2.12194440e-4f;  // n * ln2_hi is exact
+  static constexpr float smallest = 0x1p-126f;                             // of normal numbers
+  static constexpr float exp_low = -104.0f, exp_high = 89.0f, tanh_high = 20.0f;
+  // (exp(r) - 1 - r) / r^2, highest power first; error of exp 8e-9
+  static constexpr float expm1[] = {1.3926183587713494e-3f, 8.3631790527225774e-3f, 4.1666554617204574e-2f,
+                                    1.6666576986987758e-1f, 0.5f};
+  static constexpr int log_terms = 5;
+  // From here on exp(-t^2/2) is 0. With w = 1 / (t + tail_place) and x = w tail_scale + tail_shift in [-1, 1]: the tail of the
+  // normal distribution beyond t, divided by w exp(-t^2/2), highest power first; relative error 1.3e-8
+  static constexpr float tail_end = 14.5f, tail_place = 4.0f, tail_scale = 10.206896781921387f,
+                         tail_shift = -1.5517241954803467f;
+  static constexpr float tail[] = {
+      1.3728153135161847e-05f, 6.18273188592866e-05f, -0.00018631985585670918f, -0.001284208265133202f, 0.0004613022902049124f,
+      0.024739520624279976f,   0.11626061052083969f,  0.3229457139968872f,      0.6301466226577759f,    0.9068412184715271f};
+};
+
+template <>
+struct Constants<double> {
+  static constexpr int mantissa = 52;
+  static constexpr std::uint64_t bias = 1023, sign = 0x8000000000000000ull, sqrt_half = 0x3fe6a09e667f3bcdull,
+                                 mask = 0x000fffffffffffffull;
+  static constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double two_mantissa = 4503599627370496.0;
+  static constexpr double log2e = 1.4426950408889634074;
+  static constexpr double ln2_hi = 0x1.62e42fefa0000p-1, ln2_lo = 0x1.cf79abc9e3b3ap-40;  // n * ln2_hi is exact
+  static constexpr double smallest = 0x1p-1022;
+  static constexpr double exp_low = -746.0, exp_high = 710.0, tanh_high = 40.0;
+  // error of exp 1.3e-17
+  static constexpr double expm1[] = {2.5100385495510319078e-8, 2.7620088445409748161e-7,
+                                     2.7557268459997064772e-6, 2.4801521295954375131e-5,
+                                     1.9841269863053616878e-4, 1.3888888917213716901e-3,
+                                     8.3333333333300618325e-3, 4.1666666666624127873e-2,
+                                     1.6666666666666667453e-1, 0.5};
+  static constexpr int log_terms = 11;
+  // relative error 1.2e-17
+  static constexpr double tail_end = 39, tail_place = 5, tail_scale = 11.282051282051283, tail_shift = -1.2564102564102564;
+  static constexpr double tail[] = {
+      -1.1174902448524927e-11, -1.7072062654826665e-10, 2.6929843110446694e-10, 2.1848479423934544e-09, -3.494638952805129e-09,
+      -1.873121333024287e-08,  3.482267252611739e-08,   1.6031054074539774e-07, -2.951248365230187e-07, -1.5842601960380958e-06,
+      1.8564801540633821e-06,  1.7809850904071174e-05,  4.471113104623648e-06,  -0.0001932275656909336, -0.0005243514710366586,
+      0.0008627486200349753,   0.011065377990222955,    0.04597293297553261,    0.12867006513544008,    0.27721847210375605,
+      0.4839898957497963,      0.7012260086643661,      0.8516896445588364};
+};
+
+// 2^n for integral n within the exponents of normal numbers.
+template <class O>
+inline typename O::V power_of_two(typename O::V n) {
+  using C = Constants<typename O::T>;
+  constexpr auto bias = static_cast<typename O::T>(C::bias);
+  return O::from_bits(O::bits(n + O::set(C::magic + bias)) << C::mantissa);
+}
+
+// x = n log(2) + r: writes n and gives exp(r) - 1.
+template <class O>
+inline typename O::V reduced_expm1(typename O::V x, typename O::V& n) {
+  using C = Constants<typename O::T>;
+  n = O::fma(x, O::set(C::log2e), O::set(C::magic)) - O::set(C::magic);
+  typename O::V r = O::fma(n, O::set(-C::ln2_hi), x);
+  r = O::fma(n, O::set(-C::ln2_lo), r);
+  typename O::V q = O::set(C::expm1[0]);
+  for (int i = 1; i < static_cast<int>(sizeof(C::expm1) / sizeof(C::expm1[0])); ++i) q = O::fma(q, r, O::set(C::expm1[i]));
+  return O::fma(r * r, q, r);
+}
+
+// Error below 1.0 ulp (float), 1.1 ulp (double); subnormal results to half their spacing more; overflow gives infinity.
+template <class O>
+inline typename O::V exp(typename O::V x) {
+  using C = Constants<typename O::T>;
+  x = O::select(x > O::set(C::exp_high), O::set(C::exp_high), x);
+  x = O::select(x < O::set(C::exp_low), O::set(C::exp_low), x);
+  typename O::V n;
+  const typename O::V p = reduced_expm1<O>(x, n);
+  // in two factors, so that the largest and the subnormal results are reached
+  const typename O::V half = O::fma(n, O::set(0.5), O::set(C::magic)) - O::set(C::magic);
+  const typename O::V s = power_of_two<O>(half);
+  return O::fma(p, s, s) * power_of_two<O>(n - half);
+}
+
+// exp(x) - 1 for |x| up to tanh_high.
+template <class O>
+inline typename O::V expm1_within(typename O::V x) {
+  typename O::V n;
+  const typename O::V p = reduced_expm1<O>(x, n);
+  const typename O::V s = power_of_two<O>(n);
+  return O::fma(p, s, s - O::set(1));
+}
+
+// exp(x) - 1 for x <= 0. Error below 1.5 ulp; of -0 it is +0.
+template <class O>
+inline typename O::V expm1(typename O::V x) {
+  using C = Constants<typename O::T>;
+  return expm1_within<O>(O::select(x < O::set(-C::tanh_high), O::set(-C::tanh_high), x));
+}
+
+// Error below 2.5 ulp. Odd: tanh(-x) = -tanh(x) to the last bit; never above 1.
+template <class O>
+inline typename O::V tanh(typename O::V x) {
+  using C = Constants<typename O::T>;
+  const typename O::U sign = O::bits(x) & C::sign;
+  typename O::V y = O::from_bits(O::bits(x) ^ sign);
+  y = y + y;
+  y = O::select(y > O::set(C::tanh_high), O::set(C::tanh_high), y);
+  const typename O::V e = expm1_within<O>(y);  // exp(2|x|) - 1
+  return O::from_bits(O::bits(e / (e + O::set(2))) | sign);
+}
+
+// 1 / (1 + exp(-x)). Error below 2.5 ulp for normal results; results under 2^-128 (double: 2^-1024) become 0.
+template <class O>
+inline typename O::V sigmoid(typename O::V x) {
+  return O::set(1) / (O::set(1) + exp<O>(-x));
+}
+
+// Natural logarithm of a positive normal number; infinity gives NaN. Error below 1.0 ulp.
+// log(m) = f - (f^2/2 - s (f^2/2 + R)), s = f / (2 + f), R = s^2 (2/3 + 2/5 s^2 + 2/7 s^4 + ...): the series of atanh.
+template <class O>
+inline typename O::V log(typename O::V x) {
+  using C = Constants<typename O::T>;
+  const typename O::U u = O::bits(x) + ((C::bias << C::mantissa) - C::sqrt_half);
+  const typename O::V e = O::from_bits((u >> C::mantissa) + O::bits(O::set(C::two_mantissa))) -
+                          O::set(C::two_mantissa + static_cast<typename O::T>(C::bias));
+  const typename O::V f = O::from_bits((u & C::mask) + C::sqrt_half) - O::set(1);
+  const typename O::V s = f / (O::set(2) + f), w = s * s;
+  typename O::V r = O::set(2.0 / (2 * C::log_terms + 1));
+  for (int i = C::log_terms - 1; i >= 1; --i) r = O::fma(r, w, O::set(2.0 / (2 * i + 1)));
+  const typename O::V h = O::set(0.5) * f * f;
+  const typename O::V t = O::fma(s, O::fma(r, w, h), e * O::set(C::ln2_lo));
+  return (O::fma(e, O::set(C::ln2_hi), f - (h - t)) + (x - x));  // x - x: NaN for NaN
+}
+
+// log(1 + x) for x >= 0: what rounding 1 + x lost is added back. Error below 2.0 ulp for x <= 1.
+template <class O>
+inline typename O::V log1p(typename O::V x) {
+  const typename O::V u = O::set(1) + x;
+  return log<O>(u) + (x - (u - O::set(1))) / u;
+}
+
+// exp(-t^2/2). Error below 2.0 ulp with fused multiply-add, which gives what rounding t^2 lost (without: t^2/2 ulp more).
+template <class O>
+inline typename O::V bell(typename O::V t) {
+  const typename O::V square = t * t, lost = O::fma(t, t, -square);
+  const typename O::V e = exp<O>(O::set(-0.5) * square);
+  return O::fma(e * O::set(-0.5), lost, e);
+}
+
+// The tail of the normal distribution beyond t, erfc(t / sqrt(2)) / 2, divided by exp(-t^2/2), for 0 <= t <= tail_end. Error
+// below 7 ulp (float), 11 ulp (double). A polynomial in 1 / (t + c), as the quotient falls like 1/t.
+template <class O>
+inline typename O::V tail_ratio(typename O::V t) {
+  using C = Constants<typename O::T>;
+  const typename O::V w = O::set(1) / (t + O::set(C::tail_place)), x = O::fma(w, O::set(C::tail_scale), O::set(C::tail_shift));
+  typename O::V q = O::set(C::tail[0]);
+  // else the array would be a symbol of each kernel object
+#pragma GCC unroll 32
+  for (int i = 1; i < static_cast<int>(sizeof(C::tail) / sizeof(C::tail[0])); ++i) q = O::fma(q, x, O::set(C::tail[i]));
+  return q * w;
+}
+
+// sin and cos of t pi/2 for |t| <= 1/2, by their series. Error below 1.5 ulp (float), 1.5 ulp (double) of the larger.
+template <class O>
+inline void sin_cos(typename O::V t, typename O::V& sin, typename O::V& cos) {
+  constexpr int terms = sizeof(typename O::T) == 4 ? 5 : 9;
+  const typename O::V x = t * O::set(1.5707963267948966192), y = x * x, one = O::set(1);
+  typename O::V s = O::set(0), c = O::set(0);
+  for (int i = terms - 1; i >= 1; --i) {  // from one power to the next by -y / (2i (2i + 1)) and -y / ((2i - 1) 2i)
+    s = (s + one) * (y * O::set(-1.0 / (2 * i * (2 * i + 1))));
+    c = (c + one) * (y * O::set(-1.0 / ((2 * i - 1) * 2 * i)));
+  }
+  sin = O::fma(x, s, x);
+  cos = c + one;
+}
+
+// Two standard normal numbers of two 32-bit ones (in lanes of U): Box and Muller, "A note on the generation of random normal
+// deviates", Ann. Math. Statist. 29 (1958). The radius comes from the upper 23 bits of `a` (double: all 32), the angle from b.
+template <class O>
+inline void normal_pair(typename O::U a, typename O::U b, typename O::V& x, typename O::V& y) {
+  using C = Constants<typename O::T>;
+  constexpr int bits = C::mantissa < 32 ? C::mantissa : 32;
+  constexpr auto one = C::bias << C::mantissa;
+  // (k + 1/2) / 2^bits, and the angle within its quarter of the circle, from -1/2 to 1/2
+  const typename O::V u = O::from_bits((a >> (32 - bits) << (C::mantissa - bits)) | one) - O::set(1.0 - 0.5 / (1ull << bits));
+  typename O::U fraction = b & 0x3fffffffu;
+  if constexpr (C::mantissa < 30) {
+    fraction = fraction >> (30 - C::mantissa);
+  } else {
+    fraction = fraction << (C::mantissa - 30);
+  }
+  typename O::V s, c;
+  sin_cos<O>(O::from_bits(fraction | one) - O::set(1.5), s, c);
+  const typename O::U quarter = b >> 30, sign_x = ((quarter + 1u) & 2u) << (sizeof(typename O::T) * 8 - 2),
+                      sign_y = (quarter & 2u) << (sizeof(typename O::T) * 8 - 2);
+  const auto turned = (quarter & 1u) != 0u;
+  const typename O::V radius = O::sqrt(O::set(-2) * log<O>(u));
+  x = radius * O::from_bits(O::bits(O::select(turned, s, c)) ^ sign_x);
+  y = radius * O::from_bits(O::bits(O::select(turned, c, s)) ^ sign_y);
+}
+
+}  // namespace retrograd::math

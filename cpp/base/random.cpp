@@ -1,0 +1,44 @@
+// See random.h.
+#include "base/random.h"
+
+#include "base/scalar.h"
+
+namespace retrograd {
+
+double normal(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t element) {
+  constexpr std::uint64_t attempts = 64;  // an attempt fails with probability 0.215
+  for (std::uint64_t i = 0; i < attempts; ++i) {
+    const Philox p = philox(seed, stream, index, element * attempts + i);
+    const auto signed_unit = [](std::uint32_t low, std::uint32_t high) {
+      const std::uint64_t bits = (std::uint64_t{high} << 32 | low) >> 12;
+      return (static_cast<double>(bits) + 0.5) * 0x1p-51 - 1.0;
+    };
+    const double x = signed_unit(p.word[0], p.word[1]), y = signed_unit(p.word[2], p.word[3]);
+    const double s = x * x + y * y;
+    if (s < 1.0) return x * std::sqrt(-2.0 * math::log<Scalar<double>>(s) / s);
+  }
+  return 0.0;
+}
+
+bool permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order, bool (*stop)(void*),
+                 void* context) {
+  for (std::uint32_t i = 0; i < n; ++i) order[i] = i;
+  // A 64-bit word scaled by the size of the die; the fraction left over is the next die's word. Two dice a word keep the
+  // bias under 2^-24 for n up to 2^20, one a word under 2^-32 beyond.
+  const int dice = n <= (1u << 20) ? 4 : 2;
+  std::uint64_t block = 0;
+  for (std::uint32_t i = n; i > 1;) {
+    if (block % 4096 == 4095 && stop && stop(context)) return false;
+    const Philox p = philox(seed, Stream::shuffle, epoch, block++);
+    std::uint64_t word = std::uint64_t{p.word[1]} << 32 | p.word[0];
+    for (int d = 0; d < dice && i > 1; ++d, --i) {
+      if (d == dice / 2) word = std::uint64_t{p.word[3]} << 32 | p.word[2];
+      const unsigned __int128 product = static_cast<unsigned __int128>(word) * i;
+      std::swap(order[i - 1], order[static_cast<std::uint32_t>(product >> 64)]);
+      word = static_cast<std::uint64_t>(product);
+    }
+  }
+  return true;
+}
+
+}  // namespace retrograd

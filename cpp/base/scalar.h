@@ -1,0 +1,34 @@
+// The operations of math.h on a single number, with the library's fma (rounded once on every machine, if slowly on some).
+// For numbers drawn once and for the oracle of the C++ tests; never for kernels.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include "base/elementary.h"
+
+namespace retrograd {
+
+template <class T_>
+struct Scalar {
+  using T = T_;
+  using V = T;
+  using U = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  static V set(double x) { return static_cast<T>(x); }
+  static V fma(V a, V b, V c) { return std::fma(a, b, c); }
+  static V sqrt(V x) { return std::sqrt(x); }
+  static V select(bool m, V a, V b) { return m ? a : b; }
+  static U bits(V v) {
+    U u;
+    std::memcpy(&u, &v, sizeof u);
+    return u;
+  }
+  static V from_bits(U u) {
+    V v;
+    std::memcpy(&v, &u, sizeof v);
+    return v;
+  }
+};
+
+}  // namespace retrograd

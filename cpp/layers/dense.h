@@ -1,0 +1,115 @@
+// One dense layer: forward, delta of the layer below, dw and db with their update; loops over blocks of panels, each for
+// the share of the work that its arguments name. Knows no network, owns no memory, starts no threads.
+//
+// Loops are ordered so that the operand used again stays in L1 and the reduction runs in blocks of kKc, each going on from
+// the sums that the one before stored: the chain of every element stays whole.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/table.h"
+#include "machine/parallel.h"
+
+namespace retrograd {
+
+template <class T>
+struct DenseLayer {
+  Index fan_in = 0;
+  Index fan_out = 0;
+  Panels<T> w;     // rows = fan_in, lanes = fan_out
+  T* b = nullptr;  // padded to whole panels
+  Activation activation = Activation::identity;
+
+  // Where the layer normalises (norm.h), z goes there before anything else: its activation above is then identity.
+  Norm norm = Norm::none;
+  Activation after_norm = Activation::identity;
+  T* gamma = nullptr;  // as b, and behind it; then beta
+  T* beta = nullptr;
+  T* running_mean = nullptr;  // batch
+  T* running_variance = nullptr;
+};
+
+// Rows of a block of the reduction: 12 KiB of one panel.
+template <class T>
+constexpr Index kKc = 768 / static_cast<Index>(sizeof(T));
+
+// A part of what a pass over a layer computes: batch panels p0..p1, and of the layer's outputs (of its inputs, where deltas
+// go down) those of panels u0..u1; u1 < 0: all. Not with softmax, unless all.
+struct Part {
+  Index p0, p1;
+  Index u0 = 0, u1 = -1;
+
+  Index begin() const { return u0 * kLanes; }
+  Index end(Index units) const { return u1 < 0 ? units : std::min(units, u1 * kLanes); }
+};
+
+// a = f(x w + b) for a part of a batch of `batch` rows; z too where z.data is not null. False: interrupted.
+template <class T>
+bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x,
+                   const Part& part, Index batch, Watch& watch);
+
+// The same from rows in any place (row pointers, one for each row of the batch): lanes = outputs.
+template <class T>
+bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, const T* const* x,
+                        const Part& part, Index batch, Watch& watch);
+
+// A few rows, each with its values side by side: values of row i at data + i stride, and the list of these addresses.
+template <class T>
+struct FewRows {
+  T* data = nullptr;
+  Index stride = 0;
+  const T** rows = nullptr;
+};
+
+// a = f(x w + b) from a few rows to a few rows; z too where z.data is not null. Not for softmax.
+template <class T>
+bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
+                       const Part& part, Index rows, Watch& watch);
+
+// below = (delta wT) * f'(z of the layer below), f' computed from its stored activation a (identity: a is not read), or from
+// z given in its place where derived_from_z.
+template <class T>
+bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
+                 Panels<const T> a, Activation activation_below, const Part& part, Index batch, Watch& watch);
+
+// The same for a few rows: lanes = inputs of the layer, from blocks of w that are transposed on the way. Writes the deltas
+// below as rows, and as delta_t.
+template <class T>
+bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
+                     const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
+                     Watch& watch);
+
+// The rows of delta_t side by side.
+template <class T>
+void untangle_delta(Index units, Index rows, FewRows<T> delta, Panels<const T> delta_t);
+
+// delta_t = the deltas of a part of the batch and of the units, with lanes = units.
+template <class T>
+void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, const Part& part,
+                     Index batch);
+
+// Where dw and db go: into the gradient `g` (laid out as w), or, where updates are given, at once into w and b with the first
+// plane of their state, v.
+template <class T>
+struct DwTarget {
+  Panels<T> g;
+  T* g_bias = nullptr;
+  Panels<T> v;
+  T* v_bias = nullptr;
+  const Update<T>* update = nullptr;
+  const Update<T>* bias_update = nullptr;
+};
+
+// The sums of m rows of d (lanes = units), each to its unit's number of `parameter`, which is b or lies behind it: stored or
+// at once in a step, as target says. For this member's share.
+template <class T>
+void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, T* parameter, Panels<const T> d,
+              Index m, const Member& member);
+
+// dw = xT delta and db, for this member's share of the rows of w, or, `by_units`, of its columns. Once begun it is finished.
+// The x of the layer is panels `x`, or row pointers `rows` where that is not null.
+template <class T>
+void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
+              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units = false);
+
+}  // namespace retrograd

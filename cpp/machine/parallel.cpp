@@ -1,0 +1,260 @@
+// See parallel.h.
+#include "machine/parallel.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <mutex>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+namespace retrograd {
+namespace {
+
+std::atomic<bool> team_used{false};     // a team of two or more ran in this process
+std::atomic<bool> team_is_lost{false};  // ... or in a parent before it forked, or OpenMP itself does not survive a fork
+std::atomic<int> busy{0};               // threads at work in all calls of this process
+std::atomic<std::uint32_t> fork_count{0};
+
+// libgomp keeps the threads of a region for the next one, and in a child would wait for them forever. They may be another
+// library's that shares this libgomp, so that nothing here knows of them.
+void before_fork() {
+#if !defined(__clang__)
+  omp_pause_resource_all(omp_pause_soft);
+#endif
+}
+
+// libomp begins anew in a child by itself, unless the environment tells it not to, as it does for a whole process once
+// scikit-learn is imported there. Then it waits forever for what the parent had, whoever used it.
+bool openmp_is_lost() {
+#if defined(__clang__)
+  const char* begins = std::getenv("KMP_INIT_AT_FORK");
+  return begins && !std::strchr("1tTyY", begins[0]);
+#else
+  return false;
+#endif
+}
+
+void after_fork_in_child() {
+  team_is_lost.store(team_is_lost.load() || team_used.load() || openmp_is_lost());
+  busy.store(0);  // whoever was at work is not here
+  fork_count.fetch_add(1);
+}
+
+[[maybe_unused]] const int registered = pthread_atfork(before_fork, nullptr, after_fork_in_child);
+
+// Whether the system has so many threads more at this moment. OpenMP ends the process where it cannot start one (a limit of
+// memory or of processes); so they are started here first, where that can be seen.
+bool can_start(int threads) {
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable opened;
+    bool open = false;
+  } gate;
+  bool all = true;
+  std::vector<std::thread> started;
+  try {
+    started.reserve(static_cast<std::size_t>(threads));
+    for (int i = 0; i < threads; ++i) {
+      started.emplace_back([&gate] {  // waits for the others, so that all live at once
+        std::unique_lock<std::mutex> lock(gate.mutex);
+        gate.opened.wait(lock, [&gate] { return gate.open; });
+      });
+    }
+  } catch (const std::exception&) {
+    all = false;
+  }
+  {
+    const std::lock_guard<std::mutex> lock(gate.mutex);
+    gate.open = true;
+  }
+  gate.opened.notify_all();
+  for (std::thread& thread : started) thread.join();
+  return all;
+}
+
+// The same, asked only for more threads than this thread ever had.
+bool can_have(int size) {
+  thread_local int had = 1;
+  if (size <= had) return true;
+  if (!can_start(size - 1)) return false;
+  had = size;
+  return true;
+}
+
+// Counts threads as busy while it lives; but not in a child that its thread forks meanwhile (a signal handler may): that one
+// begins at 0.
+class Busy {
+ public:
+  explicit Busy(int threads) : threads_(threads), since_(forks()) { busy.fetch_add(threads_, std::memory_order_relaxed); }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+  ~Busy() {
+    if (since_ == forks()) busy.fetch_sub(threads_, std::memory_order_relaxed);
+  }
+
+ private:
+  int threads_;
+  std::uint32_t since_;
+};
+
+int affinity_cpus() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();
+  return std::max(1, CPU_COUNT(&set));
+}
+
+// The first number of OMP_NUM_THREADS (which may be a list), or 0.
+int environment_threads() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  if (!text) return 0;
+  const long n = std::strtol(text, nullptr, 10);
+  return n > 0 && n < std::numeric_limits<int>::max() ? static_cast<int>(n) : 0;
+}
+
+int quota_cpus(double quota, double period) {
+  return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
+}
+
+// A stream that lets std::bad_alloc out, which streams otherwise take for the end of the file: a quota would be forgotten.
+struct File : std::ifstream {
+  explicit File(const std::string& path) : std::ifstream(path) { exceptions(std::ios::badbit); }
+};
+
+// cpu.max of cgroup v2: "max 100000" or "200000 100000".
+int read_v2(const std::string& path) {
+  File file(path);
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max") return 0;
+  return quota_cpus(std::atof(quota.c_str()), period);
+}
+
+int read_v1(const std::string& folder) {
+  File quota_file(folder + "/cpu.cfs_quota_us"), period_file(folder + "/cpu.cfs_period_us");
+  double quota = 0, period = 0;
+  if (!(quota_file >> quota) || !(period_file >> period)) return 0;
+  return quota_cpus(quota, period);
+}
+
+int tighter(int a, int b) { return a == 0 ? b : b == 0 ? a : std::min(a, b); }
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+int cgroup_cpus(const std::string& root) try {
+  int limit = 0;
+  File file(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    const auto first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const bool v2 = controllers == ",,";
+    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
+    // the limit of every group above counts too; inside a container the path may lead nowhere, then the root is ours
+    for (std::string path = line.substr(second + 1);;) {
+      const std::string tail = path == "/" ? "" : path;
+      limit = v2 ? tighter(limit, read_v2(root + "/sys/fs/cgroup" + tail + "/cpu.max"))
+                 : tighter(limit, tighter(read_v1(root + "/sys/fs/cgroup/cpu" + tail),
+                                          read_v1(root + "/sys/fs/cgroup/cpu,cpuacct" + tail)));
+      if (tail.empty()) break;
+      const auto slash = path.rfind('/');
+      path = slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+    }
+  }
+  return limit;
+} catch (const std::ios_base::failure&) {  // a file that cannot be read
+  return 0;
+}
+
+int max_threads() {
+  if (team_is_lost.load(std::memory_order_relaxed)) return 1;
+  int n = std::max(1, omp_get_max_threads());
+  if (const int wish = environment_threads()) return std::min(n, wish);
+  static const int quota = cgroup_cpus("");
+  n = std::min(n, affinity_cpus());
+  return quota ? std::min(n, quota) : n;
+}
+
+int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced) {
+  if (forced > 0) return team_is_lost.load() ? 1 : forced;
+  if (n_threads == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;  // without a look at the system
+  const int free = std::max(1, max_threads() - busy.load(std::memory_order_relaxed));
+  double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(free)});
+  if (n_threads > 0) n = std::min(n, static_cast<double>(n_threads));
+  return static_cast<int>(n);
+}
+
+std::string openmp_description() {
+  std::ostringstream text;
+#if defined(__clang__)
+  text << "libomp";
+#else
+  text << "libgomp";
+#endif
+  text << " (OpenMP " << _OPENMP << "), " << omp_get_num_procs() << " CPUs";
+  return text.str();
+}
+
+std::uint32_t forks() { return fork_count.load(std::memory_order_relaxed); }
+
+void Barrier::wait(int size) {
+  const unsigned round = round_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size - 1) {
+    arrived_.store(0, std::memory_order_relaxed);
+    round_.store(round + 1, std::memory_order_release);
+    return;
+  }
+  for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+    if (spins < 1000) {
+      relax();
+    } else {
+      sched_yield();  // some 20 us are over: perhaps a member waits for this very core
+    }
+  }
+}
+
+int run_team(int size, void (*body)(void*, const Member&), void* context) {
+  if (size <= 1 || team_is_lost.load(std::memory_order_relaxed) || !can_have(size)) {
+    const Busy me(1);
+    body(context, Member{});
+    return 1;
+  }
+  const Busy team(size);
+  team_used.store(true);
+  Barrier barrier;
+  int ran = 1;
+#pragma omp parallel num_threads(size)
+  {
+    const Member member{omp_get_thread_num(), omp_get_num_threads(), &barrier};
+    if (member.id == 0) ran = member.size;
+    body(context, member);
+  }
+  return ran;
+}
+
+void Interrupt::look() {
+  if (!poll_.ask) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - asked_ < std::chrono::milliseconds(20)) return;
+  if (poll_.ask(poll_.context)) stop_.store(true, std::memory_order_relaxed);
+  asked_ = std::chrono::steady_clock::now();
+}
+
+}  // namespace retrograd

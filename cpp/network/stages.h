@@ -1,0 +1,45 @@
+// The three stages by hand: forward over one batch, backward from its answers or from a gradient of the caller's own, and
+// what can be read between them. The update is optimizer.h's.
+#pragma once
+
+#include "network/inference.h"
+
+namespace retrograd {
+
+template <class T>
+class Stages {
+ public:
+  explicit Stages(const Network<T>& network) : network_(network) {}
+
+  // z and a of every layer. `training`: with what acts in training alone, by the random numbers of the network's next step.
+  // False: interrupted; nothing can be read then.
+  bool forward(const Rows& x, int n_threads, int forced, Poll poll, bool training = false);
+
+  // delta, dw and db of every layer, and the mean loss of the batch. False: interrupted.
+  bool backward(const Targets& y, double& loss, int n_threads, int forced, Poll poll);
+  // dz: the gradient with respect to z of the last layer, rows of outputs().
+  bool backward(const Rows& dz, int n_threads, int forced, Poll poll);
+
+  // The gradient with respect to the inputs, in panels, from the last backward pass.
+  Arena<T> input_gradient(Panels<T>& dx, int n_threads) const;
+
+  Index rows() const { return rows_; }
+  bool has_forward() const { return has_forward_; }
+  bool has_backward() const { return has_backward_; }
+  // The version of the parameters that the forward pass read.
+  std::uint64_t version() const { return version_; }
+  const Workspace<T>& work() const { return *work_; }
+
+ private:
+  template <class Seed>
+  bool run_backward(Seed seed, int n_threads, int forced, Poll poll);
+  int team(double share, int n_threads, int forced) const;
+
+  const Network<T>& network_;
+  std::unique_ptr<Workspace<T>> work_;
+  Index rows_ = 0;
+  bool has_forward_ = false, has_backward_ = false;
+  std::uint64_t version_ = 0;
+};
+
+}  // namespace retrograd

@@ -1,0 +1,78 @@
+// The epoch: shuffle, gather, forward, loss, backward, update, batch after batch in one team of threads, with two barriers
+// a batch (more where the units of each layer are split). Looks after interruption and divergence. Knows nothing of Python.
+#pragma once
+
+#include "training/optimizer.h"
+
+namespace retrograd {
+
+template <class T>
+struct EpochArgs {
+  Rows x;
+  Targets y;
+  Index batch = 1;
+  bool shuffle = false;
+  bool snapshot = true;  // keep a copy of the weights to go back to
+  std::uint64_t seed = 0;
+  std::uint32_t epoch = 0;
+  const double* lr = nullptr;   // the learning rate of each step of the epoch; null: the optimiser's for all
+  Index first = 0, last = -1;   // the steps to take, counted from 0; last < 0: to the end
+  bool gradient_norms = false;  // measure them
+  int n_threads = 0;            // 0: no wish
+  int forced = 0;               // > 0: this very team, for tests
+  Poll poll;
+};
+
+enum class EpochEnd : int { finished = 0, interrupted, diverged };
+
+struct EpochResult {
+  EpochEnd end = EpochEnd::finished;
+  Score score;          // sums over the rows of the finished steps, as each was seen before its update, with their weights
+  Index steps = 0;      // finished steps
+  double bad_loss = 0;  // diverged: the loss of the batch that was not learned from, NaN where it was a weight
+  Index bad_step = 0;   // ... and its number in the epoch, counted from 1
+  int team = 1;         // threads that ran
+};
+
+// What a reader of the progress may see while the epoch runs.
+struct Progress {
+  std::atomic<Index> rows{0};
+  std::atomic<double> loss{0};  // sum over those rows; with weights their mean so far times the rows
+};
+
+template <class T>
+class Trainer {
+ public:
+  explicit Trainer(Network<T>& network) : network_(network) {}
+
+  // One pass over the rows, or a part of one: the order of the rows is that of the whole. Interrupted: the weights are those
+  // after the last finished step. Diverged (a loss, or at the end a weight, is not finite): the weights are those at the start
+  // of the epoch (of its step 0) and the optimiser's state is as new, if `snapshot`; else the weights are those before the bad
+  // batch.
+  EpochResult epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer);
+
+  const Progress& progress() const { return progress_; }
+
+  // For each layer the sum of the norms of its gradients (weights and biases together) over the finished steps of the last
+  // call, where they were asked for.
+  const std::vector<double>& gradient_norms() const { return gradient_norms_; }
+
+ private:
+  void prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer);
+  bool stores(const EpochArgs<T>& args, const Optimizer<T>& optimizer) const;
+  void stored_step(const EpochArgs<T>& args, const Optimizer<T>& optimizer, Index batch, const Member& me, bool first_split);
+
+  Network<T>& network_;
+  std::unique_ptr<Workspace<T>> work_;
+  Arena<T> snapshot_, statistics_;
+  std::uint64_t steps_before_ = 0;  // the epoch
+  Arena<std::uint32_t> order_;
+  std::uint64_t order_seed_ = 0;  // of the order that is there
+  std::uint32_t order_epoch_ = 0;
+  bool ordered_ = false;
+  StoredGradients<T> stored_;
+  std::vector<double> gradient_norms_;
+  Progress progress_;
+};
+
+}  // namespace retrograd
