@@ -9,6 +9,7 @@
 #include <new>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include "base/panel.h"
 
@@ -21,6 +22,18 @@ inline Index checked_multiply(Index a, Index b) {
     throw std::length_error("the network or batch is too large: its size overflows");
   }
   return product;
+}
+
+inline Index checked_add(Index a, Index b) {
+  if (a > std::numeric_limits<Index>::max() / 64 - b)
+    throw std::length_error("the network or batch is too large: its size overflows");
+  return a + b;
+}
+
+// panels(lanes), or an error where rounding up would overflow.
+inline Index checked_panels(Index lanes) {
+  checked_add(lanes, kLanes);
+  return panels(lanes);
 }
 
 template <class T>
@@ -55,6 +68,30 @@ class Arena {
  private:
   T* data_ = nullptr;
   Index count_ = 0;
+};
+
+// Hands out consecutive parts of an arena, which is made once all of them are known.
+template <class T>
+class ArenaPlan {
+ public:
+  void panels_of(Panels<T>& view, Index count, Index rows) {
+    parts_.push_back({&view, total_});
+    view.rows = rows;
+    total_ = checked_add(total_, checked_multiply(checked_multiply(count, rows), kLanes));
+  }
+  Arena<T> make() {
+    Arena<T> arena(total_);
+    for (const Place& place : parts_) place.view->data = arena.data() + place.offset;
+    return arena;
+  }
+
+ private:
+  struct Place {
+    Panels<T>* view;
+    Index offset;
+  };
+  std::vector<Place> parts_;
+  Index total_ = 0;
 };
 
 }  // namespace retrograd

@@ -40,6 +40,22 @@ struct Panels {
   operator Panels<const T>() const { return {data, rows}; }
 };
 
+// Lanes of panel p of `lanes` lanes, 1..16; the last panel may have fewer than 16.
+constexpr int lanes_of(Index lanes, Index p) {
+  return static_cast<int>(lanes - p * kLanes < kLanes ? lanes - p * kLanes : kLanes);
+}
+
+// Lanes of panels p0..p1 together.
+constexpr int lanes_of(Index lanes, Index p0, Index p1) {
+  return static_cast<int>((lanes < p1 * kLanes ? lanes : p1 * kLanes) - p0 * kLanes);
+}
+
+// `count` things cut into `parts` nearly equal parts: where part i begins. One part costs no division, which takes as long as
+// the whole product of a small layer.
+constexpr Index cut(Index count, Index parts, Index i) {
+  return parts == 1 ? count * i : count / parts * i + count % parts * i / parts;
+}
+
 // What the user's array holds; every kind is converted while a batch is gathered.
 enum class Source : int { float32 = 0, float64 = 1, uint8 = 2 };
 constexpr int kSources = 3;
@@ -47,15 +63,6 @@ constexpr int kSources = 3;
 template <class T>
 constexpr Source source_of = sizeof(T) == 4 ? Source::float32 : Source::float64;
 
-// The user's rows: `cols` values side by side in each, rows `stride` bytes apart (any sign, a multiple of the value's size).
-struct Rows {
-  const void* data = nullptr;
-  Index rows = 0;
-  Index cols = 0;
-  Index stride = 0;
-  Source source = Source::float32;
-
-  const void* row(Index r) const { return static_cast<const char*>(data) + r * stride; }
-};
+constexpr Index source_size(Source s) { return s == Source::float32 ? 4 : s == Source::float64 ? 8 : 1; }
 
 }  // namespace retrograd

@@ -24,9 +24,9 @@ void gather_panels(const Kernels<T>& kernels, const Rows& x, Selection selection
   const auto gather = kernels.of(kLanes).gather[static_cast<int>(x.source)];
   for (Index p = p0; p < p1; ++p) {
     const void* rows[kLanes];
-    const Index lanes = std::min(kLanes, batch - p * kLanes);
+    const int lanes = lanes_of(batch, p);
     for (Index i = 0; i < lanes; ++i) rows[i] = x.row(selection[p * kLanes + i]);
-    gather(x.cols, static_cast<int>(lanes), rows, out.panel(p));
+    gather(x.cols, lanes, rows, out.panel(p));
   }
 }
 
@@ -46,8 +46,8 @@ void point_at_rows(const Kernels<T>& kernels, const Rows& x, Selection selection
 }
 
 void fetch_ahead(const Rows& x, Selection selection, Index i0, Index i1) {
-  constexpr Index line = 64, most = 4 * line;
-  const Index bytes = std::min(most, x.cols * source_size(x.source));
+  constexpr Index line = 64;
+  const Index bytes = std::min(kFetchBytes, x.cols * source_size(x.source));
   for (Index i = i0; i < i1; ++i) {
     const char* row = static_cast<const char*>(x.row(selection[i]));
     for (Index k = 0; k < bytes; k += line) __builtin_prefetch(row + k);
@@ -64,18 +64,18 @@ bool all_finite(const Kernels<T>& kernels, const Rows& x) {
 }
 
 template <class T>
-Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads, Poll poll) {
+Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, Threads threads, Poll poll) {
   if (x.source == Source::uint8 || x.rows == 0 || x.cols == 0) return {};
   const auto finite = kernels.finite[static_cast<int>(x.source)];
   const bool dense = x.stride == x.cols * source_size(x.source);
-  // rows that lie side by side are read as one; a slice of about 64 KiB at a time
-  const Index rows_at_once = dense ? std::max<Index>(1, 65536 / x.stride) : 1;
+  // rows that lie side by side are read as one
+  const Index rows_at_once = dense ? std::max<Index>(1, kLookBytes / x.stride) : 1;
   const Index slices = (x.rows + rows_at_once - 1) / rows_at_once;
   std::atomic<Index> first_row{std::numeric_limits<Index>::max()};
   const double reading = 4.0 * static_cast<double>(x.rows) * static_cast<double>(x.cols);
   Interrupt interrupt(poll);
-  run_team(team_size(reading, slices, n_threads, 0), [&](const Member& me) {
-    Watch watch(interrupt, me);
+  run_team(team_size(reading, slices, threads), [&](const Member& me) {
+    InterruptWatch watch(interrupt, me);
     for (Index s = me.begin(slices), end = me.end(slices); s < end; ++s) {
       const Index r0 = s * rows_at_once, r1 = std::min(x.rows, r0 + rows_at_once);
       if (watch.spent(static_cast<double>(4 * (r1 - r0) * x.cols))) return;
@@ -96,7 +96,7 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads, Po
   template void gather_panels(const Kernels<T>&, const Rows&, Selection, Index, Index, Index, Panels<T>); \
   template void point_at_rows(const Kernels<T>&, const Rows&, Selection, Index, Index, T*, const T**);    \
   template bool all_finite(const Kernels<T>&, const Rows&);                                               \
-  template Place find_nonfinite(const Kernels<T>&, const Rows&, int, Poll);
+  template Place find_nonfinite(const Kernels<T>&, const Rows&, Threads, Poll);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

@@ -6,6 +6,17 @@
 
 namespace retrograd {
 
+// The user's rows: `cols` values side by side in each, rows `stride` bytes apart (any sign, a multiple of the value's size).
+struct Rows {
+  const void* data = nullptr;
+  Index rows = 0;
+  Index cols = 0;
+  Index stride = 0;
+  Source source = Source::float32;
+
+  const void* row(Index r) const { return static_cast<const char*>(data) + r * stride; }
+};
+
 // Rows order[start + i], or start + i where order is null.
 struct Selection {
   const std::uint32_t* order = nullptr;
@@ -24,8 +35,8 @@ void gather_panels(const Kernels<T>& kernels, const Rows& x, Selection selection
 template <class T>
 void point_at_rows(const Kernels<T>& kernels, const Rows& x, Selection selection, Index i0, Index i1, T* buffer, const T** out);
 
-// Asks for the beginnings of the selected rows i0..i1 long before they are read: rows in no order are nothing that a processor
-// could foresee, but within a row it does. All of a row would be too much.
+// Asks for the first kFetchBytes of the selected rows i0..i1 long before they are read: the hardware prefetcher cannot predict
+// shuffled rows; within a row it can.
 void fetch_ahead(const Rows& x, Selection selection, Index i0, Index i1);
 
 // Whether point_at_rows reads x where it is.
@@ -33,8 +44,6 @@ template <class T>
 bool holds(const Rows& x) {
   return x.source == source_of<T>;
 }
-
-constexpr Index source_size(Source s) { return s == Source::float32 ? 4 : s == Source::float64 ? 8 : 1; }
 
 // Whether every value stays finite when it is converted to T. For few rows; find_nonfinite takes a team and names the place.
 template <class T>
@@ -48,6 +57,6 @@ struct Place {
 // The first value that is not finite once it is converted to T, in row order; row -1 where there is none, or where the poll
 // stopped the search.
 template <class T>
-Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, int n_threads, Poll poll = {});
+Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, Threads threads, Poll poll = {});
 
 }  // namespace retrograd

@@ -703,7 +703,7 @@ RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, Panels<T> g, Panels<T
 template <class T, Mode M, int MR, int NV>
 RG_INLINE void prefetch_update(Index o, Panels<T> w, Panels<T> v, const Update<T>* update) {
   if constexpr (M != kStore) {
-    if (update->near) return;
+    if (update->in_cache) return;
     constexpr int step = Ops<T>::per_panel < NV ? Ops<T>::per_panel : NV;
     RG_UNROLL for (int r = 0; r < MR; ++r) {
       RG_UNROLL for (int j = 0; j < NV; j += step) {

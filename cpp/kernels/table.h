@@ -10,41 +10,10 @@
 
 #include <limits>
 
+#include "base/kinds.h"
 #include "base/panel.h"
 
 namespace retrograd {
-
-enum class Activation : int {
-  identity = 0,
-  relu,
-  leaky_relu,
-  tanh,
-  sigmoid,
-  softmax,
-  elu,
-  selu,
-  softplus,
-  softsign,
-  exponential,
-  gelu,
-  gelu_tanh,
-  silu,
-  mish
-};
-
-// Whether f' is computed from z, not from a = f(z): where f falls and rises, a does not tell on which side z lies.
-constexpr bool derived_from_z(Activation f) {
-  return f == Activation::gelu || f == Activation::gelu_tanh || f == Activation::silu || f == Activation::mish;
-}
-
-enum class Norm : int { none = 0, layer, batch };
-enum class Loss : int { mse = 0, quadratic, cross_entropy, binary_cross_entropy, mae, huber, poisson, quantile, hinge, focal };
-
-constexpr double kLeakySlope = 0.01;
-constexpr double kSeluScale = 1.0507009873554804934, kSeluAlpha = 1.6732632423543772848;  // Klambauer et al., 2017
-
-// How a step turns a gradient into a change of the weights: PyTorch's rules of the same names, Lion its paper's.
-enum class Rule : int { sgd = 0, adam, rmsprop, adagrad, lion };
 
 // Which terms of sgd's rule count: the rate alone, momentum too, or others as well.
 enum class Terms : int { unknown = 0, lr, momentum, every };
@@ -79,7 +48,7 @@ struct Update {
   Index second = 0;
   Index third = 0;               // 0: none
   Terms terms = Terms::unknown;  // terms_of() the rest, once for all products; unknown: each of them asks
-  bool near = false;             // parameters and state are few, and in the cache: nothing is fetched ahead
+  bool in_cache = false;             // parameters and state are few, and in the cache: nothing is fetched ahead
 
   // Whether dw and db can take the step themselves, in their registers. Else they store, and `update` follows.
   bool fused() const { return rule == Rule::sgd; }

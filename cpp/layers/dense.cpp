@@ -6,11 +6,6 @@
 namespace retrograd {
 namespace {
 
-// `count` things cut into `parts`: where part i begins. (A division costs as much as a small layer's whole product.)
-inline Index cut(Index count, Index parts, Index i) {
-  return parts == 1 ? count * i : count / parts * i + count % parts * i / parts;
-}
-
 // Asks for the lines of a block that is needed next, a share of them each time.
 template <class T>
 class Ahead {
@@ -25,9 +20,6 @@ class Ahead {
   const T* end_;
   Index share_;
 };
-
-// Rows of the batch in panels p0..p1.
-inline int lanes_of(Index batch, Index p0, Index p1) { return static_cast<int>(std::min(batch, p1 * kLanes) - p0 * kLanes); }
 
 // Rows of w in tiles of nearly equal height: where tile t begins.
 struct Tiles {
@@ -46,7 +38,7 @@ struct Tiles {
 
 template <class T>
 bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x,
-                   const Part& part, Index batch, Watch& watch) {
+                   const Part& part, Index batch, InterruptWatch& watch) {
   const Index p0 = part.p0, p1 = part.p1, end = part.end(layer.fan_out);
   const bool softmax = layer.activation == Activation::softmax;
   const Activation activation = softmax ? Activation::identity : layer.activation;
@@ -56,7 +48,7 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
     for (Index j = part.begin(); j < end; j += kLanes) {
       const Index units = std::min(kLanes, layer.fan_out - j);
       const T* w = layer.w.row(j / kLanes, k0);
-      Ahead<T> ahead(w + layer.w.rows * kLanes, layer.fan_in >= 128 && j + kLanes < end ? k * kLanes : 0,
+      Ahead<T> ahead(w + layer.w.rows * kLanes, layer.fan_in >= kFetchRows && j + kLanes < end ? k * kLanes : 0,
                      (p1 - p0 + kernels.group - 1) / kernels.group);
       for (Index p = p0; p < p1; p += kernels.group) {
         ahead.fetch();
@@ -69,7 +61,7 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
   }
   if (softmax) {
     for (Index p = p0; p < p1; ++p) {
-      kernels.activate(layer.fan_out, lanes_of(batch, p, p + 1), a.panel(p), Activation::softmax);
+      kernels.activate(layer.fan_out, lanes_of(batch, p), a.panel(p), Activation::softmax);
     }
   }
   return true;
@@ -82,7 +74,7 @@ constexpr Index kMaxGroup = 2, kMaxRowGroup = 8;  // of Kernels::group and row_g
 // put(j, units, block) for each 16 outputs: z of `rows` rows as [rows][16], which it may write over.
 template <class T, class Put>
 bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const T* const* x, const Part& part, Index rows,
-                    Watch& watch, Put put) {
+                    InterruptWatch& watch, Put put) {
   alignas(64) T blocks[kMaxRowGroup * kLanes * kLanes];
   const Index columns = (rows == 1 ? kernels.row_group : kernels.group) * kLanes, height = rows == 1 ? 1 : kLanes;
   const Index reductions = (layer.fan_in + kKc<T> - 1) / kKc<T>;
@@ -107,10 +99,10 @@ bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const
 
 template <class T>
 bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, const T* const* x,
-                        const Part& part, Index batch, Watch& watch) {
+                        const Part& part, Index batch, InterruptWatch& watch) {
   const Activation activation = layer.activation == Activation::softmax ? Activation::identity : layer.activation;
   for (Index p = part.p0; p < part.p1; ++p) {
-    const Index rows = std::min(kLanes, batch - p * kLanes);
+    const Index rows = lanes_of(batch, p);
     const bool finished =
         forward_blocks(kernels, layer, x + p * kLanes, part, rows, watch, [&](Index j, Index units, T* block) {
           // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
@@ -132,8 +124,8 @@ bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, P
 }
 
 template <class T>
-bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
-                       const Part& part, Index rows, Watch& watch) {
+bool dense_forward_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
+                       const Part& part, Index rows, InterruptWatch& watch) {
   return forward_blocks(kernels, layer, x, part, rows, watch, [&](Index j, Index units, T* block) {
     const auto copy_to = [&](const FewRows<T>& few) {
       for (Index r = 0; r < rows; ++r) std::copy_n(block + r * kLanes, units, few.data + r * few.stride + j);
@@ -146,20 +138,19 @@ bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, Fe
 
 template <class T>
 bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
-                 Panels<const T> a, Activation activation_below, const Part& part, Index batch, Watch& watch) {
+                 Panels<const T> a, Activation activation_below, const Part& part, Index batch, InterruptWatch& watch) {
   const Index p0 = part.p0, p1 = part.p1, row0 = part.begin();
-  constexpr Index tiles_at_once = 3;
   const Index all = panels(layer.fan_out), blocks = (layer.fan_out + kKc<T> - 1) / kKc<T>;
   const Tiles tiles(part.end(layer.fan_in) - row0, kernels.mr);
   for (Index q = 0; q < blocks; ++q) {
     const Index j0 = cut(all, blocks, q), j1 = cut(all, blocks, q + 1);
     const Index n = std::min(layer.fan_out, j1 * kLanes) - j0 * kLanes;
-    for (Index t = 0; t < tiles.count; t += tiles_at_once) {
-      const Index r = row0 + tiles.begin(t), end = row0 + tiles.begin(std::min(tiles.count, t + tiles_at_once));
-      const Index next_end = row0 + tiles.begin(std::min(tiles.count, t + 2 * tiles_at_once));
+    for (Index t = 0; t < tiles.count; t += kDeltaTiles) {
+      const Index r = row0 + tiles.begin(t), end = row0 + tiles.begin(std::min(tiles.count, t + kDeltaTiles));
+      const Index next_end = row0 + tiles.begin(std::min(tiles.count, t + 2 * kDeltaTiles));
       Index fetched = j0;
       const Index calls = (p1 - p0 + kernels.group - 1) / kernels.group;
-      const Index fetch_share = layer.fan_out >= 128 ? (j1 - j0) / calls + 1 : 0;
+      const Index fetch_share = layer.fan_out >= kFetchRows ? (j1 - j0) / calls + 1 : 0;
       for (Index p = p0; p < p1; p += kernels.group) {
         for (Index stop = std::min(j1, fetched + fetch_share); fetched < stop; ++fetched) {
           for (Index i = end; i < next_end; ++i) __builtin_prefetch(layer.w.row(fetched, i), 0, 2);
@@ -175,13 +166,12 @@ bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T
 }
 
 template <class T>
-bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
+bool dense_delta_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
                      const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
-                     Watch& watch) {
+                     InterruptWatch& watch) {
   // As many inputs at once as there is room for the sums of all rows in L1: a panel of w is read in long stretches.
-  constexpr Index room = 2048;
-  alignas(64) T sums[room], a_block[kLanes * kLanes], block[kLanes * kLanes];
-  const Index stretch = room / rows / kLanes * kLanes;
+  alignas(64) T sums[kFewRowsRoom], a_block[kLanes * kLanes], block[kLanes * kLanes];
+  const Index stretch = kFewRowsRoom / rows / kLanes * kLanes;
   const Kernels<T>& narrow = kernels.of(kLanes);
   for (Index k0 = part.begin(), stop = part.end(layer.fan_in); k0 < stop; k0 += stretch) {
     const Index end = std::min(stop, k0 + stretch);
@@ -209,7 +199,7 @@ bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewR
 }
 
 template <class T>
-void untangle_delta(Index units, Index rows, FewRows<T> delta, Panels<const T> delta_t) {
+void copy_delta_rows(Index units, Index rows, FewRows<T> delta, Panels<const T> delta_t) {
   for (Index j = 0; j < units; j += kLanes) {
     for (Index r = 0; r < rows; ++r) {
       std::copy_n(delta_t.row(j / kLanes, r), std::min(kLanes, units - j), delta.data + r * delta.stride + j);
@@ -223,7 +213,7 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
   const Kernels<T>& narrow = kernels.of(kLanes);
   for (Index p = part.p0; p < part.p1; ++p) {
     for (Index j = part.begin(), end = part.end(units); j < end; j += kLanes) {
-      narrow.transpose(std::min(kLanes, units - j), lanes_of(batch, p, p + 1), delta.row(p, j),
+      narrow.transpose(std::min(kLanes, units - j), lanes_of(batch, p), delta.row(p, j),
                        delta_t.row(j / kLanes, p * kLanes));
     }
   }
@@ -231,19 +221,17 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
 
 namespace {
 
-template <class T>
-constexpr Index kMc = 1024 / static_cast<Index>(sizeof(T));  // rows of a batch in a block of dw's reduction
-constexpr Index kSmallGroup = 16, kLargeGroup = 64, kMaxMr = 16;
+constexpr Index kMaxMr = 16;  // of Kernels::mr
 
 template <class T>
-void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
+void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, Panels<const T> x,
                       const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
   // A group of tiles of w's rows shares one panel of deltas. Where the batch is cut into blocks of kMc rows, their sums wait
   // in the scratch, as whole gradients do for an update that is not fused, and the group is small enough for L1; else it is
   // larger, for longer stretches of w and v.
   alignas(64) T scratch[kMaxGroup * kSmallGroup * kMaxMr * kLanes];
-  const Update<T>* update = target.update && target.update->fused() ? target.update : nullptr;
-  const bool update_after = target.update && !update;
+  const Update<T>* update = sink.update && sink.update->fused() ? sink.update : nullptr;
+  const bool update_after = sink.update && !update;
   const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc<T> - 1) / kMc<T>;
   const Index group = blocks == 1 && !update_after ? kLargeGroup : kSmallGroup, columns = kernels.group * kLanes;
   const Tiles tiles(layer.fan_in, kernels.mr);
@@ -257,15 +245,15 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
       const Index units = std::min(columns, last_unit - j);
       // an update that follows runs over whole panels: their padding has to be there, as zero
       const int lanes = static_cast<int>(update_after ? panels(units) * kLanes : units);
-      const Panels<T> w = layer.w.at(j / kLanes, r), v = target.v.at(j / kLanes, r);
-      const Panels<T> g = target.g.data                ? target.g.at(j / kLanes, r)
+      const Panels<T> w = layer.w.at(j / kLanes, r), v = sink.v.at(j / kLanes, r);
+      const Panels<T> g = sink.g.data                ? sink.g.at(j / kLanes, r)
                           : blocks > 1 || update_after ? Panels<T>{scratch, kSmallGroup * kMaxMr}
                                                        : Panels<T>{};
       if (rows) {
         kernels.of(lanes).dw_rows(count, batch, lanes, rows, r, delta_t.at(j / kLanes, 0), g, w, v, update);
       } else {
         // a few tiles a call where there is something to fetch in between
-        const bool fetch = batch >= 128 && j + columns < last_unit;
+        const bool fetch = batch >= kFetchRows && j + columns < last_unit;
         const Index at_once = fetch ? 2 : t1 - t;
         Ahead<T> ahead(delta_t.panel((j + columns) / kLanes), fetch ? batch * kLanes : 0,
                        blocks * (t1 - t + at_once - 1) / at_once);
@@ -282,7 +270,7 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
         }
       }
       for (Index p = 0; update_after && p < panels(lanes); ++p) {
-        kernels.update(count * kLanes, g.panel(p), w.panel(p), v.panel(p), target.update);
+        kernels.update(count * kLanes, g.panel(p), w.panel(p), v.panel(p), sink.update);
       }
     }
   }
@@ -291,25 +279,25 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
 }  // namespace
 
 template <class T>
-void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
+void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, Panels<const T> x,
               const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
-  if (!target.update || !target.update->frozen) {
-    dense_dw_weights(kernels, layer, target, x, rows, delta_t, batch, member, by_units);
+  if (!sink.update || !sink.update->frozen) {
+    dense_dw_weights(kernels, layer, sink, x, rows, delta_t, batch, member, by_units);
   }
-  dense_db(kernels, layer, target, layer.b, delta_t, batch, member);
+  dense_db(kernels, layer, sink, layer.b, delta_t, batch, member);
 }
 
 template <class T>
-void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, T* parameter, Panels<const T> d,
+void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, T* parameter, Panels<const T> d,
               Index m, const Member& member) {
-  const Update<T>* update = target.bias_update;
+  const Update<T>* update = sink.bias_update;
   if (update && update->frozen) return;
   for (Index j = member.id; j < panels(layer.fan_out); j += member.size) {
     const Index o = parameter - layer.b + j * kLanes;
     T* b = layer.b + o;
-    T* v = target.v_bias ? target.v_bias + o : nullptr;
+    T* v = sink.v_bias ? sink.v_bias + o : nullptr;
     if (!update || update->fused()) {
-      kernels.db(m, d.panel(j), target.g_bias ? target.g_bias + o : nullptr, b, v, update);
+      kernels.db(m, d.panel(j), sink.g_bias ? sink.g_bias + o : nullptr, b, v, update);
     } else {
       alignas(64) T g[kLanes];
       kernels.db(m, d.panel(j), g, nullptr, nullptr, nullptr);
@@ -320,20 +308,20 @@ void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTar
 
 #define RG_INSTANTIATE(T)                                                                                                     \
   template bool dense_forward(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, Panels<const T>, const Part&,    \
-                              Index, Watch&);                                                                                 \
+                              Index, InterruptWatch&);                                                                                 \
   template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, const T* const*,            \
-                                   const Part&, Index, Watch&);                                                               \
-  template bool dense_forward_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, FewRows<T>, const T* const*,           \
-                                  const Part&, Index, Watch&);                                                                \
+                                   const Part&, Index, InterruptWatch&);                                                               \
+  template bool dense_forward_few_rows(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, FewRows<T>, const T* const*,           \
+                                  const Part&, Index, InterruptWatch&);                                                                \
   template bool dense_delta(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<const T>, Panels<const T>, Activation, \
-                            const Part&, Index, Watch&);                                                                      \
-  template bool dense_delta_few(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, Panels<T>, const T* const*,              \
-                                const T* const*, Activation, const Part&, Index, Watch&);                                     \
-  template void untangle_delta(Index, Index, FewRows<T>, Panels<const T>);                                                    \
+                            const Part&, Index, InterruptWatch&);                                                                      \
+  template bool dense_delta_few_rows(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, Panels<T>, const T* const*,              \
+                                const T* const*, Activation, const Part&, Index, InterruptWatch&);                                     \
+  template void copy_delta_rows(Index, Index, FewRows<T>, Panels<const T>);                                                    \
   template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, const Part&, Index);                    \
-  template void dense_db(const Kernels<T>&, const DenseLayer<T>&, const DwTarget<T>&, T*, Panels<const T>, Index,             \
+  template void dense_db(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, T*, Panels<const T>, Index,             \
                          const Member&);                                                                                      \
-  template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const DwTarget<T>&, Panels<const T>, const T* const*,       \
+  template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, Panels<const T>, const T* const*,       \
                          Panels<const T>, Index, const Member&, bool);
 
 RG_INSTANTIATE(float)

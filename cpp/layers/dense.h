@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "base/choices.h"
 #include "kernels/table.h"
 #include "machine/parallel.h"
 
@@ -20,7 +21,7 @@ struct DenseLayer {
   T* b = nullptr;  // padded to whole panels
   Activation activation = Activation::identity;
 
-  // Where the layer normalises (norm.h), z goes there before anything else: its activation above is then identity.
+  // Where the layer normalises (norm.h), z goes there first: the activation above is then identity.
   Norm norm = Norm::none;
   Activation after_norm = Activation::identity;
   T* gamma = nullptr;  // as b, and behind it; then beta
@@ -28,10 +29,6 @@ struct DenseLayer {
   T* running_mean = nullptr;  // batch
   T* running_variance = nullptr;
 };
-
-// Rows of a block of the reduction: 12 KiB of one panel.
-template <class T>
-constexpr Index kKc = 768 / static_cast<Index>(sizeof(T));
 
 // A part of what a pass over a layer computes: batch panels p0..p1, and of the layer's outputs (of its inputs, where deltas
 // go down) those of panels u0..u1; u1 < 0: all. Not with softmax, unless all.
@@ -46,12 +43,12 @@ struct Part {
 // a = f(x w + b) for a part of a batch of `batch` rows; z too where z.data is not null. False: interrupted.
 template <class T>
 bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, Panels<const T> x,
-                   const Part& part, Index batch, Watch& watch);
+                   const Part& part, Index batch, InterruptWatch& watch);
 
 // The same from rows in any place (row pointers, one for each row of the batch): lanes = outputs.
 template <class T>
 bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> a, Panels<T> z, const T* const* x,
-                        const Part& part, Index batch, Watch& watch);
+                        const Part& part, Index batch, InterruptWatch& watch);
 
 // A few rows, each with its values side by side: values of row i at data + i stride, and the list of these addresses.
 template <class T>
@@ -63,35 +60,35 @@ struct FewRows {
 
 // a = f(x w + b) from a few rows to a few rows; z too where z.data is not null. Not for softmax.
 template <class T>
-bool dense_forward_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
-                       const Part& part, Index rows, Watch& watch);
+bool dense_forward_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
+                       const Part& part, Index rows, InterruptWatch& watch);
 
 // below = (delta wT) * f'(z of the layer below), f' computed from its stored activation a (identity: a is not read), or from
 // z given in its place where derived_from_z.
 template <class T>
 bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T> below, Panels<const T> delta,
-                 Panels<const T> a, Activation activation_below, const Part& part, Index batch, Watch& watch);
+                 Panels<const T> a, Activation activation_below, const Part& part, Index batch, InterruptWatch& watch);
 
 // The same for a few rows: lanes = inputs of the layer, from blocks of w that are transposed on the way. Writes the deltas
 // below as rows, and as delta_t.
 template <class T>
-bool dense_delta_few(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
+bool dense_delta_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
                      const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
-                     Watch& watch);
+                     InterruptWatch& watch);
 
 // The rows of delta_t side by side.
 template <class T>
-void untangle_delta(Index units, Index rows, FewRows<T> delta, Panels<const T> delta_t);
+void copy_delta_rows(Index units, Index rows, FewRows<T> delta, Panels<const T> delta_t);
 
 // delta_t = the deltas of a part of the batch and of the units, with lanes = units.
 template <class T>
 void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, const Part& part,
                      Index batch);
 
-// Where dw and db go: into the gradient `g` (laid out as w), or, where updates are given, at once into w and b with the first
-// plane of their state, v.
+// Where dw and db of one layer go: into the gradient `g` (laid out as w), or, where updates are given, at once into w and b
+// with the first plane of their state, v.
 template <class T>
-struct DwTarget {
+struct LayerSink {
   Panels<T> g;
   T* g_bias = nullptr;
   Panels<T> v;
@@ -101,15 +98,15 @@ struct DwTarget {
 };
 
 // The sums of m rows of d (lanes = units), each to its unit's number of `parameter`, which is b or lies behind it: stored or
-// at once in a step, as target says. For this member's share.
+// at once in a step, as the sink says. For this member's share.
 template <class T>
-void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, T* parameter, Panels<const T> d,
+void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, T* parameter, Panels<const T> d,
               Index m, const Member& member);
 
 // dw = xT delta and db, for this member's share of the rows of w, or, `by_units`, of its columns. Once begun it is finished.
 // The x of the layer is panels `x`, or row pointers `rows` where that is not null.
 template <class T>
-void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const DwTarget<T>& target, Panels<const T> x,
+void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, Panels<const T> x,
               const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units = false);
 
 }  // namespace retrograd

@@ -6,8 +6,6 @@
 namespace retrograd {
 namespace {
 
-int lanes_of(Index batch, Index p) { return static_cast<int>(std::min(kLanes, batch - p * kLanes)); }
-
 // f(first unit, units) for each 16 units of a part.
 template <class F>
 void each_block(const Part& part, Index units, F f) {

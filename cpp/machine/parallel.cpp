@@ -192,12 +192,12 @@ int max_threads() {
   return quota ? std::min(n, quota) : n;
 }
 
-int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced) {
-  if (forced > 0) return team_is_lost.load() ? 1 : forced;
-  if (n_threads == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;  // without a look at the system
+int team_size(double flops, Index shares, Threads threads) {
+  if (threads.exactly > 0) return team_is_lost.load() ? 1 : threads.exactly;
+  if (threads.wish == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;  // without a look at the system
   const int free = std::max(1, max_threads() - busy.load(std::memory_order_relaxed));
   double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(free)});
-  if (n_threads > 0) n = std::min(n, static_cast<double>(n_threads));
+  if (threads.wish > 0) n = std::min(n, static_cast<double>(threads.wish));
   return static_cast<int>(n);
 }
 

@@ -9,6 +9,9 @@
 #include <string>
 #include <type_traits>
 
+#include "base/choices.h"
+#include "base/panel.h"
+
 namespace retrograd {
 
 // Threads that a call may use now: the least of OpenMP's own limit (threadpoolctl sets it), OMP_NUM_THREADS as it is in
@@ -21,13 +24,17 @@ int max_threads();
 // in tests, where a folder stands for the file system.
 int cgroup_cpus(const std::string& root);
 
-// How many threads work of so many flops gets: one per kFlopsPerThread, at most `shares` (pieces the work falls into),
-// `n_threads` (0: no wish) and those of max_threads() that no other call of this process has at the moment, but always one:
-// fits at once share the CPUs instead of each spinning on all of them. `forced` > 0 is taken as it is: for tests alone.
-int team_size(double flops, std::ptrdiff_t shares, int n_threads, int forced);
+// What a caller says of the team: at most `wish` threads (0: no wish). `exactly` > 0 is a team of just that size, whatever the
+// work: for tests alone.
+struct Threads {
+  int wish = 0;
+  int exactly = 0;
+};
 
-// About 20 us of one core: below twice that, a second one brings little, and takes much where something else disturbs it.
-constexpr double kFlopsPerThread = 1.5e6;
+// How many threads work of so many flops gets: one for each kFlopsPerThread, at most `shares` (pieces the work falls into),
+// the caller's wish, and those of max_threads() that no other call of this process has at the moment, but always one:
+// fits at the same time share the CPUs instead of each spinning on all of them.
+int team_size(double flops, Index shares, Threads threads);
 
 std::string openmp_description();
 
@@ -55,13 +62,8 @@ struct Member {
     if (size > 1) barrier->wait(size);
   }
   // The first of `count` things that fall to this member; those of member i end where those of i + 1 begin.
-  std::ptrdiff_t begin(std::ptrdiff_t count) const { return part(count, id); }
-  std::ptrdiff_t end(std::ptrdiff_t count) const { return part(count, id + 1); }
-
- private:
-  std::ptrdiff_t part(std::ptrdiff_t count, int i) const {
-    return size == 1 ? count * i : count / size * i + count % size * i / size;  // alone: without a division
-  }
+  Index begin(Index count) const { return cut(count, size, id); }
+  Index end(Index count) const { return cut(count, size, id + 1); }
 };
 
 // Runs body(context, member) on a team of at most `size` threads (fewer where OpenMP gives fewer, one where the system has
@@ -88,7 +90,7 @@ class Interrupt {
   bool stopped() const { return stop_.load(std::memory_order_relaxed); }
 
  private:
-  friend class Watch;
+  friend class InterruptWatch;
   void look();
 
   Poll poll_;
@@ -97,9 +99,9 @@ class Interrupt {
 };
 
 // One member's view of it: counts work, and after enough of it looks at the clock (member 0) and at the flag (all).
-class Watch {
+class InterruptWatch {
  public:
-  Watch(Interrupt& interrupt, const Member& member) : interrupt_(interrupt), asks_(member.id == 0) {}
+  InterruptWatch(Interrupt& interrupt, const Member& member) : interrupt_(interrupt), asks_(member.id == 0) {}
 
   // Books work done; true: leave off, the caller wants to stop.
   bool spent(double flops) {

@@ -6,15 +6,13 @@
 namespace retrograd {
 namespace {
 
-constexpr Index kSlice = 8;  // panels that go through the network together: 128 rows to each use of a block of weights
-
-// use(work, first row of the slice, rows) on every slice, with the outputs of its rows in the workspace.
+// use(work, pass, first row of the slice, rows) on every slice, with the outputs of its rows in the workspace.
 template <class T, class F>
-bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int forced, Poll poll, Spare<T>* spare, F use) {
+bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll poll, SpareWorkspace<T>* spare, F use) {
   const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
   const Index all = panels(x.rows);
-  const int size = team_size(flops, all, n_threads, forced);
-  const Index slice = std::max<Index>(1, std::min(kSlice, (all + size - 1) / size));
+  const int size = team_size(flops, all, threads);
+  const Index slice = std::max<Index>(1, std::min(kSlicePanels, (all + size - 1) / size));
   const Index rows_at_once = std::min(x.rows, slice * kLanes);
   std::unique_ptr<Workspace<T>> waited;
   std::vector<Workspace<T>> work;
@@ -22,17 +20,19 @@ bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int for
     waited = spare->take(network, rows_at_once);
   } else {
     work.reserve(static_cast<std::size_t>(size));
-    for (int i = 0; i < size; ++i) work.emplace_back(network, rows_at_once, Keep::forward);
+    for (int i = 0; i < size; ++i) work.emplace_back(network, rows_at_once, Purpose::inference);
   }
   Interrupt interrupt(poll);
   run_team(size, [&](const Member& me) {
-    Watch watch(interrupt, me);
+    InterruptWatch watch(interrupt, me);
+    const Member alone;  // each slice is one member's
     const Workspace<T>& mine = waited ? *waited : work[static_cast<std::size_t>(me.id)];
     for (Index p = me.begin(all), end = me.end(all); p < end; p += slice) {
-      const Index count = std::min(slice, end - p), row = p * kLanes, rows = std::min(count * kLanes, x.rows - row);
-      load_inputs(mine, x, Selection{nullptr, row}, 0, count, rows);
-      if (!forward_pass(network, mine, 0, count, rows, watch)) return;
-      use(mine, row, rows);
+      const Index row = p * kLanes, rows = std::min(std::min(slice, end - p) * kLanes, x.rows - row);
+      Pass<T> pass(network, mine, rows, alone, watch);
+      pass.load_inputs(x, Selection{nullptr, row});
+      if (!pass.forward()) return;
+      use(mine, pass, row, rows);
       if (watch.spent(static_cast<double>(rows * network.outputs()))) return;
     }
   });
@@ -42,7 +42,7 @@ bool for_slices(const Network<T>& network, const Rows& x, int n_threads, int for
 
 // For each lane of [units][16] the largest, as NumPy's argmax finds it: the first of equals, the first NaN before all.
 template <class T>
-void largest(const T* a, Index units, Index rows, std::int64_t* out) {
+void argmax(const T* a, Index units, Index rows, std::int64_t* out) {
   T high[kLanes];
   std::int32_t best[kLanes] = {};
   std::copy_n(a, kLanes, high);
@@ -60,24 +60,24 @@ void largest(const T* a, Index units, Index rows, std::int64_t* out) {
 }  // namespace
 
 template <class T>
-std::unique_ptr<Workspace<T>> Spare<T>::take(const Network<T>& network, Index rows) {
+std::unique_ptr<Workspace<T>> SpareWorkspace<T>::take(const Network<T>& network, Index rows) {
   std::unique_ptr<Workspace<T>> work(slot_for(rows).exchange(nullptr));
   if (!work || work->batch() < rows) {
     work.reset();
-    work = std::make_unique<Workspace<T>>(network, rows < kFewRows ? kFewRows - 1 : rows, Keep::forward);
+    work = std::make_unique<Workspace<T>>(network, rows < kFewRows ? kFewRows - 1 : rows, Purpose::inference);
   }
   return work;
 }
 
 template <class T>
-void Spare<T>::give(std::unique_ptr<Workspace<T>> work) {
+void SpareWorkspace<T>::give(std::unique_ptr<Workspace<T>> work) {
   work.reset(slot_for(work->batch()).exchange(work.release()));
 }
 
 template <class T>
 void activate_panels(const Kernels<T>& kernels, Panels<T> a, Index rows, Index units, Activation activation) {
   for (Index p = 0; p < panels(rows); ++p) {
-    kernels.activate(units, static_cast<int>(std::min(kLanes, rows - p * kLanes)), a.panel(p), activation);
+    kernels.activate(units, lanes_of(rows, p), a.panel(p), activation);
   }
 }
 
@@ -85,7 +85,7 @@ template <class T>
 void unpack_batch(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units, T* out) {
   alignas(64) T block[kLanes * kLanes];
   for (Index r = 0; r < rows; r += kLanes) {
-    const Index lanes = std::min(kLanes, rows - r);
+    const Index lanes = lanes_of(rows, r / kLanes);
     for (Index j = 0; j < units; j += kLanes) {
       const Index width = std::min(kLanes, units - j);
       kernels.of(kLanes).transpose(width, lanes, from.row(r / kLanes, j), block);
@@ -95,25 +95,25 @@ void unpack_batch(const Kernels<T>& kernels, Panels<T> from, Index rows, Index u
 }
 
 template <class T>
-bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, int n_threads, int forced, Poll poll,
-             Spare<T>* spare) {
+bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, Threads threads, Poll poll,
+             SpareWorkspace<T>* spare) {
   const Index units = network.outputs();
-  return for_slices(network, x, n_threads, forced, poll, spare, [&](const Workspace<T>& work, Index row, Index rows) {
-    const Panels<T> a = work.a(network.depth());
+  return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, Pass<T>&, Index row, Index rows) {
+    const Panels<T> a = work.a({network.depth()});
     if (probabilities) activate_panels(work.kernels(), a, rows, units, network.loss_activation());
     unpack_batch(work.kernels(), a, rows, units, out + row * units);
   });
 }
 
 template <class T>
-bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, int n_threads, int forced, Poll poll,
-              Spare<T>* spare) {
+bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threads threads, Poll poll,
+              SpareWorkspace<T>* spare) {
   const Index units = network.outputs();
   const bool one_of_all = network.picks_one();
-  return for_slices(network, x, n_threads, forced, poll, spare, [&](const Workspace<T>& work, Index row, Index rows) {
-    const Panels<T> a = work.a(network.depth());
+  return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, Pass<T>&, Index row, Index rows) {
+    const Panels<T> a = work.a({network.depth()});
     if (one_of_all) {
-      for (Index r = 0; r < rows; r += kLanes) largest(a.panel(r / kLanes), units, std::min(kLanes, rows - r), out + row + r);
+      for (Index r = 0; r < rows; r += kLanes) argmax(a.panel(r / kLanes), units, std::min(kLanes, rows - r), out + row + r);
       return;
     }
     for (Index r = 0; r < rows; ++r) {
@@ -124,12 +124,12 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, int n
 }
 
 template <class T>
-bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, int n_threads, int forced, Poll poll) {
+bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll) {
   std::vector<Score> scores(static_cast<std::size_t>(panels(x.rows)));
   const bool finished =
-      for_slices<T>(network, x, n_threads, forced, poll, nullptr, [&](const Workspace<T>& work, Index row, Index rows) {
-        load_targets(work, y, Selection{nullptr, row}, 0, panels(rows), rows);
-        loss_pass(network, work, y, 0, panels(rows), rows, 0, false);
+      for_slices<T>(network, x, threads, poll, nullptr, [&](const Workspace<T>& work, Pass<T>& pass, Index row, Index rows) {
+        pass.load_targets(y, Selection{nullptr, row});
+        pass.loss(y, 0, false);
         std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
       });
   for (const Score& s : scores) score += s;
@@ -139,10 +139,10 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
 #define RG_INSTANTIATE(T)                                                                           \
   template void activate_panels(const Kernels<T>&, Panels<T>, Index, Index, Activation);            \
   template void unpack_batch(const Kernels<T>&, Panels<T>, Index, Index, T*);                       \
-  template class Spare<T>;                                                                          \
-  template bool predict(const Network<T>&, const Rows&, bool, T*, int, int, Poll, Spare<T>*);       \
-  template bool classify(const Network<T>&, const Rows&, std::int64_t*, int, int, Poll, Spare<T>*); \
-  template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, int, int, Poll);
+  template class SpareWorkspace<T>;                                                                          \
+  template bool predict(const Network<T>&, const Rows&, bool, T*, Threads, Poll, SpareWorkspace<T>*);       \
+  template bool classify(const Network<T>&, const Rows&, std::int64_t*, Threads, Poll, SpareWorkspace<T>*); \
+  template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, Threads, Poll);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

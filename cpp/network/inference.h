@@ -1,21 +1,24 @@
 // The forward pass alone, over any number of rows in slices: outputs, what a classifier decides, or the score against targets.
 #pragma once
 
-#include "network/network.h"
+#include <atomic>
+#include <memory>
+
+#include "network/passes.h"
 
 namespace retrograd {
 
-// Memory of a small predict that waits for the next one, so that one row costs no allocation. For many threads at once: who
-// finds nothing makes its own.
+// The memory of a small predict, kept for the next one, so that one row costs no allocation. It is safe for many threads at
+// once: a thread that finds the slot empty makes its own.
 template <class T>
-class Spare {
+class SpareWorkspace {
  public:
-  Spare() = default;
-  ~Spare() {
+  SpareWorkspace() = default;
+  ~SpareWorkspace() {
     for (auto& slot : slots_) delete slot.load();
   }
-  Spare(const Spare&) = delete;
-  Spare& operator=(const Spare&) = delete;
+  SpareWorkspace(const SpareWorkspace&) = delete;
+  SpareWorkspace& operator=(const SpareWorkspace&) = delete;
 
   // For a forward pass over `rows` rows; capacity may be larger.
   std::unique_ptr<Workspace<T>> take(const Network<T>& network, Index rows);
@@ -30,18 +33,18 @@ class Spare {
 // out[row][unit], C order: what the last layer gives or, with `probabilities`, that after the loss's own activation.
 // False: interrupted (out is then partly written).
 template <class T>
-bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, int n_threads, int forced, Poll poll,
-             Spare<T>* spare = nullptr);
+bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, Threads threads, Poll poll,
+             SpareWorkspace<T>* spare = nullptr);
 
-// What a classifier says: out[row], the label of the largest output (of several the first, of NaN the first) with
-// cross_entropy and whatever else picks_one; out[row][unit], 1 where the output is above 0, with the others.
+// What a classifier says. A network that picks one: out[row], the label of the largest output (of several the first, of NaN the
+// first). The others: out[row][unit], 1 where the output is above 0.
 template <class T>
-bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, int n_threads, int forced, Poll poll,
-              Spare<T>* spare = nullptr);
+bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threads threads, Poll poll,
+              SpareWorkspace<T>* spare = nullptr);
 
 // Sums over all rows, added panel by panel in their order, with the weights that y has. False: interrupted.
 template <class T>
-bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, int n_threads, int forced, Poll poll);
+bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll);
 
 // a = activation(a) for the rows of a batch, in panels whose lanes are its rows.
 template <class T>

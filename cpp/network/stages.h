@@ -13,15 +13,15 @@ class Stages {
 
   // z and a of every layer. `training`: with what acts in training alone, by the random numbers of the network's next step.
   // False: interrupted; nothing can be read then.
-  bool forward(const Rows& x, int n_threads, int forced, Poll poll, bool training = false);
+  bool forward(const Rows& x, Threads threads, Poll poll, bool training = false);
 
   // delta, dw and db of every layer, and the mean loss of the batch. False: interrupted.
-  bool backward(const Targets& y, double& loss, int n_threads, int forced, Poll poll);
+  bool backward(const Targets& y, double& loss, Threads threads, Poll poll);
   // dz: the gradient with respect to z of the last layer, rows of outputs().
-  bool backward(const Rows& dz, int n_threads, int forced, Poll poll);
+  bool backward(const Rows& dz, Threads threads, Poll poll);
 
   // The gradient with respect to the inputs, in panels, from the last backward pass.
-  Arena<T> input_gradient(Panels<T>& dx, int n_threads) const;
+  Arena<T> input_gradient(Panels<T>& dx, Threads threads) const;
 
   Index rows() const { return rows_; }
   bool has_forward() const { return has_forward_; }
@@ -32,8 +32,9 @@ class Stages {
 
  private:
   template <class Seed>
-  bool run_backward(Seed seed, int n_threads, int forced, Poll poll);
-  int team(double share, int n_threads, int forced) const;
+  bool run_backward(Seed seed, Threads threads, Poll poll);
+  int team(double share, Threads threads) const;
+  Split split() const { return network_.normalises_batch() ? Split::units : Split::rows; }
 
   const Network<T>& network_;
   std::unique_ptr<Workspace<T>> work_;

@@ -4,47 +4,23 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 #include <string>
 
-#include "base/random.h"
-
 namespace retrograd {
-namespace {
-
-// Where the data set is larger, the next batch's rows may come from far away.
-constexpr Index kFarBytes = 1 << 20;
-
-// Whether a batch is better split by the units of each layer, with a barrier after each, than by its panels: where these
-// would leave the members a quarter of their time to wait, and there is work between the barriers (a busy machine makes each
-// of them dear).
-template <class T>
-bool splits_units(const Network<T>& network, Index rows, int team, int forced) {
-  if (network.normalises_batch()) return true;  // each mean is one member's work
-  if (team == 1) return false;                  // without a division: this is asked at every step
-  const Index count = panels(rows), rounds = (count + team - 1) / team;
-  if (4 * count > 3 * rounds * team) return false;
-  const double intervals = 2.0 * static_cast<double>(network.depth()) + 2;
-  const double share = network.flops_per_row() * static_cast<double>(rows) / static_cast<double>(team) / intervals;
-  return forced > 0 || share >= 2 * kFlopsPerThread;
-}
-
-}  // namespace
 
 template <class T>
 void Trainer<T>::prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
   const Index batch = std::min(args.batch, args.x.rows);
   if (!work_ || work_->batch() != batch) {
     work_.reset();
-    work_ = std::make_unique<Workspace<T>>(network_, batch, Keep::training);
+    work_ = std::make_unique<Workspace<T>>(network_, batch, Purpose::training);
   }
   if (args.snapshot && !snapshot_.data()) snapshot_ = Arena<T>(network_.parameters().size());
   if (args.x.rows > static_cast<Index>(std::numeric_limits<std::uint32_t>::max())) {
     throw std::length_error("more than 2^32 - 1 rows");
   }
-  if (args.shuffle && order_.size() != args.x.rows) {
-    order_ = Arena<std::uint32_t>(args.x.rows);
-    ordered_ = false;
-  }
+  if (args.shuffle) order_.prepare(args.x.rows);
   if (network_.normalises_batch() && (batch == 1 || args.x.rows % batch == 1)) {
     throw std::invalid_argument("batch normalisation: expected more than one row in every batch, got " +
                                 std::to_string(args.x.rows) + " rows in batches of " + std::to_string(batch));
@@ -55,30 +31,32 @@ void Trainer<T>::prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
   gradient_norms_.assign(args.gradient_norms ? static_cast<std::size_t>(network_.depth()) : 0, 0.0);
 }
 
-// Whether gradients are stored before they are used: where all must be known first, and in a small network, where one pass over
-// all of it is the faster way for what is not fused.
 template <class T>
 bool Trainer<T>::stores(const EpochArgs<T>& args, const Optimizer<T>& optimizer) const {
-  return args.gradient_norms || optimizer.clips_norm() || (work_->small() && !optimizer.alike());
+  return args.gradient_norms || optimizer.clips_norm() || (work_->way().small && !optimizer.uniform());
 }
 
-// dw, db and the update by way of stored gradients.
+// A share of the weights into the snapshot.
 template <class T>
-void Trainer<T>::stored_step(const EpochArgs<T>& args, const Optimizer<T>& optimizer, Index batch, const Member& me,
-                             bool first_split) {
-  T* gradients = stored_.own().data();
-  dw_pass(network_, *work_, {gradients}, batch, me, first_split);
-  me.wait();
-  double scale = 1;
-  if (args.gradient_norms || optimizer.clips_norm()) {
-    stored_.square(network_, gradients, me);
-    me.wait();
-    if (optimizer.clips_norm()) scale = stored_.scale(optimizer);
-    for (Index l = 0; me.id == 0 && args.gradient_norms && l < network_.depth(); ++l) {
-      gradient_norms_[static_cast<std::size_t>(l)] += std::sqrt(stored_.squares_of_layer(l));
-    }
-  }
-  update_pass(network_, gradients, optimizer, scale, me);
+void Trainer<T>::keep(Index line0, Index lines) {
+  const T* from = network_.parameters().data() + line0 * kLanes;
+  std::copy(from, from + lines * kLanes, snapshot_.data() + line0 * kLanes);
+}
+
+template <class T>
+void Trainer<T>::go_back(Optimizer<T>& optimizer) {
+  std::copy_n(snapshot_.data(), snapshot_.size(), network_.parameters().data());
+  optimizer.clear();
+  std::copy_n(statistics_.data(), statistics_.size(), network_.statistics().data());
+  network_.steps = steps_before_;
+}
+
+template <class T>
+void Trainer<T>::report(const EpochArgs<T>& args, const EpochResult& result, Index rows_done, double loss_before) {
+  progress_.rows.store(rows_done, std::memory_order_relaxed);
+  const double sum = result.score.loss, seen = static_cast<double>(rows_done - args.first * work_->batch());
+  progress_.loss.store(loss_before + (args.y.row_weights.data ? result.score.mean(sum) * seen : sum),
+                       std::memory_order_relaxed);
 }
 
 template <class T>
@@ -90,14 +68,6 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
     steps_before_ = network_.steps;
     std::copy_n(network_.statistics().data(), statistics_.size(), statistics_.data());
   }
-  const Arena<T>& parameters = network_.parameters();
-  const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
-  const Index all_steps = rows == 0 ? 0 : (rows - 1) / batch + 1,
-              last = args.last < 0 ? all_steps : std::min(args.last, all_steps);
-  const bool stored = stores(args, optimizer);
-  const double step_flops = network_.flops_per_row() * static_cast<double>(batch);
-  const int size = team_size(step_flops, std::max(panels(batch), network_.inputs() / kLanes), args.n_threads, args.forced);
-
   if (args.first == 0) {
     progress_.rows = 0;
     progress_.loss = 0;
@@ -105,97 +75,55 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
   const double loss_before = progress_.loss;
   EpochResult result;
   Interrupt interrupt(args.poll);
-  if (args.shuffle && !(args.first > 0 && ordered_ && order_seed_ == args.seed && order_epoch_ == args.epoch)) {
-    ordered_ = false;
-    Watch watch(interrupt, Member{});
-    const auto stop = [](void* context) { return static_cast<Watch*>(context)->spent(1e6); };
-    if (!permutation(args.seed, args.epoch, static_cast<std::uint32_t>(args.x.rows), order_.data(), stop, &watch)) {
-      result.end = EpochEnd::interrupted;
-      return result;
-    }
-    ordered_ = true;
-    order_seed_ = args.seed;
-    order_epoch_ = args.epoch;
+  if (args.shuffle && !order_.draw(args.seed, args.epoch, interrupt)) {
+    result.end = EpochEnd::interrupted;
+    return result;
   }
+
+  const Arena<T>& parameters = network_.parameters();
+  const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
+  const Index all_steps = rows == 0 ? 0 : (rows - 1) / batch + 1;
+  const Index last = args.last < 0 ? all_steps : std::min(args.last, all_steps);
+  const bool far = args.shuffle && rows * args.x.cols * source_size(args.x.source) > kFarBytes;
+  const StepContext<T> context{network_,
+                               work,
+                               optimizer,
+                               stores(args, optimizer) ? &stored_ : nullptr,
+                               args.gradient_norms ? &gradient_norms_ : nullptr,
+                               args.x,
+                               args.y,
+                               args.shuffle ? order_.data() : nullptr,
+                               args.lr,
+                               far,
+                               args.threads,
+                               args.clocks};
+  const double step_flops = network_.flops_per_row() * static_cast<double>(batch);
+  const int size = team_size(step_flops, std::max(panels(batch), network_.inputs() / kLanes), args.threads);
   std::atomic<bool> finite{true};
   result.team = run_team(size, [&](const Member& me) {
-    Watch watch(interrupt, me);
-    const Index line0 = me.begin(lines), values = (me.end(lines) - line0) * kLanes;
-    T* share = parameters.data() + line0 * kLanes;
-    const bool small = work.small() && me.size == 1 && !args.y.weights.data;
-    const bool far = args.shuffle && rows * args.x.cols * source_size(args.x.source) > kFarBytes;
-    const Rows answers = args.y.labels ? Rows{args.y.labels, rows, 1, sizeof(std::int32_t), Source::float32} : args.y.rows;
-    if (args.snapshot && args.first == 0) std::copy(share, share + values, snapshot_.data() + line0 * kLanes);
-    for (Index step = args.first; step < last; ++step) {
-      const Index start = step * batch;
-      const Index m = std::min(batch, rows - start);
-      const Selection selection{args.shuffle ? order_.data() : nullptr, start};
-      const Index next = far && step + 1 < last ? std::min(batch, rows - start - m) : 0;  // rows of the next batch to ask for
-      if (me.id == 0) optimizer.begin_step(args.lr ? args.lr[step] : optimizer.settings().lr);  // read after the next barrier
+    InterruptWatch watch(interrupt, me);
+    const Index line0 = me.begin(lines), count = me.end(lines) - line0;
+    if (args.snapshot && args.first == 0) keep(line0, count);
+    Step<T> step(context, me, watch, interrupt);
+    for (Index i = args.first; i < last; ++i) {
       Score score;
-      bool first_split = false;
-      if (small) {
-        score = small_pass(network_, work, args.x, args.y, selection, m);
-        fetch_ahead(args.x, selection, m, m + next);
-        fetch_ahead(answers, selection, m, m + next);
-        if (watch.spent(network_.flops_per_row() * static_cast<double>(m))) return;
-      } else {
-        const Index p0 = me.begin(panels(m)), p1 = me.end(panels(m));
-        const bool split = splits_units(network_, m, me.size, args.forced);
-        first_split = !split && splits_first_layer(network_, work, m, me.size, args.forced);
-        load_inputs(work, args.x, selection, p0, p1, m);
-        fetch_ahead(args.x, selection, m + std::min(next, p0 * kLanes), m + std::min(next, p1 * kLanes));
-        if (network_.perturbs()) perturb_inputs(network_, work, p0, p1, m);
-        if (split || first_split) me.wait();
-        const bool forwarded = split         ? forward_pass_split(network_, work, m, me, watch)
-                               : first_split ? forward_pass_first_split(network_, work, p0, p1, m, me, watch)
-                                             : forward_pass(network_, work, p0, p1, m, watch);
-        if (forwarded) {
-          load_targets(work, args.y, selection, p0, p1, m);
-          loss_pass(network_, work, args.y, p0, p1, m, weight_of<T>(args.y, selection, m), true);
-        }
-        if (split) {
-          me.wait();
-          backward_pass_split(network_, work, m, me, watch, forwarded);
-        } else if (forwarded) {
-          backward_pass(network_, work, p0, p1, m, watch);
-        }
-        me.wait();
-        // Between the barriers nothing changes the flag or the scores, so that all members come to the same decision.
-        if (interrupt.stopped()) return;
-        score = batch_score(work, m);
+      const StepEnd end = step.run(i, score);
+      if (end == StepEnd::diverged && me.id == 0) {
+        result.end = EpochEnd::diverged;
+        result.bad_loss = score.mean(score.loss);
+        result.bad_step = i + 1;
       }
-      if (!std::isfinite(score.loss)) {
-        if (me.id == 0) {
-          result.end = EpochEnd::diverged;
-          result.bad_loss = score.mean(score.loss);
-          result.bad_step = step + 1;
-        }
-        return;
-      }
-      if (stored) {
-        stored_step(args, optimizer, m, me, first_split);
-      } else {
-        dw_pass(network_, work, optimizer.destination(), m, me, first_split);
-      }
-      if (network_.normalises_batch()) remember_statistics(network_, work, m, me);
-      if (network_.limits_norms()) {
-        me.wait();
-        limit_norms(network_, optimizer.destination().updates, me);
-      }
+      if (end != StepEnd::finished) return;
       if (me.id == 0) {
         ++work.step;  // which nobody reads before the barrier
         result.score += score;
         ++result.steps;
-        progress_.rows.store(start + m, std::memory_order_relaxed);
-        const double sum = result.score.loss, seen = static_cast<double>(start + m - args.first * batch);
-        progress_.loss.store(loss_before + (args.y.weights.data ? result.score.mean(sum) * seen : sum),
-                             std::memory_order_relaxed);
+        report(args, result, i * batch + step.rows_of(i), loss_before);
       }
-      me.wait();
-      if (me.id == 0) optimizer.end_step();
+      step.end();
     }
-    if (args.snapshot && !network_.kernels().finite[static_cast<int>(source_of<T>)](values, share)) finite = false;
+    const auto all_finite = network_.kernels().finite[static_cast<int>(source_of<T>)];
+    if (args.snapshot && !all_finite(count * kLanes, parameters.data() + line0 * kLanes)) finite = false;
   });
 
   if (interrupt.stopped()) result.end = EpochEnd::interrupted;
@@ -205,10 +133,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
     result.bad_step = args.first + result.steps;
   }
   if (result.end == EpochEnd::diverged && args.snapshot) {
-    std::copy(snapshot_.data(), snapshot_.data() + snapshot_.size(), parameters.data());
-    optimizer.clear();
-    std::copy_n(statistics_.data(), statistics_.size(), network_.statistics().data());
-    network_.steps = steps_before_;
+    go_back(optimizer);
   } else {
     network_.steps = work.step;
   }

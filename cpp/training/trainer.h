@@ -1,8 +1,11 @@
-// The epoch: shuffle, gather, forward, loss, backward, update, batch after batch in one team of threads, with two barriers
-// a batch (more where the units of each layer are split). Looks after interruption and divergence. Knows nothing of Python.
+// The epoch: step after step in one team of threads, in the order of its rows. It looks after interruption and divergence, keeps
+// the weights to go back to, and reports progress. It knows nothing of Python; a single step is step.h's.
 #pragma once
 
-#include "training/optimizer.h"
+#include <memory>
+
+#include "data/order.h"
+#include "training/step.h"
 
 namespace retrograd {
 
@@ -18,9 +21,9 @@ struct EpochArgs {
   const double* lr = nullptr;   // the learning rate of each step of the epoch; null: the optimiser's for all
   Index first = 0, last = -1;   // the steps to take, counted from 0; last < 0: to the end
   bool gradient_norms = false;  // measure them
-  int n_threads = 0;            // 0: no wish
-  int forced = 0;               // > 0: this very team, for tests
+  Threads threads;
   Poll poll;
+  const PhaseClock* clocks = nullptr;  // one for each member of the team, to be told the phases of each step; null: none
 };
 
 enum class EpochEnd : int { finished = 0, interrupted, diverged };
@@ -60,16 +63,15 @@ class Trainer {
  private:
   void prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer);
   bool stores(const EpochArgs<T>& args, const Optimizer<T>& optimizer) const;
-  void stored_step(const EpochArgs<T>& args, const Optimizer<T>& optimizer, Index batch, const Member& me, bool first_split);
+  void keep(Index line0, Index lines);
+  void report(const EpochArgs<T>& args, const EpochResult& result, Index rows_done, double loss_before);
+  void go_back(Optimizer<T>& optimizer);
 
   Network<T>& network_;
   std::unique_ptr<Workspace<T>> work_;
+  EpochOrder order_;
   Arena<T> snapshot_, statistics_;
   std::uint64_t steps_before_ = 0;  // the epoch
-  Arena<std::uint32_t> order_;
-  std::uint64_t order_seed_ = 0;  // of the order that is there
-  std::uint32_t order_epoch_ = 0;
-  bool ordered_ = false;
   StoredGradients<T> stored_;
   std::vector<double> gradient_norms_;
   Progress progress_;

@@ -1,0 +1,91 @@
+// The three objects that Python holds: a network, its optimiser, its trainer, each with what a call checks first. Their functions
+// are in network.cpp, optimizer.cpp and trainer.cpp; each registers its class.
+#pragma once
+
+#include "bindings/arrays.h"
+#include "bindings/users.h"
+#include "network/stages.h"
+#include "training/trainer.h"
+
+namespace retrograd {
+
+template <class T>
+struct PyNetwork {
+  PyNetwork(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss, double loss_parameter,
+            Regularisation regularisation)
+      : network(sizes, activations, loss, loss_parameter, std::move(regularisation)), stages(network) {}
+
+  // Guards, to be held during a call.
+  NetworkUse alone() { return {users, NetworkUse::alone}; }
+  NetworkUse shared() { return {users, NetworkUse::reading}; }
+
+  Threads threads(int n_threads) const { return {n_threads, exactly}; }
+
+  void check_layer(Index l) const {
+    if (l < 0 || l >= network.depth()) {
+      throw py::index_error("layer " + std::to_string(l) + " of " + std::to_string(network.depth()));
+    }
+  }
+  // The array of that name; one without a gradient only where `learned` is false.
+  const ParameterArray& array_of(const std::string& name, Index l, bool learned) const {
+    check_layer(l);
+    for (const ParameterArray& array : network.table().arrays()) {
+      if (array.layer == l && name_of(array.kind) == name && (array.learned() || !learned)) return array;
+    }
+    throw py::key_error("layer " + std::to_string(l) + " has no " + (learned ? "learned " : "") + "array '" + name + "'");
+  }
+  void need_forward() const {
+    if (!stages.has_forward()) throw std::runtime_error("nothing there yet: call forward(X) first");
+  }
+  void need_backward() const {
+    if (!stages.has_backward()) throw std::runtime_error("nothing there yet: call forward(X) and backward(y) first");
+  }
+  // A backward pass needs activations that belong to the weights.
+  void need_fresh_forward() const {
+    need_forward();
+    if (stages.version() != network.version) {
+      throw std::runtime_error("the weights have changed since forward(X): call it again before backward()");
+    }
+  }
+
+  Network<T> network;
+  Stages<T> stages;
+  SpareWorkspace<T> spare;
+  NetworkUsers users;
+  int exactly = 0;  // for tests: the team of every call; 0: no such wish
+};
+
+// The users of an optimiser and of a trainer are those of their network.
+template <class T>
+struct PyOptimizer {
+  explicit PyOptimizer(PyNetwork<T>& network_) : network(network_), optimizer(network_.network) {}
+
+  void check_network(const PyNetwork<T>& other) const {
+    if (&other != &network) throw std::invalid_argument("the optimiser belongs to another network");
+  }
+  void check_plane(int i) const {
+    if (i < 0 || i >= Optimizer<T>::kPlanes) throw py::index_error("plane " + std::to_string(i));
+  }
+
+  PyNetwork<T>& network;
+  Optimizer<T> optimizer;
+  StoredGradients<T> stored;  // of a step by hand
+};
+
+template <class T>
+struct PyTrainer {
+  explicit PyTrainer(PyNetwork<T>& network_) : network(network_), trainer(network_.network) {}
+
+  PyNetwork<T>& network;
+  Trainer<T> trainer;
+  std::vector<std::int32_t> labels;  // of a step
+};
+
+template <class T>
+void define_network(py::class_<PyNetwork<T>>& network);
+template <class T>
+void define_optimizer(py::class_<PyOptimizer<T>>& optimizer);
+void register_optimizer_settings(py::module_& m);
+void register_trainers(py::module_& m);
+
+}  // namespace retrograd

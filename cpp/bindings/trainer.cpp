@@ -1,0 +1,130 @@
+// The class of a trainer: an epoch or a part of one, and a single step. No algorithm.
+#include "bindings/objects.h"
+
+namespace retrograd {
+namespace {
+
+// What an epoch is asked for, beside its data.
+struct EpochOptions {
+  Index batch_size = 1;
+  bool shuffle = false;
+  bool snapshot = true;
+  std::uint64_t seed = 0;
+  std::uint32_t epoch = 0;
+  int n_threads = 0;
+  py::object report = py::none();   // called with rows and loss so far
+  std::optional<Array<double>> lr;  // of each step of the epoch
+  Index first = 0, last = -1;       // the steps to take
+  bool gradient_norms = false;
+  bool patient = false;  // waits for those who read the network
+};
+
+template <class T>
+EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::array& x, const py::array& y,
+                          const std::optional<py::array>& row_weights, const EpochOptions& options) {
+  const NetworkUse use(self.network.users, options.patient ? NetworkUse::alone_patiently : NetworkUse::alone);
+  EpochArgs<T> args;
+  args.x = rows_of(x, self.network.network.inputs(), "X");
+  args.y = targets_of<T>(y, args.x.rows, self.network.network.outputs(), row_weights);
+  if (options.batch_size < 1 || args.x.rows < 1) {
+    throw std::invalid_argument("expected at least one row, and batches of at least one");
+  }
+  optimizer.check_network(self.network);
+  const Index steps = (args.x.rows - 1) / options.batch_size + 1, first = options.first, last = options.last;
+  if (options.lr && (options.lr->ndim() != 1 || options.lr->shape(0) != steps)) {
+    throw std::invalid_argument("lr: expected one for each of " + std::to_string(steps) + " steps, got " + shape_of(*options.lr));
+  }
+  if (first < 0 || first >= steps || (last >= 0 && last < first)) throw std::invalid_argument("no such steps");
+  const std::optional<Array<double>> lr = options.lr;  // lives as long as the call, whatever becomes of the options
+  args.lr = lr ? lr->data() : nullptr;
+  args.first = first;
+  args.last = last;
+  args.gradient_norms = options.gradient_norms;
+  args.batch = options.batch_size;
+  args.shuffle = options.shuffle;
+  args.snapshot = options.snapshot;
+  args.seed = options.seed;
+  args.epoch = options.epoch;
+  args.threads = self.network.threads(options.n_threads);
+  PythonPoll poll(options.report, &self.trainer.progress());
+  args.poll = poll.poll();
+  EpochResult result;
+  {
+    const WithoutGil release;
+    result = self.trainer.epoch(args, optimizer.optimizer);
+  }
+  poll.raise_if_interrupted();
+  return result;
+}
+
+// Quick: one batch as it is; its mean loss. None also where the loss is not finite. Then nothing has changed.
+template <class T>
+py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::object& x, const py::object& y, int n_threads) {
+  const Network<T>& network = self.network.network;
+  EpochArgs<T> args;
+  if (!view_rows(x, network.inputs(), args.x) || args.x.rows < 1 || &optimizer.network != &self.network) return py::none();
+  const auto use = self.network.alone();
+  if (!all_finite(network.kernels(), args.x) || !view_targets(y, network, args.x.rows, self.labels, args.y)) return py::none();
+  args.batch = args.x.rows;
+  args.snapshot = false;
+  args.threads = self.network.threads(n_threads);
+  EpochResult result;
+  if (network.flops_per_row() * static_cast<double>(args.x.rows) <= kQuickFlops && args.threads.exactly == 0) {
+    result = self.trainer.epoch(args, optimizer.optimizer);
+  } else {
+    PythonPoll poll;
+    args.poll = poll.poll();
+    {
+      const WithoutGil release;
+      result = self.trainer.epoch(args, optimizer.optimizer);
+    }
+    poll.raise_if_interrupted();
+  }
+  if (result.end != EpochEnd::finished) return py::none();
+  return py::float_(result.score.mean(result.score.loss));
+}
+
+template <class T>
+void define_trainer(py::module_& m, const char* name) {
+  py::class_<PyTrainer<T>>(m, name)
+      .def(py::init<PyNetwork<T>&>(), py::arg("network"), py::keep_alive<1, 2>())
+      .def("epoch", &trainer_epoch<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("row_weights"),
+           py::arg("options"))
+      .def("gradient_norms",
+           [](PyTrainer<T>& self) {
+             const auto use = self.network.shared();
+             return self.trainer.gradient_norms();
+           })
+      .def("step", &trainer_step<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("n_threads") = 0);
+}
+
+}  // namespace
+
+void register_trainers(py::module_& m) {
+  py::class_<EpochOptions>(m, "EpochOptions")
+      .def(py::init<>())
+      .def_readwrite("batch_size", &EpochOptions::batch_size)
+      .def_readwrite("shuffle", &EpochOptions::shuffle)
+      .def_readwrite("snapshot", &EpochOptions::snapshot)
+      .def_readwrite("seed", &EpochOptions::seed)
+      .def_readwrite("epoch", &EpochOptions::epoch)
+      .def_readwrite("n_threads", &EpochOptions::n_threads)
+      .def_readwrite("report", &EpochOptions::report)
+      .def_readwrite("lr", &EpochOptions::lr)
+      .def_readwrite("first", &EpochOptions::first)
+      .def_readwrite("last", &EpochOptions::last)
+      .def_readwrite("gradient_norms", &EpochOptions::gradient_norms)
+      .def_readwrite("patient", &EpochOptions::patient);
+  py::class_<EpochResult>(m, "EpochResult")
+      .def_property_readonly("diverged", [](const EpochResult& r) { return r.end == EpochEnd::diverged; })
+      .def_property_readonly("loss", [](const EpochResult& r) { return r.score.loss; })
+      .def_property_readonly("metric", [](const EpochResult& r) { return r.score.metric; })
+      .def_property_readonly("weight", [](const EpochResult& r) { return r.score.weight; })
+      .def_readonly("bad_step", &EpochResult::bad_step)
+      .def_readonly("bad_loss", &EpochResult::bad_loss)
+      .def_readonly("team", &EpochResult::team);
+  define_trainer<float>(m, "TrainerF32");
+  define_trainer<double>(m, "TrainerF64");
+}
+
+}  // namespace retrograd

@@ -1,0 +1,412 @@
+// See passes.h.
+#include "network/passes.h"
+
+#include <algorithm>
+
+#include "layers/dropout.h"
+
+namespace retrograd {
+
+template <class T>
+Split split_for(const Network<T>& network, const Workspace<T>& work, Index batch, int team, Threads threads) {
+  if (network.normalises_batch()) return Split::units;  // each mean is one member's work
+  if (team == 1) return Split::rows;                    // without a division: this is asked at every step
+  const Index count = panels(batch), rounds = (count + team - 1) / team;
+  if (4 * count <= kBusyQuarters * rounds * team) {
+    const double intervals = 2.0 * static_cast<double>(network.depth()) + 2;
+    const double share = network.flops_per_row() * static_cast<double>(batch) / static_cast<double>(team) / intervals;
+    if (threads.exactly > 0 || share >= kFlopsBetweenBarriers) return Split::units;
+  }
+  if (work.way().few_rows || network.depth() == 1 || network.normalises()) return Split::rows;
+  const DenseLayer<T>& first = network.layer(0);
+  const bool equal = panels(first.fan_out) % (work.kernels().group * team) == 0 && count >= team;
+  const bool large = first.fan_in * first.fan_out * static_cast<Index>(sizeof(T)) >= kSplitFirstBytes;
+  return equal && (threads.exactly > 0 || large) ? Split::first_layer : Split::rows;
+}
+
+template <class T>
+Pass<T>::Pass(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, InterruptWatch& watch,
+              Split split, const PhaseClock* clock)
+    : network_(network),
+      work_(work),
+      batch_(batch),
+      member_(member),
+      watch_(watch),
+      split_(split),
+      clock_(clock),
+      rows_{member.begin(panels(batch)), member.end(panels(batch))} {}
+
+// ---------------------------------------------------------------------------------------------- the user's rows
+
+template <class T>
+void Pass<T>::load_inputs(const Rows& x, Selection selection) {
+  if (work_.rows()) {
+    point_at_rows(work_.kernels(), x, selection, rows_.p0 * kLanes, std::min(batch_, rows_.p1 * kLanes), work_.row_buffer(),
+                  work_.rows());
+  } else {
+    gather_panels(work_.kernels(), x, selection, rows_.p0, rows_.p1, batch_, work_.a(Level{0}));
+  }
+  if (work_.training && network_.perturbs(Level{0})) perturb_inputs();
+  tick(Phase::gather);
+}
+
+template <class T>
+void Pass<T>::load_targets(const Targets& y, Selection selection) {
+  const Index begin = rows_.p0 * kLanes, end = std::min(batch_, rows_.p1 * kLanes);
+  if (y.labels) {
+    for (Index i = begin; i < end; ++i) work_.labels()[i] = y.labels[selection[i]];
+  } else {
+    gather_panels(work_.kernels(), y.rows, selection, rows_.p0, rows_.p1, batch_, work_.target());
+  }
+  for (Index i = begin; y.row_weights.data && i < end; ++i) work_.row_weights(0)[i] = row_weight<T>(y, selection[i]);
+}
+
+// ---------------------------------------------------------------------------------------------- dropout and noise
+
+// The numbers of a level at this step.
+template <class T>
+Draw Pass<T>::draw_of(Stream what, Level level) const {
+  const Stream stream = stream_of(what, static_cast<std::uint32_t>(level.i), work_.step);
+  return {network_.regularisation().seed, static_cast<std::uint32_t>(work_.step), static_cast<std::uint32_t>(stream)};
+}
+
+template <class T>
+void Pass<T>::drop_level(Level level, Panels<const T> from, Panels<T> to, const Part& part) const {
+  drop(work_.kernels(), network_.dropout(level), draw_of(Stream::dropout, level), network_.size_of(level), from, to, part, batch_);
+}
+
+template <class T>
+void Pass<T>::perturb_inputs() {
+  Panels<const T> from = work_.a(Level{0});
+  const Panels<T> to = work_.x(Level{0});
+  const double deviation = network_.regularisation().input_noise;
+  if (deviation > 0) {
+    add_noise(work_.kernels(), deviation, draw_of(Stream::noise, Level{0}), network_.inputs(), from, to, rows_, batch_);
+    from = to;
+  }
+  if (work_.drops(Level{0})) drop_level(Level{0}, from, to, rows_);
+}
+
+template <class T>
+void Pass<T>::drop_input_gradient(Panels<T> dx) const {
+  if (work_.drops(Level{0})) drop_level(Level{0}, dx, dx, rows_);
+}
+
+// ---------------------------------------------------------------------------------------------- forward
+
+template <class T>
+bool Pass<T>::forward_product(Index l, const Part& part) {
+  const Kernels<T>& kernels = work_.kernels();
+  const DenseLayer<T>& layer = network_.layer(l);
+  const T* const* rows = work_.inputs_as_rows(l);
+  const Panels<T> a = work_.a(above(l)), z = work_.z(l);
+  if (!rows) return dense_forward<T>(kernels, layer, a, z, work_.x(below(l)), part, batch_, watch_);
+  if (work_.way().few_rows && l + 1 < network_.depth()) {
+    return dense_forward_few_rows<T>(kernels, layer, work_.few_a(above(l)), work_.few_z(l), rows, part, batch_, watch_);
+  }
+  return dense_forward_rows<T>(kernels, layer, a, z, rows, part, batch_, watch_);
+}
+
+// What follows the product: normalisation with its activation, dropout.
+template <class T>
+void Pass<T>::after_product(Index l, const Part& part) {
+  const DenseLayer<T>& layer = network_.layer(l);
+  const Panels<T> a = work_.a(above(l));
+  if (layer.norm != Norm::none) norm_forward<T>(work_.kernels(), layer, work_.norm(l), a, part, batch_);
+  if (work_.drops(above(l))) drop_level(above(l), a, work_.x(above(l)), part);
+}
+
+template <class T>
+bool Pass<T>::forward_layer(Index l, const Part& part) {
+  if (!forward_product(l, part)) return false;
+  after_product(l, part);
+  return true;
+}
+
+template <class T>
+bool Pass<T>::forward_units() {
+  bool go_on = true;
+  for (Index l = 0; l < network_.depth(); ++l) {
+    const DenseLayer<T>& layer = network_.layer(l);
+    Part part = units_of(layer.fan_out);
+    if (layer.activation == Activation::softmax) {  // over all units: one member's work
+      part = {0, panels(batch_)};
+      if (member_.id != 0) part.p1 = 0;
+    }
+    const bool over_units = layer.norm == Norm::layer;
+    if (go_on && part.u0 != part.u1 && part.p1 > 0) go_on = over_units ? forward_product(l, part) : forward_layer(l, part);
+    member_.wait();
+    if (over_units) {  // each member its rows, over all units of each
+      if (go_on) after_product(l, rows_);
+      member_.wait();
+    }
+  }
+  return go_on;
+}
+
+template <class T>
+bool Pass<T>::forward_rows() {
+  if (rows_.p0 >= rows_.p1) return true;
+  if (work_.way().small) {
+    work_.small_forward(static_cast<int>(batch_));
+    return !watch_.spent(network_.flops_per_row() * static_cast<double>(batch_));
+  }
+  for (Index l = 0; l < network_.depth(); ++l) {
+    if (!forward_layer(l, rows_)) return false;
+  }
+  return true;
+}
+
+template <class T>
+bool Pass<T>::forward_first_units() {
+  const bool go_on = forward_layer(0, units_of(network_.layer(0).fan_out));
+  member_.wait();
+  for (Index l = 1; go_on && l < network_.depth(); ++l) {
+    if (!forward_layer(l, rows_)) return false;
+  }
+  return go_on;
+}
+
+template <class T>
+bool Pass<T>::forward() {
+  if (split_ != Split::rows) wait(Phase::gather);  // for the inputs of all members
+  const bool finished = split_ == Split::rows    ? forward_rows()
+                        : split_ == Split::units ? forward_units()
+                                                 : forward_first_units();
+  tick(Phase::forward);
+  return finished;
+}
+
+// ---------------------------------------------------------------------------------------------- loss
+
+namespace {
+
+// Of one panel, without row weights.
+template <class T>
+Score sum_of(const T* loss_rows, const T* metric_rows, int lanes) {
+  Score score;
+  score.weight = lanes;
+  for (int i = 0; i < lanes; ++i) {
+    score.loss += static_cast<double>(loss_rows[i]);
+    score.metric += static_cast<double>(metric_rows[i]);
+  }
+  return score;
+}
+
+}  // namespace
+
+template <class T>
+void Pass<T>::loss(const Targets& y, double weight, bool want_delta) {
+  const Index last = network_.depth() - 1;
+  const bool weighted = y.row_weights.data != nullptr;
+  const T scale = weighted ? T(1) : static_cast<T>(1.0 / static_cast<double>(batch_));
+  const Panels<T> z = work_.z(last), a = work_.a(above(last));
+  alignas(64) T loss_rows[kLanes], metric_rows[kLanes], shares[kLanes];
+  for (Index p = rows_.p0; p < rows_.p1; ++p) {
+    const int lanes = lanes_of(batch_, p);
+    for (int i = 0; weighted && i < kLanes; ++i) {
+      shares[i] = weight > 0 && i < lanes ? static_cast<T>(static_cast<double>(work_.row_weights(p)[i]) / weight) : T(0);
+    }
+    LossArgs<T> args{};
+    args.loss = network_.loss();
+    args.activation = network_.layer(last).activation;
+    args.units = network_.outputs();
+    args.lanes = lanes;
+    args.a = a.panel(p);
+    args.target = work_.target().panel(p);
+    args.labels = y.labels ? work_.labels() + p * kLanes : nullptr;
+    args.scale = scale;
+    args.delta = want_delta ? work_.delta(last).panel(p) : nullptr;
+    args.loss_rows = loss_rows;
+    args.metric_rows = metric_rows;
+    args.parameter = network_.loss_parameter();
+    args.z = z.data ? z.panel(p) : nullptr;
+    args.weights = weighted ? shares : nullptr;
+    work_.kernels().loss(args);
+    Score score = weighted ? Score{} : sum_of(loss_rows, metric_rows, lanes);
+    for (int i = 0; weighted && i < lanes; ++i) {
+      const double w = static_cast<double>(work_.row_weights(p)[i]);
+      if (w == 0) continue;  // whatever its loss
+      score.loss += w * static_cast<double>(loss_rows[i]);
+      score.metric += w * static_cast<double>(metric_rows[i]);
+      score.weight += w;
+    }
+    work_.scores()[p] = score;
+  }
+  tick(Phase::loss);
+}
+
+// ---------------------------------------------------------------------------------------------- backward
+
+// The deltas below layer l from its own.
+template <class T>
+bool Pass<T>::delta_product(Index l, const Part& part) {
+  const Kernels<T>& kernels = work_.kernels();
+  const DenseLayer<T>& layer = network_.layer(l);
+  const Activation activation = network_.layer(l - 1).activation;
+  if (!work_.way().few_rows) {
+    return dense_delta<T>(kernels, layer, work_.delta(l - 1), work_.delta(l), work_.derived_from(l - 1, activation), activation,
+                          part, batch_, watch_);
+  }
+  const FewRows<T> from = derived_from_z(activation) ? work_.few_z(l - 1) : work_.few_a(below(l));
+  return dense_delta_few_rows<T>(kernels, layer, work_.few_delta(l - 1), work_.delta_t(l - 1), work_.few_delta(l).rows,
+                                 from.rows, activation, part, batch_, watch_);
+}
+
+// What after_product did, on the way back: from the gradient of what the layer gave to that of its z.
+template <class T>
+void Pass<T>::before_product(Index l, const Part& part) {
+  const DenseLayer<T>& layer = network_.layer(l);
+  const Panels<T> delta = work_.delta(l);
+  if (work_.drops(above(l))) drop_level(above(l), delta, delta, part);
+  if (layer.norm != Norm::none) {
+    norm_backward<T>(work_.kernels(), layer, work_.norm(l), delta, work_.a(above(l)), part, batch_);
+  }
+}
+
+template <class T>
+bool Pass<T>::delta_below(Index l, const Part& part) {
+  if (!delta_product(l, part)) return false;
+  before_product(l - 1, part);
+  return true;
+}
+
+// delta_t of layer l, where the product that gave the deltas has not written it.
+template <class T>
+void Pass<T>::transpose_deltas(Index l, const Part& part) {
+  if (work_.way().few_rows && l + 1 < network_.depth()) return;
+  transpose_delta<T>(work_.kernels(), network_.layer(l).fan_out, work_.delta_t(l), work_.delta(l), part, batch_);
+}
+
+template <class T>
+bool Pass<T>::backward_units(bool go_on) {
+  const Index last = network_.depth() - 1;
+  for (Index l = last; l >= 0; --l) {
+    const DenseLayer<T>& layer = network_.layer(l);
+    if (go_on) transpose_deltas(l, units_of(layer.fan_out));
+    if (l == 0) break;
+    if (work_.way().few_rows && l == last) {
+      member_.wait();
+      if (go_on && member_.id == 0) copy_delta_rows<T>(layer.fan_out, batch_, work_.few_delta(l), work_.delta_t(l));
+      member_.wait();
+    }
+    const Part part = units_of(layer.fan_in);
+    const bool over_units = network_.layer(l - 1).norm == Norm::layer;
+    if (go_on && part.u0 != part.u1) go_on = over_units ? delta_product(l, part) : delta_below(l, part);
+    member_.wait();
+    if (over_units) {
+      if (go_on) before_product(l - 1, rows_);
+      member_.wait();
+    }
+  }
+  return go_on;
+}
+
+template <class T>
+bool Pass<T>::backward_rows() {
+  if (rows_.p0 >= rows_.p1) return true;
+  if (work_.way().small) {
+    work_.small_backward(static_cast<int>(batch_));
+    return true;
+  }
+  const Index last = network_.depth() - 1;
+  for (Index l = last; l >= 0; --l) {
+    transpose_deltas(l, rows_);
+    tick(Phase::transpose);
+    if (l == 0) break;
+    if (work_.way().few_rows && l == last) {
+      copy_delta_rows<T>(network_.layer(l).fan_out, batch_, work_.few_delta(l), work_.delta_t(l));
+    }
+    if (!delta_below(l, rows_)) return false;
+    tick(Phase::delta);
+  }
+  return true;
+}
+
+template <class T>
+bool Pass<T>::backward(bool go_on) {
+  if (split_ == Split::units) {
+    wait(Phase::loss);  // for the deltas of the last layer of all members
+    go_on = backward_units(go_on);
+  } else if (go_on) {
+    go_on = backward_rows();
+  }
+  tick(Phase::delta);
+  return go_on;
+}
+
+// ---------------------------------------------------------------------------------------------- gradients
+
+template <class T>
+void Pass<T>::gradients(const GradientSink<T>& sink) {
+  if (work_.way().small && member_.size == 1 && (!sink.updates || sink.uniform)) {
+    work_.small_update(static_cast<int>(batch_), network_.parameters().data(), sink.updates ? sink.state : sink.gradients,
+                       sink.updates);
+    return;
+  }
+  for (Index l = network_.depth() - 1; l >= 0; --l) {
+    const DenseLayer<T>& layer = network_.layer(l);
+    const LayerSink<T> part = network_.sink_of(l, sink);
+    dense_dw<T>(work_.kernels(), layer, part, work_.x(below(l)), work_.inputs_as_rows(l), work_.delta_t(l), batch_, member_,
+                split_ == Split::first_layer && l == 0);
+    if (layer.norm == Norm::none) continue;
+    const NormState<T> state = work_.norm(l);
+    const Index rows = NormState<T>::rows(layer.norm, batch_);
+    dense_db<T>(work_.kernels(), layer, part, layer.gamma, state.dgamma, rows, member_);
+    dense_db<T>(work_.kernels(), layer, part, layer.beta, state.dbeta, rows, member_);
+  }
+}
+
+template <class T>
+void Pass<T>::remember_statistics() {
+  for (Index l = 0; l < network_.depth(); ++l) {
+    if (network_.norm(l) == Norm::batch) norm_remember(network_.layer(l), work_.norm(l), batch_, member_);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- small networks
+
+template <class T>
+Score small_pass(const Network<T>& network, const Workspace<T>& work, const Rows& x, const Targets& y, Selection selection,
+                 Index batch) {
+  const Kernels<T>& kernels = work.kernels();
+  const int lanes = static_cast<int>(batch);
+  const void* rows[kLanes];
+  Index r = 0;
+  do {  // there is a row at least
+    rows[r] = x.row(selection[r]);
+  } while (++r < batch);
+  kernels.gather[static_cast<int>(x.source)](x.cols, lanes, rows, work.a(Level{0}).data);
+  if (y.labels) {
+    for (Index i = 0; i < batch; ++i) work.labels()[i] = y.labels[selection[i]];
+  } else {
+    for (Index i = 0; i < batch; ++i) rows[i] = y.rows.row(selection[i]);
+    kernels.gather[static_cast<int>(y.rows.source)](y.rows.cols, lanes, rows, work.target().data);
+  }
+  work.small_forward(lanes);
+  alignas(64) T loss_rows[kLanes], metric_rows[kLanes];
+  const SmallLayer<T>& last = work.small_last();
+  kernels.loss({network.loss(), last.activation, last.fan_out, lanes, last.a, work.target().data,
+                y.labels ? work.labels() : nullptr, static_cast<T>(1.0 / static_cast<double>(batch)), last.delta, loss_rows,
+                metric_rows, network.loss_parameter(), last.z, nullptr});
+  work.small_backward(lanes);
+  return sum_of(loss_rows, metric_rows, lanes);
+}
+
+template <class T>
+Score batch_score(const Workspace<T>& work, Index batch) {
+  Score sum;
+  for (Index p = 0; p < panels(batch); ++p) sum += work.scores()[p];
+  return sum;
+}
+
+#define RG_INSTANTIATE(T)                                                                                           \
+  template class Pass<T>;                                                                                           \
+  template Split split_for(const Network<T>&, const Workspace<T>&, Index, int, Threads);                            \
+  template Score small_pass(const Network<T>&, const Workspace<T>&, const Rows&, const Targets&, Selection, Index); \
+  template Score batch_score(const Workspace<T>&, Index);
+
+RG_INSTANTIATE(float)
+RG_INSTANTIATE(double)
+
+}  // namespace retrograd

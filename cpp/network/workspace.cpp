@@ -1,0 +1,202 @@
+// See workspace.h.
+#include "network/workspace.h"
+
+#include <algorithm>
+
+#include "kernels/dispatch.h"
+
+namespace retrograd {
+namespace {
+
+// Whether the first layer had better read the rows where they are than gather them into panels: where such panels would be
+// partly empty, or where the gather is a large share of the layer's work.
+template <class T>
+bool rows_beat_panels(const Network<T>& network, Index batch) {
+  if (batch < kLanes) return true;
+  const Kernels<T>& kernels = network.kernels();
+  // panels without a partner for a tile of two take a third longer
+  const Index alone = kernels.group == 2 && panels(batch) % 2 == 1 ? kernels.width / 3 : 0;
+  const Index lanes = (batch + kernels.width - 1) / kernels.width * kernels.width + alone;
+  const bool ragged = 10 * lanes >= kRaggedTenths * batch && network.inputs() >= kRaggedInputs;
+  const bool much_to_gather = network.inputs() >= kLongGatherInputs && network.layer(0).fan_out <= kLongGatherUnits;
+  return batch <= kRowsInPlace && (ragged || much_to_gather);
+}
+
+// The batch, or an error where its panels could not be counted.
+Index countable(Index batch) {
+  checked_panels(batch);
+  return batch;
+}
+
+}  // namespace
+
+template <class T>
+Way way_for(const Network<T>& network, Index batch, Purpose purpose) {
+  Way way;
+  if (purpose == Purpose::by_hand) return way;
+  Index widest_hidden = 0, widest = network.inputs();
+  for (Index l = 0; l < network.depth(); ++l) {
+    const Index units = network.layer(l).fan_out;
+    widest = std::max(widest, units);
+    if (l + 1 < network.depth()) widest_hidden = std::max(widest_hidden, units);
+  }
+  // dropout, noise and normalisation know panels alone
+  const bool perturbs = network.perturbs() && purpose == Purpose::training;
+  const bool plain = !perturbs && !network.normalises();
+  way.few_rows = plain && batch < kFewRows && widest_hidden > kLanes;
+  way.small = plain && batch <= kLanes && widest <= kSmallUnits && !way.few_rows;
+  way.first_rows = !(perturbs && network.perturbs(Level{0})) && !way.small && rows_beat_panels(network, batch);
+  return way;
+}
+
+template <class T>
+Workspace<T>::Workspace(const Network<T>& network, Index batch, Purpose purpose)
+    : training(purpose == Purpose::training),
+      batch_(countable(batch)),
+      way_(way_for(network, batch, purpose)),
+      kernels_(way_.small ? &kernels_for<T>(batch) : &network.kernels()) {
+  make_panels(network, purpose);
+  labels_ = Arena<std::int32_t>(checked_multiply(panels(batch), kLanes));
+  scores_ = Arena<Score>(panels(batch));
+  if (way_.first_rows) {
+    rows_ = Arena<const T*>(batch);
+    row_buffer_ = Arena<T>(checked_multiply(batch, network.inputs()));
+  }
+  if (way_.few_rows) make_few_rows(network, purpose);
+  if (way_.small) make_small(network, purpose);
+  if (purpose == Purpose::by_hand) gradients_ = Arena<T>(network.parameters().size());
+}
+
+template <class T>
+void Workspace<T>::make_panels(const Network<T>& network, Purpose purpose) {
+  const Index count = panels(batch_), depth = network.depth();
+  const bool learns = purpose != Purpose::inference, by_hand = purpose == Purpose::by_hand;
+  a_.resize(at(depth + 1));
+  x_.resize(at(depth + 1));
+  z_.resize(at(depth));
+  delta_t_.resize(at(depth));
+  norms_.resize(at(depth));
+  ArenaPlan<T> plan;
+  Index widest = 0;
+  for (Index i = 0; i <= depth; ++i) {
+    const Index units = network.size_of({i}), height = padded_rows(units);
+    const bool last = i == depth;
+    if (last || (i > 0 ? !way_.few_rows : !way_.first_rows)) plan.panels_of(a_[at(i)], count, height);
+    // nobody else reads the inputs of a batch in training: they are changed in place
+    if (network.perturbs(Level{i}) && (i == 0 ? by_hand : learns)) plan.panels_of(x_[at(i)], count, height);
+    if (i == 0) continue;
+    const Index l = i - 1;
+    if (last || !way_.few_rows) widest = std::max(widest, height);
+    const bool needs_z = purpose == Purpose::training && derived_from_z(network.layer(l).activation);
+    if (by_hand || (needs_z && (last || !way_.few_rows))) plan.panels_of(z_[at(l)], count, height);
+    if (learns) plan.panels_of(delta_t_[at(l)], panels(units), count * kLanes);
+  }
+  for (Index l = 0; l + 1 < depth && learns; ++l) {
+    const DenseLayer<T>& layer = network.layer(l);
+    if (layer.norm == Norm::none) continue;
+    const bool of_batch = layer.norm == Norm::batch;
+    NormState<T>& state = norms_[at(l)];
+    const Index wide = panels(layer.fan_out), height = padded_rows(layer.fan_out), rows = of_batch ? 1 : count * kLanes;
+    plan.panels_of(state.hat, count, height);
+    if (derived_from_z(layer.after_norm)) plan.panels_of(state.z, count, height);
+    plan.panels_of(state.rstd, of_batch ? wide : count, 1);
+    plan.panels_of(state.dgamma, wide, rows);
+    plan.panels_of(state.dbeta, wide, rows);
+    if (of_batch) {
+      plan.panels_of(state.mean, wide, 1);
+      plan.panels_of(state.variance, wide, 1);
+    } else {
+      plan.panels_of(state.product, count, height);
+    }
+  }
+  for (Panels<T>& delta : delta_) {
+    if (learns) plan.panels_of(delta, count, widest);
+  }
+  plan.panels_of(target_, count, padded_rows(network.outputs()));
+  plan.panels_of(row_weights_, count, 1);
+  values_ = plan.make();
+  for (Index i = 0; i <= depth; ++i) {
+    if (!x_[at(i)].data) x_[at(i)] = a_[at(i)];
+    drops_.push_back(network.dropout(Level{i}) > 0);
+  }
+}
+
+template <class T>
+void Workspace<T>::make_few_rows(const Network<T>& network, Purpose purpose) {
+  const Index depth = network.depth();
+  few_a_.resize(at(depth));
+  few_z_.resize(at(depth));
+  std::vector<FewRows<T>*> all;
+  Index total = 0, widest = 0;
+  const auto place = [&](FewRows<T>& few, Index stride) {
+    few.stride = stride;
+    total = checked_add(total, checked_multiply(batch_, stride));
+    all.push_back(&few);
+  };
+  for (Index l = 0; l < depth; ++l) {
+    const DenseLayer<T>& layer = network.layer(l);
+    const Index stride = panels(layer.fan_out) * kLanes;
+    widest = std::max(widest, stride);
+    if (l + 1 == depth) break;
+    place(few_a_[at(above(l).i)], stride);
+    if (purpose == Purpose::training && derived_from_z(layer.activation)) place(few_z_[at(l)], stride);
+  }
+  for (FewRows<T>& few : few_delta_) {
+    if (purpose == Purpose::training) place(few, widest);
+  }
+  few_values_ = Arena<T>(total);
+  few_pointers_ = Arena<const T*>(static_cast<Index>(all.size()) * batch_);
+  T* next = few_values_.data();
+  const T** pointer = few_pointers_.data();
+  for (FewRows<T>* few : all) {
+    few->data = next;
+    few->rows = pointer;
+    for (Index r = 0; r < batch_; ++r) *pointer++ = next + r * few->stride;
+    next += batch_ * few->stride;
+  }
+}
+
+template <class T>
+void Workspace<T>::make_small(const Network<T>& network, Purpose purpose) {
+  const Index depth = network.depth();
+  small_.reserve(at(depth));
+  for (Index l = 0; l < depth; ++l) {
+    const DenseLayer<T>& layer = network.layer(l);
+    small_.push_back({layer.fan_in, layer.fan_out, layer.activation, layer.w, layer.b, a(below(l)).data, a(above(l)).data,
+                      delta(l).data, delta_t(l), z(l).data});
+  }
+  const int lanes = static_cast<int>(batch_);
+  const T* parameters = network.parameters().data();
+  forward_.reserve(kernels_->small_forward(depth, small_.data(), lanes, nullptr));
+  if (purpose != Purpose::training) return;
+  backward_.reserve(kernels_->small_backward(depth, small_.data(), lanes, nullptr));
+  update_.reserve(kernels_->small_update(depth, small_.data(), lanes, parameters, nullptr, nullptr, nullptr));
+}
+
+template <class T>
+void Workspace<T>::small_forward(int lanes) const {
+  forward_.run({lanes}, [&](SmallCall<T>* calls) {
+    return kernels_->small_forward(static_cast<Index>(small_.size()), small_.data(), lanes, calls);
+  });
+}
+
+template <class T>
+void Workspace<T>::small_backward(int lanes) const {
+  backward_.run({lanes}, [&](SmallCall<T>* calls) {
+    return kernels_->small_backward(static_cast<Index>(small_.size()), small_.data(), lanes, calls);
+  });
+}
+
+template <class T>
+void Workspace<T>::small_update(int lanes, const T* parameters, T* beside, const Update<T>* update) const {
+  update_.run({lanes, update ? update->terms : Terms::unknown, beside, update}, [&](SmallCall<T>* calls) {
+    return kernels_->small_update(static_cast<Index>(small_.size()), small_.data(), lanes, parameters, beside, update, calls);
+  });
+}
+
+template Way way_for(const Network<float>&, Index, Purpose);
+template Way way_for(const Network<double>&, Index, Purpose);
+template class Workspace<float>;
+template class Workspace<double>;
+
+}  // namespace retrograd
