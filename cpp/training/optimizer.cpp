@@ -151,7 +151,7 @@ void Optimizer<T>::fill_updates(double lr) {
     updates_[i].l1 = static_cast<T>(group.l1);
     updates_[i].frozen = group.frozen;
     updates_[i].terms = terms_of(updates_[i]);
-    updates_[i].near = bytes <= kNearBytes;
+    updates_[i].in_cache = bytes <= kNearBytes;
   }
   lr_ = lr;
   stale_ = false;
