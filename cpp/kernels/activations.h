@@ -1,5 +1,5 @@
 // The activations beyond a line of arithmetic, and the derivatives that need z: the same operations in the same order on every
-// vector type, as in math.h (whose `O` names them). No branches, no tables; NaN gives NaN.
+// vector type, as in elementary.h (whose `O` names them). No branches, no tables; NaN gives NaN.
 //
 // What falls to zero on the left is written as max(z, 0) minus what is left at |z|, so that both sides keep their precision,
 // and |z| stops where exp(-|z|) is zero, so that infinity times zero never happens. Errors are those that

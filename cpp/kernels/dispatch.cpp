@@ -46,12 +46,12 @@ bool halves_vectors() { return __builtin_cpu_is("amdfam19h"); }
 #endif
 
 template <class T>
-Kernels<T> with_narrow(const KernelTable& active) {
+Kernels<T> with_few_lanes(const KernelTable& active) {
   Kernels<T> kernels = kernels_of<T>(active);
 #if defined(__x86_64__)
   if (&active == &kernels_avx512 && free_choice()) {
-    kernels.narrow = &kernels_of<T>(kernels_avx2);
-    kernels.narrow_lanes = halves_vectors() ? kernels.width : kernels.width / 2;
+    kernels.for_few_lanes = &kernels_of<T>(kernels_avx2);
+    kernels.few_lanes = halves_vectors() ? kernels.width : kernels.width / 2;
   }
 #endif
   return kernels;
@@ -90,7 +90,7 @@ const KernelTable& active_table() {
 
 template <class T>
 const Kernels<T>& active_kernels() {
-  static const Kernels<T> kernels = with_narrow<T>(active_table());
+  static const Kernels<T> kernels = with_few_lanes<T>(active_table());
   return kernels;
 }
 

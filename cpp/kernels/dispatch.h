@@ -1,7 +1,5 @@
 // Which kernel table runs: the best one that this CPU has, or the one that RETROGRAD_ISA names. Chosen once, outside of
-// every loop. Holds the list of instruction sets, and nothing else about them.
-// "avx512" means F, VL, BW and DQ; it has run on Zen 5, where it trains 1.7 to 1.9 times as fast as
-// AVX2, and on Zen 4, whose peak is the same with both.
+// every loop. Holds the list of instruction sets, and nothing else about them. "avx512" means F, VL, BW and DQ.
 #pragma once
 
 #include <string>
@@ -32,8 +30,8 @@ inline const Kernels<double>& kernels_of<double>(const KernelTable& table) {
   return table.f64;
 }
 
-// Those of the active table. Where RETROGRAD_ISA names none, calls of few lanes go to AVX2's functions from AVX-512's
-// (Kernels::narrow): those whose lanes fill half a vector or less, and, where the CPU runs AVX-512 in two halves (Zen 4), those
+// Those of the active table. Where RETROGRAD_ISA names none, AVX-512 leaves calls of few lanes to AVX2's functions
+// (Kernels::for_few_lanes): calls whose lanes fill half a vector or less and, where the CPU runs AVX-512 in two halves, those
 // of one vector too.
 template <class T>
 const Kernels<T>& active_kernels();

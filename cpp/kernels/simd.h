@@ -60,7 +60,7 @@ struct MakeLanes<0, I...> {
   using type = Lanes<I...>;
 };
 
-// The operations on vectors of T (the `O` of math.h).
+// The operations on vectors of T (the `O` of elementary.h).
 template <class T_>
 struct Ops {
   using T = T_;
@@ -188,6 +188,9 @@ struct Ops {
 #endif
   }
 };
+
+template <class T>
+using V = typename Ops<T>::V;
 
 // The low halves of the 64-bit lanes of a times k, as 64-bit products: the multiplication of Philox.
 using Wide = Ops<double>::U;

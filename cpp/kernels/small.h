@@ -1,11 +1,16 @@
-// Passes over small networks, as lists of calls. A part of kernels.cpp, which alone includes it; contracts are in kernels.h.
+// Passes over small networks, as lists of calls. A part of kernels.cpp.
+// It multiplies nothing itself: the tiles are those of products.h and gradients.h, N rows by one vector.
 //
-// A layer of few units is some ten instructions of arithmetic a row, and finding out what to do next would be as many again: so
-// that is found out once, and written down. The tiles are those of the large products, N rows by one vector.
+// A layer of few units is some ten instructions of arithmetic a row, and finding out what to do next would be as many
+// again: so that is found out once, and written down.
 #pragma once
 
-#include "kernels/table.h"
+#include "kernels/activate.h"
+#include "kernels/gradients.h"
+#include "kernels/moves.h"
+#include "kernels/products.h"
 #include "kernels/simd.h"
+#include "kernels/table.h"
 
 namespace retrograd {
 namespace {
@@ -187,6 +192,15 @@ Index small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T*
     }
   });
   return calls.count;
+}
+
+template <class T>
+constexpr Small<T> small_kernels() {
+  Small<T> table{};
+  table.small_forward = small_forward<T>;
+  table.small_backward = small_backward<T>;
+  table.small_update = small_update<T>;
+  return table;
 }
 
 }  // namespace

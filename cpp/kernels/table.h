@@ -1,4 +1,5 @@
-// The table of per-ISA functions: one struct of pointers, each with its contract. No code.
+// The table of per-ISA functions: families of pointers, each pointer with its contract. No code.
+// What the functions take beside pointers and sizes is in arguments.h; how they are made, in the part of the same family.
 //
 // kernels.cpp is compiled once per instruction set and exports one `KernelTable`. Every table gives the same bits where
 // the instruction set has fused multiply-add (`fused`): each element of a product is one chain of fused multiply-adds
@@ -8,125 +9,24 @@
 // named rows is read or written, and of a row of a panel only the vectors that hold the first `lanes` lanes are.
 #pragma once
 
-#include <limits>
-
-#include "base/kinds.h"
 #include "base/panel.h"
+#include "kernels/arguments.h"
 
 namespace retrograd {
 
-// Which terms of sgd's rule count: the rate alone, momentum too, or others as well.
-enum class Terms : int { unknown = 0, lr, momentum, every };
-
-// One step for one array of parameters. s0, s1, s2 below are arrays laid out as the parameters: s0 where the functions take v,
-// the others `second` and `third` values further. For every rule first
-//   g = scale dw, held between -clip and clip;  w = shrink w;  g = g + weight_decay w + l1 sign(w)
-// sgd:      s0 = momentum s0 + keep g;  w = w - lr s0, or w - lr (g + momentum s0) with nesterov; without momentum w - lr g.
-// adam:     s0 = beta1 s0 + (1 - beta1) g;  s1 = beta2 s1 + (1 - beta2) g^2;  w = w - lr s0 / (correction sqrt(s1) + eps), the
-//           largest s1 so far (s2) in its place where there is a third.
-// rmsprop:  s0 = beta2 s0 + (1 - beta2) g^2;  d = g / (sqrt(s0) + eps), where there is a third sqrt(s0 - s2^2) with s2 = beta2
-//           s2 + (1 - beta2) g;  with momentum s1 = momentum s1 + d in place of d;  w = w - lr d.
-// adagrad:  s0 = s0 + g^2;  w = w - lr g / (sqrt(s0) + eps).
-// lion:     w = w - lr sign(beta1 s0 + (1 - beta1) g);  s0 = beta2 s0 + (1 - beta2) g.
-template <class T>
-struct Update {
-  T lr;
-  T momentum;
-  T weight_decay;
-  bool nesterov;
-  Rule rule = Rule::sgd;
-  bool frozen = false;  // for the passes over layers: this array is left alone
-  T keep = 1;
-  T scale = 1;
-  T clip = std::numeric_limits<T>::infinity();
-  T shrink = 1;
-  T l1 = 0;
-  T beta1 = 0;
-  T beta2 = 0;
-  T eps = 0;
-  T correction = 1;
-  Index second = 0;
-  Index third = 0;               // 0: none
-  Terms terms = Terms::unknown;  // terms_of() the rest, once for all products; unknown: each of them asks
-  bool in_cache = false;             // parameters and state are few, and in the cache: nothing is fetched ahead
-
-  // Whether dw and db can take the step themselves, in their registers. Else they store, and `update` follows.
-  bool fused() const { return rule == Rule::sgd; }
-};
-
-// Of an update that is fused.
-template <class T>
-constexpr Terms terms_of(const Update<T>& u) {
-  const bool every = u.nesterov || u.weight_decay != 0 || u.keep != 1 || u.scale != 1 || u.shrink != 1 || u.l1 != 0 ||
-                     u.clip != std::numeric_limits<T>::infinity();
-  return every ? Terms::every : u.momentum != 0 ? Terms::momentum : Terms::lr;
-}
-
-// One panel (up to 16 rows of a batch) at the output of the network.
-template <class T>
-struct LossArgs {
-  Loss loss;
-  Activation activation;       // of the last layer; identity where the loss itself applies softmax or sigmoid
-  Index units;                 // outputs of the network
-  int lanes;                   // rows of the batch in this panel, 1..16
-  const T* a;                  // [units][16] outputs, after `activation`
-  const T* target;             // [units][16], or null where labels are given
-  const std::int32_t* labels;  // [16], each 0 <= label < units (any number past the last row), or null
-  T scale;                     // 1 / rows of the batch
-  T* delta;                    // [units][16] gradient of the mean loss with respect to z, or null
-  T* loss_rows;                // [16] loss of each row
-  T* metric_rows;              // [16] of each row: right answers (classification) or sum of |a - target|
-  T parameter = T(0);          // huber: delta; quantile: q; focal: gamma; cross_entropy: label smoothing; else unused
-  const T* z = nullptr;        // [units][16], read where delta is wanted and derived_from_z(activation)
-  const T* weights = nullptr;  // [16] what the delta of each row is multiplied by (0: it becomes 0), or null
-};
-
-// One layer of a small network, for passes over all layers in one call: a batch of one panel.
-template <class T>
-struct SmallLayer {
-  Index fan_in;
-  Index fan_out;
-  Activation activation;
-  Panels<T> w;        // rows = fan_in, lanes = fan_out
-  T* b;               // padded to whole panels
-  const T* x;         // [fan_in][16] what the layer reads: a of the one below
-  T* a;               // [fan_out][16]
-  T* delta;           // [fan_out][16]; may be that of the layer two below
-  Panels<T> delta_t;  // rows = rows of the batch (room for 16), lanes = fan_out
-  T* z = nullptr;     // [fan_out][16] kept where it is needed for f', else null
-};
-
-// One call of those that make up a pass over a small network: `run` is given the call itself. The rest is for it alone.
-template <class T>
-struct SmallCall {
-  void (*run)(const SmallCall&) = nullptr;
-  Index length = 0;
-  int lanes = 0;
-  Activation activation = Activation::identity;
-  bool relu = false;
-  Index jump = 0;
-  const T *p = nullptr, *q = nullptr, *r = nullptr;
-  T *out = nullptr, *beside = nullptr;
-  const Update<T>* update = nullptr;
-};
-
-// Which numbers of random.h's generator a call takes. Philox's key is the seed; its counter for row r and unit u, of which four
-// share a block (word u mod 4), is {u / 4, r, step, stream}. Rows count within the batch, units within the layer.
-struct Draw {
-  std::uint64_t seed;
-  std::uint32_t step;
-  std::uint32_t stream;
-};
-
 constexpr Index kDeltaRows = 8;  // rows of the batch that one call of delta_rows takes
 
-template <class T>
-struct Kernels {
+// tiles.h: how large the products' tiles are.
+struct TileSizes {
   int width;      // lanes of a vector
   int mr;         // rows of the widest register tile; a hint for how to split work
-  int group;      // panels that one call of the products below may take: lanes <= 16 group, those past 16 in the next panel
+  int group;      // panels that one call of a product may take: lanes <= 16 group, those past 16 in the next panel
   int row_group;  // the same for forward_rows of one row, which has no other sums to hide the latency of an add behind
+};
 
+// products.h: forward and delta.
+template <class T>
+struct Products {
   // z[r][lane] = bias[r] + sum_k w[k][r] x[k][lane] for r < units <= 16.
   // w: [k][16] of one weight panel; x: [k][16]; a: [units][16]. `bias` null: go on from what a holds.
   // `last`: z is complete; it is stored in `z` where that is not null, and activation(z) in a. Not for softmax.
@@ -148,10 +48,14 @@ struct Kernels {
   // r < rows <= kDeltaRows, k < units, n < lanes <= 16. w: [units][16] of one weight panel, turned in registers on the way; d:
   // rows in any place; out: rows `stride` values apart, of which whole vectors are read and written.
   void (*delta_rows)(Index units, Index rows, int lanes, const T* w, const T* const* d, Index offset, T* out, Index stride);
+};
 
+// gradients.h: what a batch says about the weights and biases of a layer, and the step that follows from it.
+template <class T>
+struct Gradients {
   // dw[r][lane] = sum_m a[r][m] d[m][lane] for r < rows. a: rows r of batch panel 0 of the block, its m in this panel and
   // the next ones; d: transposed deltas [m][16]; g: [rows][16]. Not `first`: go on from g. `update` null or not `last`:
-  // the sum is stored in g; else (`update` is one that is fused) w and v ([rows][16]) are updated in place and g is only the
+  // the sum is stored in g; else (`update` is fused) w and v ([rows][16]) are updated in place and g is only the
   // scratch of earlier blocks. v may be null where momentum is 0.
   void (*dw)(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Panels<T> g, bool first, bool last,
              Panels<T> w, Panels<T> v, const Update<T>* update);
@@ -162,14 +66,22 @@ struct Kernels {
 
   // db[lane] = sum over m of d[m][lane], in four chains (m mod 4) added as (0 + 1) + (2 + 3). g, w, v: [16], as in dw.
   void (*db)(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update);
+};
 
+// updates.h: optimisers over stored gradients.
+template <class T>
+struct Updates {
   // The update of any rule as a pass of its own; count is a multiple of 16. v: the first plane of the state, or null where
   // the rule has none.
   void (*update)(Index count, const T* g, T* w, T* v, const Update<T>* update);
 
   // The sum of squares of count values, a multiple of 16: in 16 chains (value i to chain i mod 16), and those pairwise.
   double (*squares)(Index count, const T* g);
+};
 
+// moves.h: from one layout or type to another.
+template <class T>
+struct Moves {
   // dst[i][r] = src[r][i] for r < rows <= 16, i < lanes <= 16; lanes past `rows` of dst become zero. dst: [16][16].
   void (*transpose)(Index rows, Index lanes, const T* src, T* dst);
 
@@ -182,19 +94,30 @@ struct Kernels {
 
   // Whether all count values are finite after conversion to T; x need not be aligned.
   bool (*finite[kSources])(Index count, const void* x);
+};
 
+// activate.h: activations and their derivatives.
+template <class T>
+struct Activations {
   // a = activation(a) over [units][16]; softmax over units.
   void (*activate)(Index units, int lanes, T* a, Activation activation);
 
   // d *= f'(z) as computed from a = f(z) (from `a` = z where derived_from_z), over [units][16]; for softmax the whole Jacobian.
   void (*derive)(Index units, int lanes, T* d, const T* a, Activation activation);
+};
 
+// losses.h: what the outputs of a network are worth.
+template <class T>
+struct Losses {
   void (*loss)(const LossArgs<T>& args);
+};
 
-  // The passes over a small network, first layer first in `layers`, for a batch of `lanes` <= 16 rows: as lists of calls, to be
-  // run in their order as often as wanted. Bit by bit what the functions above do layer by layer. They write the list to
-  // `calls` (null: nowhere) and return its length, which with fewer lanes is no larger. x and, for small_backward, delta of the
-  // last layer are the caller's.
+// small.h: the passes over a small network, first layer first in `layers`, for a batch of `lanes` <= 16 rows: as lists of
+// calls, to be run in their order as often as wanted. Bit by bit what the functions above do layer by layer. They write the
+// list to `calls` (null: nowhere) and return its length, which with fewer lanes is no larger. x and, for small_backward,
+// delta of the last layer are the caller's.
+template <class T>
+struct Small {
   Index (*small_forward)(Index depth, const SmallLayer<T>* layers, int lanes, SmallCall<T>* calls);
   // delta of every layer but the last, delta_t of every layer.
   Index (*small_backward)(Index depth, const SmallLayer<T>* layers, int lanes, SmallCall<T>* calls);
@@ -203,14 +126,23 @@ struct Kernels {
   // for its terms.
   Index (*small_update)(Index depth, const SmallLayer<T>* layers, int lanes, const T* parameters, T* beside,
                         const Update<T>* update, SmallCall<T>* calls);
+};
 
-  // Regularisation (kernels_regular.h). Units from `unit`, a multiple of 4, and rows of the batch from `row` (lane 0) on, each
-  // with its number of `draw`; `to` may be `from`. from, to: [units][16].
+// noise.h: units from `unit`, a multiple of 4, and rows of the batch from `row` (lane 0) on, each with its number of
+// `draw`; `to` may be `from`. from, to: [units][16].
+template <class T>
+struct Noise {
   // to = 0 where the number is below `threshold`, else from scale.
   void (*drop)(Index units, int lanes, const Draw& draw, Index unit, Index row, std::uint32_t threshold, T scale, const T* from,
                T* to);
-  // to = from + deviation n, n standard normal: Box and Muller's pairs (math.h) of the numbers of units u and u + 1, u even.
+  // to = from + deviation n, n standard normal: Box and Muller's pairs (elementary.h) of the numbers of units u and
+  // u + 1, u even.
   void (*add_noise)(Index units, int lanes, const Draw& draw, Index unit, Index row, T deviation, const T* from, T* to);
+};
+
+// norms.h: normalisation, and the limit on norms of weights.
+template <class T>
+struct Norms {
   // Each column of w, [rows][16], whose norm is above `most` is scaled down to it. The sum of squares is taken in four chains
   // (row mod 4) added as (0 + 1) + (2 + 3); where it overflows, the column becomes NaN.
   void (*limit_norm)(Index rows, T* w, T most);
@@ -231,12 +163,24 @@ struct Kernels {
                           T* hat, T* a);
   // d = factor (d - mean - hat slope), with one factor, mean, slope for each unit.
   void (*denormalise_units)(Index units, int lanes, const T* mean, const T* slope, const T* factor, const T* hat, T* d);
+};
 
-  // The functions of another table with the same bits, which are faster for calls of at most so many lanes; dispatch.h says
-  // where there are any.
-  const Kernels<T>* narrow = nullptr;
-  int narrow_lanes = 0;
-  const Kernels& of(int lanes) const { return lanes <= narrow_lanes ? *narrow : *this; }
+template <class T>
+struct Kernels : TileSizes,
+                 Products<T>,
+                 Gradients<T>,
+                 Updates<T>,
+                 Moves<T>,
+                 Activations<T>,
+                 Losses<T>,
+                 Small<T>,
+                 Noise<T>,
+                 Norms<T> {
+  // The functions of another table with the same bits, which are faster for calls of at most `few_lanes` lanes; dispatch.h
+  // says where there are any.
+  const Kernels<T>* for_few_lanes = nullptr;
+  int few_lanes = 0;
+  const Kernels& of(int lanes) const { return lanes <= few_lanes ? *for_few_lanes : *this; }
 };
 
 struct KernelTable {

@@ -64,18 +64,18 @@ TEST_CASE_TEMPLATE("every available table runs", T, float, double) {
   }
 }
 
-TEST_CASE_TEMPLATE("narrow: shorter vectors of the same bits, for no more lanes than one vector holds; a named table alone", T,
+TEST_CASE_TEMPLATE("few lanes: shorter vectors of the same bits, for no more lanes than one vector holds; a named table alone", T,
                    float, double) {
   const Kernels<T>& kernels = active_kernels<T>();
   const bool named = std::getenv("RETROGRAD_ISA") && *std::getenv("RETROGRAD_ISA");
   CHECK(&kernels.of(2 * static_cast<int>(kLanes)) == &kernels);
   if (named || std::string(active_table().isa) != "avx512") {
-    CHECK(kernels.narrow_lanes == 0);
+    CHECK(kernels.few_lanes == 0);
     CHECK(&kernels.of(1) == &kernels);
     return;
   }
-  CHECK(kernels.narrow_lanes >= kernels.width / 2);
-  CHECK(kernels.narrow_lanes <= kernels.width);
+  CHECK(kernels.few_lanes >= kernels.width / 2);
+  CHECK(kernels.few_lanes <= kernels.width);
   REQUIRE(&kernels.of(1) != &kernels);
   CHECK(kernels.of(1).width < kernels.width);
   CHECK(&kernels.of(1) == &kernels_of<T>(table_named("avx2")));
