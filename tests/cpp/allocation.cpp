@@ -1,8 +1,8 @@
 // Memory that cannot be had, and memory that is not asked for: every allocation of every call fails once, and a steady step
 // makes none. An executable of its own, as it replaces the operators new and delete and wraps aligned_alloc.
-#include "networks.h"
-#include "training/optimizer.h"
 #include "network/stages.h"
+#include "support/networks.h"
+#include "training/optimizer.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;

@@ -1,10 +1,10 @@
 // Networks of many shapes, data that fits them, and what a training leaves behind, for the tests of whole networks. No test.
 #pragma once
 
-#include "helpers.h"
-#include "network/inference.h"
 #include "base/random.h"
 #include "base/scalar.h"
+#include "network/inference.h"
+#include "support/helpers.h"
 #include "training/trainer.h"
 
 namespace retrograd::testing {
@@ -243,6 +243,16 @@ Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced, const Optimi
   result.velocity = copy_of(state.state());
   return result;
 }
+
+// Teams that must not change a bit, and batches to try them with.
+constexpr int kTeams[] = {1, 2, 3, 4, 7};
+
+inline std::vector<Index> batches() {
+  return few_sizes() ? std::vector<Index>{1, 15, 17, 64} : std::vector<Index>{1, 3, 8, 15, 16, 17, 33, 64, 300};
+}
+
+// Rows for a batch: more than one of them, the last one smaller.
+inline Index rows_for(Index batch) { return batch < 100 ? 2 * batch + (batch + 1) / 2 : batch + 17; }
 
 // FNV-1a over the bits of all weights and biases in row-major order, whatever their layout in memory.
 template <class T>

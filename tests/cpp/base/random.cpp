@@ -3,8 +3,8 @@
 #include <functional>
 #include <set>
 
-#include "helpers.h"
 #include "base/random.h"
+#include "support/helpers.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;
@@ -77,6 +77,12 @@ TEST_CASE("philox: known answers of Random123") {
     const Philox p = philox_of(answer.counter, answer.key);
     for (int i = 0; i < 4; ++i) CHECK(p.word[i] == answer.words[i]);
   }
+}
+
+TEST_CASE("stream_of: purpose, layer and step each have bits of their own") {
+  CHECK(stream_of(Stream::dropout, 0, 0) == Stream::dropout);
+  CHECK(static_cast<std::uint32_t>(stream_of(Stream::noise, 5, 0xffffffffu)) == (4u | 5u << 4));
+  CHECK(static_cast<std::uint32_t>(stream_of(Stream::dropout, 0xffff, 0xfffull << 32)) == (3u | 0xffff0u | 0xfff00000u));
 }
 
 TEST_CASE("numbers are functions of seed, stream, index and element") {

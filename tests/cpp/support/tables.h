@@ -1,7 +1,7 @@
 // The kernel tables that a test can call, and what each must agree with. No test.
 #pragma once
 
-#include "oracle.h"
+#include "support/oracle.h"
 
 #ifdef RETROGRAD_HALVES
 namespace retrograd {

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "helpers.h"
+#include "support/helpers.h"
 
 namespace retrograd::testing {
 

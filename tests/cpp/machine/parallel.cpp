@@ -1,5 +1,5 @@
 // Threads: shares, teams, the barrier, limits by OpenMP, the environment and cgroups, forked children, interruption.
-// That the number of threads does not change a result is test_network.cpp's.
+// That the number of threads does not change a result is tested in network/ and training/.
 #include <omp.h>
 #include <sched.h>
 #include <sys/wait.h>
@@ -11,8 +11,8 @@
 #include <set>
 #include <thread>
 
-#include "helpers.h"
 #include "machine/parallel.h"
+#include "support/helpers.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;

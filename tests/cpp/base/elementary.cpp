@@ -1,11 +1,11 @@
-// The elementwise functions of math.h and activations.h, lane by lane: their errors against libm in wider arithmetic, the
+// The elementwise functions of elementary.h and activations.h, lane by lane: their errors against libm in wider arithmetic, the
 // bounds that those state, special values, and that kernels give the very same numbers. RETROGRAD_TEST_ULP=1 prints what was
 // measured.
 #include <iostream>
 
 #include "kernels/activations.h"
-#include "helpers.h"
-#include "oracle.h"
+#include "support/helpers.h"
+#include "support/oracle/operations.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;
@@ -23,7 +23,7 @@ Wide<T> ulp_of(Wide<T> exact) {
   return std::ldexp(Wide<T>(1), exponent - (Limits::digits - 1));
 }
 
-// One function: as math.h has it, as libm has it in wider arithmetic, where it is tried and what error is allowed.
+// One function: as elementary.h has it, as libm has it in wider arithmetic, where it is tried and what error is allowed.
 template <class O>
 struct Function {
   using T = typename O::T;
@@ -284,6 +284,26 @@ TEST_CASE_TEMPLATE("monotone but for rounding", O, Scalar<float>, Scalar<double>
     CHECK(rising);
     CHECK(largest <= std::max(function.ours(function.high) * T(1.000001), std::numeric_limits<T>::min()));
   }
+}
+
+TEST_CASE_TEMPLATE("normal_pair: Box and Muller's formula with the library's functions", T, float, double) {
+  // float has room for 23 bits of the radius's number and of a quarter of the circle
+  constexpr int bits = sizeof(T) == 4 ? 23 : 32, lost = sizeof(T) == 4 ? 7 : 0;
+  Dice dice(3);
+  double worst = 0;
+  for (int i = 0; i < 200000; ++i) {
+    auto a = static_cast<std::uint32_t>(dice.word()), b = static_cast<std::uint32_t>(dice.word());
+    if (i < 64) a = i % 2 ? ~0u : 0u, b = static_cast<std::uint32_t>(i / 2) << 27;
+    T x, y;
+    math::normal_pair<Scalar<T>>(a, b, x, y);
+    const long double u = (static_cast<long double>(a >> (32 - bits)) + 0.5L) * std::ldexp(1.0L, -bits);
+    const long double angle = (static_cast<long double>(b >> lost << lost) * 0x1p-30L - 0.5L) * 1.57079632679489661923L;
+    const long double radius = std::sqrt(-2 * std::log(u));
+    worst = std::max({worst, std::fabs(static_cast<double>(x - radius * std::cos(angle))),
+                      std::fabs(static_cast<double>(y - radius * std::sin(angle)))});
+  }
+  MESSAGE("largest error of a normal number: " << worst);
+  CHECK(worst < (sizeof(T) == 4 ? 1.5e-6 : 3e-15));
 }
 
 // The vectors of every table: what one lane of Scalar gives, wherever in the vector it stands.

@@ -4,9 +4,9 @@
 
 #include <thread>
 
-#include "networks.h"
 #include "network/stages.h"
-#include "tables.h"
+#include "support/networks.h"
+#include "support/tables.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;

@@ -1,11 +1,12 @@
 // One layer of every shape, m rows of a batch, n outputs, k inputs in 1..65, by every table, with a guard page at every
 // operand: forward, deltas, dw and db are the chains of the contract, and nothing beside an operand is read or written.
-// Single kernels, with every activation and kind of update, are test_kernels.cpp's.
+// Single kernels, with every activation and kind of update, are tested in kernels/.
 #include <functional>
 
 #include "layers/dense.h"
-#include "guarded.h"
-#include "tables.h"
+#include "support/guarded.h"
+#include "support/oracle/activations.h"
+#include "support/tables.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;
@@ -145,7 +146,7 @@ struct Layer {
     T *pa = memory.out(a.values), *pz = memory.out(a.values), *pbelow = memory.out(below.values);
     T* const pt = memory.out(wide_d.values);
     const auto z = [&](Index j, Index r) { return sums.z.at(k, r, j); };
-    const auto f = [&](Index j, Index r) { return Oracle<O>::activated(sums.z.at(k, r, j), layer.activation); };
+    const auto f = [&](Index j, Index r) { return oracle::Activations<O>::activated(sums.z.at(k, r, j), layer.activation); };
     const auto db = [&](Index, Index j) { return sums.db(m, j); };
 
     dense_forward<T>(kernels, layer, {pa, hn}, {n % 3 ? nullptr : pz, hn}, {px, hk}, part, m, watch);
@@ -153,7 +154,7 @@ struct Layer {
     if (n % 3 == 0) expect_panels("z", n, m, pz, a, z);
     dense_delta<T>(kernels, layer, {pbelow, hk}, {pd, hn}, {px, hk}, layer.activation, part, m, watch);
     expect_panels("delta below", k, m, pbelow, below, [&](Index i, Index r) {
-      return Oracle<O>::derived(sums.below.at(n, r, i), Sums<O>::at(sums.x, r, i), layer.activation);
+      return oracle::Activations<O>::derived(sums.below.at(n, r, i), Sums<O>::at(sums.x, r, i), layer.activation);
     });
     transpose_delta<T>(kernels, n, {pt, rows_t}, {pd, hn}, part, m);
     expect_panels("delta, transposed", m, n, pt, wide_d, [&](Index r, Index j) { return Sums<O>::at(sums.d, r, j); });
@@ -224,7 +225,7 @@ struct Layer {
       dense_delta_few<T>(kernels, layer, {below, k, nullptr}, {below_t, t.height}, d.data(), x.data(), layer.activation, part,
                          m, watch);
       const auto want = [&](Index r, Index i) {
-        return Oracle<O>::derived(sums.below.at(n, r, i), Sums<O>::at(sums.x, r, i), layer.activation);
+        return oracle::Activations<O>::derived(sums.below.at(n, r, i), Sums<O>::at(sums.x, r, i), layer.activation);
       };
       expect(
           "delta of few rows", m, k, [&](Index r, Index i) { return below[r * k + i]; }, want);

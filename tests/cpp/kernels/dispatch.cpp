@@ -1,8 +1,8 @@
-// The choice of a kernel table: names known, unknown and empty. That each table computes rightly is test_kernels.cpp's.
+// The choice of a kernel table: names known, unknown and empty. That each table computes rightly is tested beside it.
 #include <set>
 #include <stdexcept>
 
-#include "helpers.h"
+#include "support/helpers.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;

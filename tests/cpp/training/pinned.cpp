@@ -1,0 +1,68 @@
+// The bits of trainings, pinned.
+#include "support/networks.h"
+
+using namespace retrograd;
+using namespace retrograd::testing;
+
+namespace {
+
+template <class T>
+void check_bits(const Spec& spec, Index rows, Index batch, const OptimizerSettings& settings, std::uint64_t float32,
+                std::uint64_t float64) {
+  const Data<T> data(spec, rows);
+  for (const int team : {1, 3}) {
+    CAPTURE(spec.describe());
+    CAPTURE(team);
+    Network<T> network = make_network<T>(spec);
+    Trainer<T> trainer(network);
+    Optimizer<T> state = make_optimizer(network, settings);
+    EpochArgs<T> args = arguments(data, batch);
+    args.forced = team;
+    for (args.epoch = 0; args.epoch < 3; ++args.epoch) REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);
+    CHECK(weights_hash(network) == (sizeof(T) == 4 ? float32 : float64));
+  }
+}
+
+}  // namespace
+
+// Data, weights and steps are made of operations that every machine rounds alike; libm has no part in them.
+TEST_CASE_TEMPLATE("training: the bits that every table with fused multiply-add has given so far", T, float, double) {
+  if (!active_table().fused) return;
+  check_bits<T>({{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true}, 150, 32, sgd(0.05, 0.9, 0, false),
+                0x22f53cbc7ef9cb05, 0xa61433a939b2e48d);
+  check_bits<T>({{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy}, 100, 7, sgd(0.05, 0.9, 0.001, true),
+                0x2a6d55319d1693b1, 0xb07b984ca51bb76b);
+  check_bits<T>({{31, 50, 4}, {kLeaky, kTanh}, Loss::mse}, 90, 20, sgd(0.05, 0.5, 0, false), 0x7359e3e5392dd3bc,
+                0xc38e3c7f7f62647a);
+  check_bits<T>({{300, 130, 20}, {kSigmoid, kSigmoid}, Loss::binary_cross_entropy}, 210, 70, sgd(0.05, 0, 0, false),
+                0x6e91d8436d1991d4, 0xdc2a4b8698db1831);
+  check_bits<T>({{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic}, 130, 64, sgd(0.05, 0.9, 0.01, false),
+                0xab957b284ece9978, 0x384e0459d7f95c0c);
+}
+
+TEST_CASE_TEMPLATE("optimisers: the bits that every table with fused multiply-add has given so far", T, float, double) {
+  if (!active_table().fused) return;
+  const Spec wide{{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic},
+      small{{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy};
+  check_bits<T>(wide, 130, 64, settings_of(Rule::adam), 0x61c08d569dfa46a2, 0xf7f145afbe151368);
+  check_bits<T>(small, 100, 7, settings_of(Rule::adam), 0xde741538f773ebf8, 0xf38766936c44b686);
+  check_bits<T>(wide, 130, 64, settings_of(Rule::rmsprop), 0xa1fcdcf096658bab, 0xc7d2db1ec04adc75);
+  check_bits<T>(wide, 130, 64, settings_of(Rule::adagrad), 0x2ecfcaf68d15773a, 0xa0a6c63cfefe5af7);
+  check_bits<T>(wide, 130, 3, settings_of(Rule::lion), 0x540078cd8c09634d, 0x40cbe1e0f4ddd672);
+  check_bits<T>(wide, 130, 64, every_term_of_sgd(), 0xf15bfd5981ecf93c, 0xb7d95ff8f01caec6);
+}
+
+TEST_CASE_TEMPLATE("a thousand steps: the bits that every table with fused multiply-add has given so far", T, float, double) {
+  if (!active_table().fused) return;
+  const Spec spec{{13, 20, 18, 5}, {kRelu, kTanh, kIdentity}, Loss::mse};
+  const Data<T> data(spec, 896);
+  for (const int team : {1, 2}) {
+    Network<T> network = make_network<T>(spec);
+    Trainer<T> trainer(network);
+    Optimizer<T> state = make_optimizer(network, sgd(0.01));
+    EpochArgs<T> args = arguments(data, 9);
+    args.forced = team;
+    for (args.epoch = 0; args.epoch < 10; ++args.epoch) REQUIRE(trainer.epoch(args, state).steps == 100);
+    CHECK(weights_hash(network) == (sizeof(T) == 4 ? 0xbf226b5094b1feafu : 0x7c87f9f22fa512fau));
+  }
+}
