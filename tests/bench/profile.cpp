@@ -1,10 +1,12 @@
-// Where the time of a training step goes: the passes of cpp/trainer.cpp on a team of threads, with a clock between them.
+// Where the time of a training step goes: the trainer's own steps on a team of threads, with a clock that is told the end of
+// each phase.
 //
 //   retrograd_profile SIZES ACTIVATION LOSS BATCH ROWS MOMENTUM THREADS SECONDS PEAK
 //
 // SIZES: 64,128,10. PEAK: GFLOP/s of one thread, or 0 for no shares. Prints a table: for each phase and member of the team
-// the median over steps in microseconds, and the share of one thread's peak where the phase multiplies. The clock costs some
-// 20 ns a phase; the last line tells what the same step takes without it.
+// the median over steps in microseconds, and the share of one thread's peak where the phase multiplies. A small network's passes
+// are one function, whose time is in `forward`. The clock costs some 20 ns a phase; the last line tells what the same step takes
+// without it.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -22,29 +24,23 @@ namespace {
 
 using namespace retrograd;
 
-enum Phase { kGather, kForward, kLoss, kTranspose, kDelta, kWaitBackward, kDw, kWaitDw, kPhases };
 constexpr const char* kNames[kPhases] = {"gather", "forward",        "loss",        "transpose",
                                          "delta",  "wait for delta", "dw + update", "wait for dw"};
 
 using Clock = std::chrono::steady_clock;
 
-// Times one member's phases; each tick books the time since the last one.
+// Times one member's phases; each tick books the time since the last one, and the last phase ends the step.
 class Stopwatch {
  public:
   explicit Stopwatch(std::size_t steps) {
     for (std::vector<float>& of_phase : us_) of_phase.reserve(steps);
   }
+  PhaseClock clock() {
+    return {[](void* self, Phase phase) { static_cast<Stopwatch*>(self)->tick(phase); }, this};
+  }
   void start() {
     std::fill(now_, now_ + kPhases, 0.0f);
     last_ = Clock::now();
-  }
-  void tick(Phase phase) {
-    const Clock::time_point now = Clock::now();
-    now_[phase] += std::chrono::duration<float, std::micro>(now - last_).count();
-    last_ = now;
-  }
-  void stop() {
-    for (int i = 0; i < kPhases; ++i) us_[i].push_back(now_[i]);
   }
   double median(int phase) {
     std::vector<float>& of_phase = us_[phase];
@@ -54,6 +50,15 @@ class Stopwatch {
   std::size_t steps() const { return us_[0].size(); }
 
  private:
+  void tick(Phase phase) {
+    const Clock::time_point now = Clock::now();
+    now_[static_cast<int>(phase)] += std::chrono::duration<float, std::micro>(now - last_).count();
+    last_ = now;
+    if (phase != Phase::wait_for_gradients) return;
+    for (int i = 0; i < kPhases; ++i) us_[i].push_back(now_[i]);
+    std::fill(now_, now_ + kPhases, 0.0f);
+  }
+
   std::vector<float> us_[kPhases];
   float now_[kPhases] = {};
   Clock::time_point last_;
@@ -74,64 +79,16 @@ std::vector<double> member_flops(const Network<float>& network, Index batch, con
   const Index p0 = me.begin(panels(batch)), p1 = me.end(panels(batch));
   const double lanes = static_cast<double>(std::max<Index>(0, std::min(batch, p1 * kLanes) - p0 * kLanes));
   std::vector<double> flops(kPhases, 0.0);
+  const auto of = [&flops](Phase phase) -> double& { return flops[static_cast<std::size_t>(phase)]; };
   for (Index l = 0; l < network.depth(); ++l) {
     const Index fan_in = network.layer(l).fan_in, tiles = (fan_in + network.kernels().mr - 1) / network.kernels().mr;
     const double products = 2.0 * static_cast<double>(fan_in) * static_cast<double>(network.layer(l).fan_out);
-    flops[kForward] += products * lanes;
-    if (l > 0) flops[kDelta] += products * lanes;
-    flops[kDw] += products * static_cast<double>(batch) * static_cast<double>(me.end(tiles) - me.begin(tiles)) /
-                  static_cast<double>(tiles);
+    of(Phase::forward) += products * lanes;
+    if (l > 0) of(Phase::delta) += products * lanes;
+    of(Phase::gradients) += products * static_cast<double>(batch) *
+                            static_cast<double>(me.end(tiles) - me.begin(tiles)) / static_cast<double>(tiles);
   }
   return flops;
-}
-
-// One epoch as Trainer<T>::epoch runs it, without what is rare in it (divergence, interruption, the snapshot, batches that
-// are split by units).
-void timed_epoch(const Network<float>& network, const Workspace<float>& work, const Optimizer<float>& optimizer, const Job& job,
-                 const Rows& x, const Targets& y, const std::uint32_t* order, const Member& me, Interrupt& interrupt,
-                 Stopwatch& watch) {
-  Watch interrupts(interrupt, me);
-  const Kernels<float>& kernels = network.kernels();
-  for (Index start = 0; start < job.rows; start += job.batch) {
-    const Index m = std::min(job.batch, job.rows - start), p0 = me.begin(panels(m)), p1 = me.end(panels(m));
-    const Selection selection{order, start};
-    watch.start();
-    const bool first_split = splits_first_layer(network, work, m, me.size, 0);
-    load_inputs(work, x, selection, p0, p1, m);
-    if (first_split) me.wait();
-    watch.tick(kGather);
-    if (first_split) {
-      forward_pass_first_split(network, work, p0, p1, m, me, interrupts);
-    } else {
-      forward_pass(network, work, p0, p1, m, interrupts);
-    }
-    watch.tick(kForward);
-    load_targets(work, y, selection, p0, p1, m);
-    loss_pass(network, work, y, p0, p1, m, static_cast<double>(m), true);
-    watch.tick(kLoss);
-    if (work.few()) {  // transposes on the way
-      backward_pass(network, work, p0, p1, m, interrupts);
-      watch.tick(kDelta);
-    }
-    // else backward_pass, taken apart
-    for (Index l = network.depth(); !work.few() && p0 < p1 && l >= 1; --l) {
-      const Part part{p0, p1};
-      transpose_delta<float>(kernels, network.size_of(l), work.delta_t(l), work.delta(l), part, m);
-      watch.tick(kTranspose);
-      if (l == 1) break;
-      dense_delta<float>(kernels, network.layer(l - 1), work.delta(l - 1), work.delta(l), work.a(l - 1),
-                         network.layer(l - 2).activation, part, m, interrupts);
-      watch.tick(kDelta);
-    }
-    me.wait();
-    watch.tick(kWaitBackward);
-    batch_score(work, m);
-    dw_pass(network, work, optimizer.destination(), m, me, first_split);
-    watch.tick(kDw);
-    me.wait();
-    watch.tick(kWaitDw);
-    if (m == job.batch) watch.stop();  // a last, smaller batch is another kind of step
-  }
 }
 
 void profile(const Job& job) {
@@ -153,7 +110,7 @@ void profile(const Job& job) {
   std::vector<std::int32_t> labels(static_cast<std::size_t>(job.rows));
   std::vector<float> answers;
   Targets y;
-  if (job.loss == Loss::cross_entropy) {
+  if (network.picks_one()) {
     for (std::size_t i = 0; i < labels.size(); ++i)
       labels[i] = static_cast<std::int32_t>(i % static_cast<std::size_t>(network.outputs()));
     y.labels = labels.data();
@@ -162,20 +119,8 @@ void profile(const Job& job) {
     y.rows = {answers.data(), job.rows, network.outputs(), network.outputs() * stride, Source::float32};
   }
 
-  const Workspace<float> work(network, job.batch, Keep::training);
   Optimizer<float> optimizer(network);
   optimizer.configure(job.optimizer);
-  optimizer.prepare();
-  optimizer.begin_step(job.optimizer.lr);
-  std::vector<std::uint32_t> order(static_cast<std::size_t>(job.rows));
-  permutation(0, 1, static_cast<std::uint32_t>(job.rows), order.data());
-
-  // the team that the trainer takes
-  const double step_flops = network.flops_per_row() * static_cast<double>(job.batch);
-  const int size = team_size(step_flops, std::max(panels(job.batch), network.inputs() / kLanes), job.threads, 0);
-  constexpr std::size_t most_steps = 1u << 20;
-  std::vector<Stopwatch> watches(static_cast<std::size_t>(size), Stopwatch(1024));
-  std::vector<std::vector<double>> flops(static_cast<std::size_t>(size));
   Trainer<float> trainer(network);
   EpochArgs<float> args;
   args.x = x;
@@ -183,26 +128,31 @@ void profile(const Job& job) {
   args.batch = job.batch;
   args.shuffle = true;
   args.snapshot = false;
-  args.n_threads = job.threads;
-  args.x.rows = std::min(job.rows, 50 * job.batch);  // short epochs, the fastest of which no neighbour has disturbed
+  args.threads.wish = job.threads;
+  args.x.rows = job.rows / job.batch * job.batch;  // a last, smaller batch is another kind of step
+  if (args.x.rows > 50 * job.batch) args.x.rows = 50 * job.batch;  // short epochs, the fastest of which no neighbour has disturbed
+  const int team = trainer.epoch(args, optimizer).team;            // warms up
+  constexpr std::size_t most_steps = 1u << 20;
+  std::vector<Stopwatch> watches(static_cast<std::size_t>(team), Stopwatch(1024));
+  std::vector<PhaseClock> clocks;
+  std::vector<std::vector<double>> flops;
+  for (int id = 0; id < team; ++id) {
+    clocks.push_back(watches[static_cast<std::size_t>(id)].clock());
+    flops.push_back(member_flops(network, job.batch, Member{id, team, nullptr}));
+  }
   double whole = 1e300;
-  int team = 1;
-  trainer.epoch(args, optimizer);  // warms up
   const Clock::time_point begin = Clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
   do {
-    Interrupt interrupt(Poll{});
-    team = run_team(size, [&](const Member& me) {
-      const auto id = static_cast<std::size_t>(me.id);
-      flops[id] = member_flops(network, job.batch, me);
-      timed_epoch(network, work, optimizer, job, x, y, order.data(), me, interrupt, watches[id]);
-    });
-    for (Index rows = 0; rows < job.rows; rows += args.x.rows) {
-      ++args.epoch;
-      const double before = elapsed();
-      const EpochResult result = trainer.epoch(args, optimizer);
-      whole = std::min(whole, 1e6 * (elapsed() - before) / static_cast<double>(std::max<Index>(1, result.steps)));
-    }
+    ++args.epoch;
+    args.clocks = clocks.data();
+    for (Stopwatch& watch : watches) watch.start();
+    trainer.epoch(args, optimizer);
+    ++args.epoch;
+    args.clocks = nullptr;
+    const double before = elapsed();
+    const EpochResult result = trainer.epoch(args, optimizer);
+    whole = std::min(whole, 1e6 * (elapsed() - before) / static_cast<double>(std::max<Index>(1, result.steps)));
   } while (elapsed() < job.seconds && watches[0].steps() < most_steps);
 
   std::printf("%s kernels, %d of %d threads, medians of %zu steps\n\n%-16s", active_table().isa, team, job.threads,
@@ -236,10 +186,10 @@ void profile(const Job& job) {
   std::printf("\n");
 }
 
-template <std::size_t N>
-int index_of(const char* name, const char* const (&names)[N]) {
-  for (std::size_t i = 0; i < N; ++i) {
-    if (std::strcmp(name, names[i]) == 0) return static_cast<int>(i);
+template <class Facts, std::size_t N>
+auto kind_of(const char* name, const Facts (&table)[N]) {
+  for (const Facts& facts : table) {
+    if (std::strcmp(name, facts.name) == 0) return facts.kind;
   }
   throw std::invalid_argument(std::string("unknown name: ") + name);
 }
@@ -251,8 +201,6 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s SIZES ACTIVATION LOSS BATCH ROWS MOMENTUM THREADS SECONDS PEAK\n", argv[0]);
     return 2;
   }
-  constexpr const char* activations[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid"};
-  constexpr const char* losses[] = {"mse", "quadratic", "cross_entropy"};
   try {
     Job job{};
     for (const char* p = argv[1]; *p;) {
@@ -260,8 +208,8 @@ int main(int argc, char** argv) {
       job.sizes.push_back(std::strtol(p, &end, 10));
       p = *end == ',' ? end + 1 : end + std::strlen(end);
     }
-    job.activation = static_cast<Activation>(index_of(argv[2], activations));
-    job.loss = static_cast<Loss>(index_of(argv[3], losses));
+    job.activation = kind_of(argv[2], kActivations);
+    job.loss = kind_of(argv[3], kLosses);
     job.batch = std::atol(argv[4]);
     job.rows = std::max<Index>(std::atol(argv[5]), job.batch);
     job.optimizer.lr = 1e-6;  // it must not diverge, whatever it is asked

@@ -116,9 +116,9 @@ TEST_CASE_TEMPLATE("construction: any allocation may fail", T, float, double) {
   const long live = allocations.live;
   CHECK(fail_each([] { make_network<T>(kSpec); }, [] { return true; }) >= 3);
   const Network<T> network = make_network<T>(kSpec);
-  for (const Keep keep : {Keep::forward, Keep::training, Keep::everything}) {
+  for (const Purpose purpose : {Purpose::inference, Purpose::training, Purpose::by_hand}) {
     for (const Index batch : {3, 9, 40}) {
-      CHECK(fail_each([&] { Workspace<T>(network, batch, keep); }, [] { return true; }) > 3);
+      CHECK(fail_each([&] { Workspace<T>(network, batch, purpose); }, [] { return true; }) > 3);
     }
   }
   CHECK(allocations.live > live);  // the network
@@ -131,7 +131,7 @@ TEST_CASE_TEMPLATE("a training epoch: any allocation may fail; the network and t
       CAPTURE(team);
       const Data<T> data(kSpec, 100);
       EpochArgs<T> args = arguments(data, batch);
-      args.forced = team;
+      args.threads.exactly = team;
       Network<T> network = make_network<T>(kSpec);
       const std::vector<T> before = copy_of(network.parameters());
       const std::uint64_t version = network.version;
@@ -169,21 +169,21 @@ TEST_CASE_TEMPLATE("predict, classify, evaluate: any allocation may fail, with s
       const Data<T> data(spec, rows);
       std::vector<T> out(static_cast<std::size_t>(rows * 6)), want(out);
       std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
-      REQUIRE(predict(network, data.inputs_view(), true, want.data(), 1, 0, {}));
-      CHECK(fail_each([&] { predict(network, data.inputs_view(), true, out.data(), 0, team, {}); }, kept) > 0);
+      REQUIRE(predict(network, data.inputs_view(), true, want.data(), {1}, {}));
+      CHECK(fail_each([&] { predict(network, data.inputs_view(), true, out.data(), {0, team}, {}); }, kept) > 0);
       CHECK(same(out, want));
-      CHECK(fail_each([&] { classify(network, data.inputs_view(), labels.data(), 0, team, {}); }, kept) > 0);
+      CHECK(fail_each([&] { classify(network, data.inputs_view(), labels.data(), {0, team}, {}); }, kept) > 0);
       CHECK(fail_each(
                 [&] {
-                  Spare<T> spare;
-                  predict(network, data.inputs_view(), true, out.data(), 0, team, {}, &spare);
+                  SpareWorkspace<T> spare;
+                  predict(network, data.inputs_view(), true, out.data(), {0, team}, {}, &spare);
                 },
                 kept) > 0);
       CHECK(same(out, want));
       CHECK(fail_each(
                 [&] {
                   Score score;
-                  evaluate(network, data.inputs_view(), data.targets(), score, 0, team, {});
+                  evaluate(network, data.inputs_view(), data.targets(), score, {0, team}, {});
                 },
                 kept) > 0);
     }
@@ -194,13 +194,13 @@ TEST_CASE_TEMPLATE("spare memory that cannot be made larger: the next call finds
   const Network<T> network = make_network<T>(kSpec);
   const Data<T> data(kSpec, 60);
   std::vector<T> want(60 * 6), out(60 * 6);
-  REQUIRE(predict(network, data.inputs_view(), false, want.data(), 1, 0, {}));
-  Spare<T> spare;
+  REQUIRE(predict(network, data.inputs_view(), false, want.data(), {1}, {}));
+  SpareWorkspace<T> spare;
   Rows few = data.inputs_view();
   few.rows = 10;
-  REQUIRE(predict(network, few, false, out.data(), 1, 0, {}, &spare));
-  CHECK(attempt(1, [&] { predict(network, data.inputs_view(), false, out.data(), 1, 0, {}, &spare); }).failed);
-  REQUIRE(predict(network, data.inputs_view(), false, out.data(), 1, 0, {}, &spare));
+  REQUIRE(predict(network, few, false, out.data(), {1}, {}, &spare));
+  CHECK(attempt(1, [&] { predict(network, data.inputs_view(), false, out.data(), {1}, {}, &spare); }).failed);
+  REQUIRE(predict(network, data.inputs_view(), false, out.data(), {1}, {}, &spare));
   CHECK(same(out, want));
 }
 
@@ -214,27 +214,27 @@ TEST_CASE_TEMPLATE("the stages: any allocation may fail; what there was of them 
               [&] {
                 Stages<T> stages(network);
                 double loss = 0;
-                stages.forward(data.inputs_view(), 0, team, {});
-                stages.backward(data.targets(), loss, 0, team, {});
+                stages.forward(data.inputs_view(), {0, team}, {});
+                stages.backward(data.targets(), loss, {0, team}, {});
                 Panels<T> dx;
-                stages.input_gradient(dx, team);
+                stages.input_gradient(dx, {team});
               },
               kept) > 5);
     Stages<T> stages(network);
-    REQUIRE(stages.forward(data.inputs_view(), 0, team, {}));
+    REQUIRE(stages.forward(data.inputs_view(), {0, team}, {}));
     long made = 0;  // another batch size: the memory is made anew
-    for (; attempt(made + 1, [&] { stages.forward(more.inputs_view(), 0, team, {}); }).failed; ++made) {
+    for (; attempt(made + 1, [&] { stages.forward(more.inputs_view(), {0, team}, {}); }).failed; ++made) {
       CHECK_FALSE(stages.has_forward());
       CHECK_FALSE(stages.has_backward());
     }
     CHECK(made > 5);
     CHECK(stages.has_forward());
     double loss = 0;
-    REQUIRE(stages.backward(more.targets(), loss, 0, team, {}));
+    REQUIRE(stages.backward(more.targets(), loss, {0, team}, {}));
 
     Optimizer<T> state = make_optimizer(network);  // the step that makes the velocity
     StoredGradients<T> stored;
-    CHECK(attempt(1, [&] { apply_update(network, stages.work().gradients(), state, stored, 0); }).failed);
+    CHECK(attempt(1, [&] { apply_update(network, stages.work().gradients(), state, stored, {}); }).failed);
     CHECK(kept());
   }
 }
@@ -258,7 +258,7 @@ TEST_CASE_TEMPLATE("a steady step allocates nothing, nor does an epoch after the
       Trainer<T> trainer(network);
       Optimizer<T> state = make_optimizer(network);
       EpochArgs<T> args = arguments(data, batch);
-      args.forced = team;
+      args.threads.exactly = team;
       trainer.epoch(args, state);
       CHECK(allocations_of([&] { trainer.epoch(args, state); }) == 0);
 
@@ -281,21 +281,21 @@ TEST_CASE_TEMPLATE("a small predict with spare memory allocates nothing, nor do 
   Network<T> network = make_network<T>(kSpec);
   const Data<T> data(kSpec, 40);
   std::vector<T> out(40 * 6);
-  Spare<T> spare;
+  SpareWorkspace<T> spare;
   for (const Index rows : {1, 9, 40}) {
     Rows part = data.inputs_view();
     part.rows = rows;
-    predict(network, part, false, out.data(), 1, 0, {}, &spare);
-    CHECK(allocations_of([&] { predict(network, part, false, out.data(), 1, 0, {}, &spare); }) == 0);
+    predict(network, part, false, out.data(), {1}, {}, &spare);
+    CHECK(allocations_of([&] { predict(network, part, false, out.data(), {1}, {}, &spare); }) == 0);
   }
   Stages<T> stages(network);
   Optimizer<T> state = make_optimizer(network);
   StoredGradients<T> stored;
   const auto step = [&] {
     double loss = 0;
-    stages.forward(data.inputs_view(), 0, 2, {});
-    stages.backward(data.targets(), loss, 0, 2, {});
-    apply_update(network, stages.work().gradients(), state, stored, 0);
+    stages.forward(data.inputs_view(), {0, 2}, {});
+    stages.backward(data.targets(), loss, {0, 2}, {});
+    apply_update(network, stages.work().gradients(), state, stored, {});
   };
   step();
   CHECK(allocations_of(step) == 0);

@@ -83,7 +83,7 @@ void check_search(Index rows, Index cols, int n_threads) {
     for (const bool backwards : {false, true}) {
       Data<S> data(rows, cols, gap, backwards, static_cast<S>(nan<double>()));  // between the rows: not looked at
       const Rows x = data.view();
-      CHECK(find_nonfinite(kernels, x, n_threads).row == -1);
+      CHECK(find_nonfinite(kernels, x, {n_threads}).row == -1);
       if constexpr (sizeof(S) > 1) {
         Dice dice(static_cast<std::uint64_t>(rows * cols));
         for (int turn = 0; turn < 40; ++turn) {
@@ -98,7 +98,7 @@ void check_search(Index rows, Index cols, int n_threads) {
           const S good = data.at(r, k), good2 = data.at(r2, k2);
           data.at(r2, k2) = infinity<S>();
           data.at(r, k) = sizeof(S) > sizeof(T) && turn % 2 ? static_cast<S>(1e300) : nan<S>();
-          const Place place = find_nonfinite(kernels, x, n_threads);
+          const Place place = find_nonfinite(kernels, x, {n_threads});
           CHECK(place.row == r);
           CHECK(place.col == k);
           data.at(r2, k2) = good2;
@@ -134,9 +134,9 @@ TEST_CASE_TEMPLATE("find_nonfinite: nothing to look at, and the same row again a
   const Kernels<T>& kernels = active_kernels<T>();
   T row[3] = {1, nan<T>(), 2};
   const Source source = source_kind<T>;
-  CHECK(find_nonfinite(kernels, {row, 0, 3, 12, source}, 0).row == -1);
-  CHECK(find_nonfinite(kernels, {row, 5, 0, 12, source}, 0).row == -1);
-  const Place place = find_nonfinite(kernels, {row, 1000000, 3, 0, source}, 0);  // stride 0
+  CHECK(find_nonfinite(kernels, {row, 0, 3, 12, source}, {}).row == -1);
+  CHECK(find_nonfinite(kernels, {row, 5, 0, 12, source}, {}).row == -1);
+  const Place place = find_nonfinite(kernels, {row, 1000000, 3, 0, source}, {});  // stride 0
   CHECK(place.row == 0);
   CHECK(place.col == 1);
 }

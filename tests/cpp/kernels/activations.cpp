@@ -39,7 +39,7 @@ void check_elementwise(const Pair<T>& pair, const Values<T>& d0, const Values<T>
 TEST_CASE_TEMPLATE("activate and derive: every activation, every shape, awkward values", T, float, double) {
   Dice dice(16);
   const Values<T> awkward = awkward_values<T>();
-  std::vector<Activation> activations(std::begin(kActivations), std::end(kActivations));
+  std::vector<Activation> activations(std::begin(kEveryActivation), std::end(kEveryActivation));
   activations.push_back(Activation::softmax);
   for (const Pair<T>& pair : pairs<T>()) {
     for (const Activation f : activations) {
@@ -73,7 +73,7 @@ TEST_CASE_TEMPLATE("activate: a NaN passes through, infinities go where they bel
       pair.kernels.activate(1, 1, row, f);
       return row[0];
     };
-    for (const Activation f : kActivations) {
+    for (const Activation f : kEveryActivation) {
       CAPTURE(text(f));
       CHECK(std::isnan(of(f, nan<T>())));
     }
@@ -143,7 +143,7 @@ TEST_CASE_TEMPLATE("activate: a NaN passes through, infinities go where they bel
 TEST_CASE_TEMPLATE("derive: a NaN among gradients or activations is not lost", T, float, double) {
   for (const Pair<T>& pair : pairs<T>()) {
     CAPTURE(pair.name);
-    for (const Activation f : kActivations) {
+    for (const Activation f : kEveryActivation) {
       CAPTURE(text(f));
       alignas(64) T d[kLanes] = {nan<T>(), T(2), nan<T>()}, a[kLanes] = {T(0.5), T(0.5), T(0.25)};
       pair.kernels.derive(1, 3, d, a, f);

@@ -199,7 +199,7 @@ template void check_loss(const Pair<double>&, const LossCase<double>&, Dice&);
 
 TEST_CASE_TEMPLATE("loss: bits of the oracle, and the formula", T, float, double) {
   Dice dice(17);
-  std::vector<Activation> activations(std::begin(kActivations), std::end(kActivations));
+  std::vector<Activation> activations(std::begin(kEveryActivation), std::end(kEveryActivation));
   activations.push_back(Activation::softmax);
   for (const Pair<T>& pair : pairs<T>()) {
     for (const Index units : sizes_to(20)) {

@@ -51,7 +51,7 @@ TEST_CASE_TEMPLATE("forward: sums of every shape", T, float, double) {
 TEST_CASE_TEMPLATE("forward: going on, leaving off, keeping z, every activation, NaN and infinity", T, float, double) {
   Dice dice(2);
   for (const Pair<T>& pair : pairs<T>()) {
-    for (const Activation f : kActivations) {
+    for (const Activation f : kEveryActivation) {
       for (const Index units : sizes_to(kLanes)) {
         for (const Index lanes : sizes_to(kLanes)) {
           for (int flags = 0; flags < 8; ++flags) {
@@ -190,7 +190,7 @@ TEST_CASE_TEMPLATE("delta: sums of every shape", T, float, double) {
 TEST_CASE_TEMPLATE("delta: going on, leaving off, every activation", T, float, double) {
   Dice dice(6);
   for (const Pair<T>& pair : pairs<T>()) {
-    for (const Activation f : kActivations) {
+    for (const Activation f : kEveryActivation) {
       for (const Index rows : heights()) {
         for (const Index lanes : sizes_to(kLanes)) {
           for (int flags = 0; flags < 4; ++flags) {
@@ -259,7 +259,7 @@ TEST_CASE_TEMPLATE("forward: two panels in one call", T, float, double) {
     z.before.resize(a.before.size());
     z.want = z.before;
     const bool bias = dice.below(2), last = dice.below(2), keep_z = dice.below(2);
-    const Activation f = kActivations[dice.below(kActivationCount)];
+    const Activation f = kEveryActivation[dice.below(kActivationCount)];
     for (Index p = 0; p < 2; ++p) {
       pair.oracle.forward(k, units, lanes_of_panel(lanes, p), w.data(), x.oracle(p), bias ? b.data() : nullptr, a.oracle(p),
                           keep_z ? z.oracle(p) : Panels<T>{}, last, f);
@@ -336,7 +336,7 @@ TEST_CASE_TEMPLATE("delta: two panels in one call", T, float, double) {
     const Values<T> w = panels_apart<T>(dice, rows, n, jump * kLanes);
     Two<T> d(dice, n, lanes, false), a(dice, rows, lanes, false), out(dice, rows, lanes, true);
     const bool first = dice.below(2), last = dice.below(2);
-    const Activation f = kActivations[dice.below(kActivationCount)];
+    const Activation f = kEveryActivation[dice.below(kActivationCount)];
     for (Index p = 0; p < 2; ++p) {
       pair.oracle.delta(rows, n, lanes_of_panel(lanes, p), {w.data(), jump}, d.oracle(p), out.oracle(p), a.oracle(p), first,
                         last, f);

@@ -21,7 +21,7 @@ struct SmallNetwork {
       const Index fan_out = sizes[l + 1], count = panels(fan_out);
       gaps.push_back(dice.below(3));
       const bool last = l + 1 == depth();
-      const Activation f = kActivations[dice.below(kActivationCount)];
+      const Activation f = kEveryActivation[dice.below(kActivationCount)];
       // exp of exp would leave infinities, which the padding of the weights is not made for
       activations.push_back(last && dice.below(4) == 0     ? Activation::softmax
                             : f == Activation::exponential ? Activation::tanh

@@ -100,7 +100,7 @@ struct Layer {
 
   Operands<T>& memory = operands<T>(guard);
   Interrupt interrupt{Poll{}};
-  Watch watch{interrupt, Member{}};
+  InterruptWatch watch{interrupt, Member{}};
   Part part{0, panels(m)};
 
   template <class Got, class Want>
@@ -160,7 +160,7 @@ struct Layer {
     expect_panels("delta, transposed", m, n, pt, wide_d, [&](Index r, Index j) { return Sums<O>::at(sums.d, r, j); });
 
     T *pg = memory.out(v.values), *pgb = memory.out(bias);
-    DwTarget<T> target;
+    LayerSink<T> target;
     target.g = {pg, hk};
     target.g_bias = pgb;
     dense_dw<T>(kernels, layer, target, {px, hk}, nullptr, {pt, rows_t}, m, Member{});
@@ -174,7 +174,7 @@ struct Layer {
     // the update in place comes last: it changes w
     const Update<T> update{T(0.1), T(0.9), 0, false};
     T *pv = memory.out(v.values), *pvb = memory.out(bias);
-    DwTarget<T> step;
+    LayerSink<T> step;
     step.v = {pv, hk};
     step.v_bias = pvb;
     step.update = step.bias_update = &update;
@@ -205,7 +205,7 @@ struct Layer {
 
     T *pg = memory.out(g.values), *pgb = memory.out(Values<T>(static_cast<std::size_t>(panels(n) * kLanes)));
     const T* const pt = memory.out(d_t.values);
-    DwTarget<T> target;
+    LayerSink<T> target;
     target.g = {pg, hk};
     target.g_bias = pgb;
     dense_dw<T>(kernels, layer, target, {}, x.data(), {pt, panels(m) * kLanes}, m, Member{});
@@ -214,7 +214,7 @@ struct Layer {
     if (m < 6) {
       T* const rows = memory.out(Values<T>(static_cast<std::size_t>(m * n)));
       T* const z_rows = memory.out(Values<T>(static_cast<std::size_t>(m * n)));
-      dense_forward_few<T>(kernels, layer, {rows, n, nullptr}, {z_rows, n, nullptr}, x.data(), part, m, watch);
+      dense_forward_few_rows<T>(kernels, layer, {rows, n, nullptr}, {z_rows, n, nullptr}, x.data(), part, m, watch);
       expect(
           "z of few rows", m, n, [&](Index r, Index j) { return z_rows[r * n + j]; },
           [&](Index r, Index j) { return sums.z.at(k, r, j); });
@@ -222,7 +222,7 @@ struct Layer {
           "a of few rows", m, n, [&](Index r, Index j) { return rows[r * n + j]; }, [&](Index r, Index j) { return f(j, r); });
       const Tensor<T> t(panels(m) * kLanes, k, panels(m) * kLanes);
       T *below = memory.out(Values<T>(static_cast<std::size_t>(m * k))), *below_t = memory.out(t.values);
-      dense_delta_few<T>(kernels, layer, {below, k, nullptr}, {below_t, t.height}, d.data(), x.data(), layer.activation, part,
+      dense_delta_few_rows<T>(kernels, layer, {below, k, nullptr}, {below_t, t.height}, d.data(), x.data(), layer.activation, part,
                          m, watch);
       const auto want = [&](Index r, Index i) {
         return oracle::Activations<O>::derived(sums.below.at(n, r, i), Sums<O>::at(sums.x, r, i), layer.activation);
@@ -231,7 +231,7 @@ struct Layer {
           "delta of few rows", m, k, [&](Index r, Index i) { return below[r * k + i]; }, want);
       expect_panels("delta of few rows, transposed", m, k, below_t, t, want);
       T* const back = memory.out(Values<T>(static_cast<std::size_t>(m * n)));
-      untangle_delta<T>(n, m, {back, n, nullptr}, {pt, panels(m) * kLanes});
+      copy_delta_rows<T>(n, m, {back, n, nullptr}, {pt, panels(m) * kLanes});
       expect(
           "delta as rows", m, n, [&](Index r, Index j) { return back[r * n + j]; },
           [&](Index r, Index j) { return Sums<O>::at(sums.d, r, j); });

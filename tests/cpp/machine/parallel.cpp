@@ -74,7 +74,7 @@ TEST_CASE("a child forked in the midst of a call that had no team has all thread
   const OpenMpThreads four(4);
   const Environment wish("OMP_NUM_THREADS", "4");
   int offered = 0;
-  run_team(1, [&](const Member&) { offered = in_child([] { return max_threads() == 1 ? 99 : team_size(1e12, 1000, 0, 0); }); });
+  run_team(1, [&](const Member&) { offered = in_child([] { return max_threads() == 1 ? 99 : team_size(1e12, 1000, {}); }); });
   if (offered != 99) CHECK(offered == 4);
 }
 
@@ -190,22 +190,22 @@ TEST_CASE("team_size: by work, shares, wish and limit") {
   const OpenMpThreads many(64);
   const Environment wish("OMP_NUM_THREADS", "64");
   const double unit = kFlopsPerThread;
-  CHECK(team_size(1e12, 1000, 0, 0) == 64);
-  CHECK(team_size(1e12, 1000, 3, 0) == 3);
-  CHECK(team_size(1e12, 1000, 1, 0) == 1);
-  CHECK(team_size(1e12, 1000, 100, 0) == 64);
-  CHECK(team_size(1e12, 5, 0, 0) == 5);
-  CHECK(team_size(1e12, 1, 0, 0) == 1);
-  CHECK(team_size(1e12, 0, 0, 0) == 1);
-  CHECK(team_size(0, 1000, 0, 0) == 1);
-  CHECK(team_size(1.99 * unit, 1000, 0, 0) == 1);
-  CHECK(team_size(2.01 * unit, 1000, 0, 0) == 2);
-  CHECK(team_size(7.5 * unit, 1000, 0, 0) == 7);
-  CHECK(team_size(7.5 * unit, 1000, 4, 0) == 4);
-  CHECK(team_size(0, 0, 1, 7) == 7);  // forced
+  CHECK(team_size(1e12, 1000, {}) == 64);
+  CHECK(team_size(1e12, 1000, {3}) == 3);
+  CHECK(team_size(1e12, 1000, {1}) == 1);
+  CHECK(team_size(1e12, 1000, {100}) == 64);
+  CHECK(team_size(1e12, 5, {}) == 5);
+  CHECK(team_size(1e12, 1, {}) == 1);
+  CHECK(team_size(1e12, 0, {}) == 1);
+  CHECK(team_size(0, 1000, {}) == 1);
+  CHECK(team_size(1.99 * unit, 1000, {}) == 1);
+  CHECK(team_size(2.01 * unit, 1000, {}) == 2);
+  CHECK(team_size(7.5 * unit, 1000, {}) == 7);
+  CHECK(team_size(7.5 * unit, 1000, {4}) == 4);
+  CHECK(team_size(0, 0, {1, 7}) == 7);  // forced
   const Environment two("OMP_NUM_THREADS", "2");
-  CHECK(team_size(1e12, 1000, 0, 0) == 2);
-  CHECK(team_size(1e12, 1000, 8, 0) == 2);
+  CHECK(team_size(1e12, 1000, {}) == 2);
+  CHECK(team_size(1e12, 1000, {8}) == 2);
 }
 
 TEST_CASE("team_size: calls at the same time share the threads, each has one") {
@@ -213,7 +213,7 @@ TEST_CASE("team_size: calls at the same time share the threads, each has one") {
   const Environment four_wanted("OMP_NUM_THREADS", "4");  // on a machine of one CPU too
   const int all = max_threads();
   REQUIRE(all == 4);
-  const auto offered = [] { return team_size(1e12, 1000, 0, 0); };
+  const auto offered = [] { return team_size(1e12, 1000, {}); };
   CHECK(offered() == all);
   for (const int size : {1, 2, 3}) {
     int seen = 0;
@@ -226,7 +226,7 @@ TEST_CASE("team_size: calls at the same time share the threads, each has one") {
   }
   int inner = 0, wish = 0;
   run_team(1, [&](const Member&) {
-    wish = team_size(1e12, 1000, 1, 0);
+    wish = team_size(1e12, 1000, {1});
     run_team(1, [&](const Member&) { inner = offered(); });
   });
   CHECK(inner == std::max(1, all - 2));
@@ -332,7 +332,7 @@ TEST_CASE("a forked child of a process that had a team has one thread, and works
   const Environment wish("OMP_NUM_THREADS", "4");
   const auto works_alone = [] {
     Index sum = 0;
-    const int ran = run_team(team_size(1e12, 1000, 0, 0), [&](const Member& me) {
+    const int ran = run_team(team_size(1e12, 1000, {}), [&](const Member& me) {
       me.wait();
       sum += me.end(1000) - me.begin(1000);
     });
@@ -384,7 +384,7 @@ TEST_CASE("interrupt: asked every 20 ms, by member 0 alone, after enough work; s
   Asked asked;
   asked.stop_at = 2;
   Interrupt interrupt(asked.poll());
-  Watch first(interrupt, Member{0, 2, nullptr}), second(interrupt, Member{1, 2, nullptr});
+  InterruptWatch first(interrupt, Member{0, 2, nullptr}), second(interrupt, Member{1, 2, nullptr});
   wait_for_the_clock();
   CHECK_FALSE(first.spent(9e5));  // too little work to look at the clock
   CHECK(asked.times == 0);
@@ -410,7 +410,7 @@ TEST_CASE("interrupt: asked every 20 ms, by member 0 alone, after enough work; s
 
 TEST_CASE("interrupt: nobody to ask, nothing to stop") {
   Interrupt interrupt{Poll{}};
-  Watch watch(interrupt, Member{});
+  InterruptWatch watch(interrupt, Member{});
   wait_for_the_clock();
   CHECK_FALSE(watch.spent(1e9));
   CHECK_FALSE(interrupt.stopped());

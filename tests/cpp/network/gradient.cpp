@@ -67,15 +67,15 @@ TEST_CASE_TEMPLATE("gradient: dw, db, dx and loss against differences in long do
       const Data<T> data(spec, rows, 3);
       Stages<T> stages(network);
       double loss = 0;
-      REQUIRE(stages.forward(data.inputs_view(), 0, 0, {}));
-      REQUIRE(stages.backward(data.targets(), loss, 0, 0, {}));
+      REQUIRE(stages.forward(data.inputs_view(), {}, {}));
+      REQUIRE(stages.backward(data.targets(), loss, {}, {}));
       const auto mean_loss = [&] { return plain.total_loss(data) / rows; };
       CHECK(std::fabs(loss - mean_loss()) < kGradientBound<T> * std::max(1.0L, mean_loss()));
 
       Worst dw, db, dx;
       for (Index l = 0; l < network.depth(); ++l) {
         const auto i = static_cast<std::size_t>(l);
-        const DwTarget<T> gradient = network.mirror(l, {stages.work().gradients().data()});
+        const LayerSink<T> gradient = network.sink_of(l, {stages.work().gradients().data()});
         const Index fan_out = network.layer(l).fan_out;
         for (Index k = 0; k < network.layer(l).fan_in; ++k) {
           for (Index j = 0; j < fan_out; ++j) {
@@ -87,7 +87,7 @@ TEST_CASE_TEMPLATE("gradient: dw, db, dx and loss against differences in long do
           db.see(gradient.g_bias[j], slope(plain.b[i][static_cast<std::size_t>(j)], mean_loss));
       }
       Panels<T> dx_panels;
-      const Arena<T> owner = stages.input_gradient(dx_panels, 0);
+      const Arena<T> owner = stages.input_gradient(dx_panels, {});
       for (Index r = 0; r < rows; ++r) {
         std::vector<long double> x = Plain::row(data.x, r, data.inputs);
         const std::vector<long double> t = Plain::target(data, r);

@@ -15,10 +15,10 @@ TEST_CASE_TEMPLATE("predict: the same bits for any slicing of the rows and any t
       const Index rows = few_sizes() ? 150 : 301;
       const Data<T> data(spec, rows);
       std::vector<T> whole(static_cast<std::size_t>(rows * data.outputs));
-      REQUIRE(predict(network, data.inputs_view(), probabilities, whole.data(), 1, 0, {}));
+      REQUIRE(predict(network, data.inputs_view(), probabilities, whole.data(), {1}, {}));
       for (const int team : kTeams) {
         std::vector<T> out(whole.size(), T(-9));
-        REQUIRE(predict(network, data.inputs_view(), probabilities, out.data(), 0, team, {}));
+        REQUIRE(predict(network, data.inputs_view(), probabilities, out.data(), {0, team}, {}));
         CHECK(same(out, whole));
       }
       Dice dice(9);
@@ -29,7 +29,7 @@ TEST_CASE_TEMPLATE("predict: the same bits for any slicing of the rows and any t
           Rows part = data.inputs_view();
           part.data = part.row(r);
           part.rows = count;
-          REQUIRE(predict(network, part, probabilities, out.data() + r * data.outputs, 0, longest < 200 ? 1 : 3, {}));
+          REQUIRE(predict(network, part, probabilities, out.data() + r * data.outputs, {0, longest < 200 ? 1 : 3}, {}));
           r += count;
         }
         CHECK(same(out, whole));
@@ -56,8 +56,8 @@ TEST_CASE_TEMPLATE("no rows: nothing to predict, to score, to learn from", T, fl
     const Data<T> data(spec, 0);
     const std::vector<T> before = copy_of(network.parameters());
     Score score;
-    CHECK(predict(network, data.inputs_view(), false, static_cast<T*>(nullptr), 0, 0, {}));
-    CHECK(evaluate(network, data.inputs_view(), data.targets(), score, 0, 0, {}));
+    CHECK(predict(network, data.inputs_view(), false, static_cast<T*>(nullptr), {}, {}));
+    CHECK(evaluate(network, data.inputs_view(), data.targets(), score, {}, {}));
     CHECK(score.loss == 0);
     Optimizer<T> state = make_optimizer(network);
     const EpochResult result = Trainer<T>(network).epoch(arguments(data, 16), state);
@@ -75,10 +75,10 @@ TEST_CASE_TEMPLATE("predict: the bits of the stages' forward pass, whatever the 
     for (const Index rows : batches()) {
       const Data<T> data(spec, rows);
       std::vector<T> out(static_cast<std::size_t>(rows * data.outputs));
-      REQUIRE(predict(network, data.inputs_view(), false, out.data(), 0, 0, {}));
+      REQUIRE(predict(network, data.inputs_view(), false, out.data(), {}, {}));
       Stages<T> stages(network);
-      REQUIRE(stages.forward(data.inputs_view(), 0, 2, {}));
-      CHECK(same(out, unpacked(stages.work().a(network.depth()), rows, data.outputs)));
+      REQUIRE(stages.forward(data.inputs_view(), {0, 2}, {}));
+      CHECK(same(out, unpacked(stages.work().a({network.depth()}), rows, data.outputs)));
     }
   }
 }
@@ -89,10 +89,10 @@ TEST_CASE_TEMPLATE("evaluate: the same bits for every team, near the plain loss"
     const Network<T> network = make_network<T>(spec);
     const Data<T> data(spec, 301);
     Score alone;
-    REQUIRE(evaluate(network, data.inputs_view(), data.targets(), alone, 1, 0, {}));
+    REQUIRE(evaluate(network, data.inputs_view(), data.targets(), alone, {1}, {}));
     for (const int team : kTeams) {
       Score score;
-      REQUIRE(evaluate(network, data.inputs_view(), data.targets(), score, 0, team, {}));
+      REQUIRE(evaluate(network, data.inputs_view(), data.targets(), score, {0, team}, {}));
       CHECK(same(score.loss, alone.loss));
       CHECK(same(score.metric, alone.metric));
     }

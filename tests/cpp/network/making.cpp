@@ -46,10 +46,10 @@ TEST_CASE_TEMPLATE("sizes that overflow are an error before anything is allocate
   CHECK_THROWS_AS(make(std::vector<Index>(257, Index{1} << 28)), std::length_error);
 
   const Network<T> network({3, 200, 2}, {kRelu, kIdentity}, Loss::mse);
-  for (const Keep keep : {Keep::forward, Keep::training, Keep::everything}) {
-    CHECK_THROWS_AS((Workspace<T>{network, Index{1} << 52, keep}), std::length_error);
-    CHECK_THROWS_AS((Workspace<T>{network, max - 15, keep}), std::length_error);
-    CHECK_THROWS_AS((Workspace<T>{network, max, keep}), std::length_error);
+  for (const Purpose purpose : {Purpose::inference, Purpose::training, Purpose::by_hand}) {
+    CHECK_THROWS_AS((Workspace<T>{network, Index{1} << 52, purpose}), std::length_error);
+    CHECK_THROWS_AS((Workspace<T>{network, max - 15, purpose}), std::length_error);
+    CHECK_THROWS_AS((Workspace<T>{network, max, purpose}), std::length_error);
   }
 }
 

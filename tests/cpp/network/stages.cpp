@@ -18,13 +18,13 @@ TEST_CASE_TEMPLATE("stages: a gradient of one's own is the loss's, if it is the 
       Stages<T> stages(network);
       double loss = 0;
       CHECK_FALSE(stages.has_forward());
-      REQUIRE(stages.forward(data.inputs_view(), 0, team, {}));
+      REQUIRE(stages.forward(data.inputs_view(), {0, team}, {}));
       CHECK_FALSE(stages.has_backward());
-      REQUIRE(stages.backward(data.targets(), loss, 0, team, {}));
+      REQUIRE(stages.backward(data.targets(), loss, {0, team}, {}));
       const std::vector<T> gradient = copy_of(stages.work().gradients());
       const auto input_gradient = [&] {
         Panels<T> dx;
-        const Arena<T> owner = stages.input_gradient(dx, team);
+        const Arena<T> owner = stages.input_gradient(dx, {team});
         return unpacked(dx, rows, data.inputs);
       };
       const std::vector<T> dx = input_gradient();
@@ -37,7 +37,7 @@ TEST_CASE_TEMPLATE("stages: a gradient of one's own is the loss's, if it is the 
 
       // the last layer's delta, out and in again
       const std::vector<T> dz = unpacked_lanes(stages.work().delta_t(network.depth()), rows, data.outputs);
-      REQUIRE(stages.backward(Data<T>::view(dz, rows, data.outputs), 0, team, {}));
+      REQUIRE(stages.backward(Data<T>::view(dz, rows, data.outputs), {0, team}, {}));
       CHECK(same(copy_of(stages.work().gradients()), first_gradient));
       CHECK(same(input_gradient(), first_dx));
     }
@@ -62,7 +62,7 @@ struct Chains {
     return at(derived_from_z(network.layer(static_cast<Index>(i) - 1).activation) ? z[i] : a[i], cols, r, c);
   }
   T weight(Index l, Index i, Index j) const { return network.layer(l - 1).w.row(j / kLanes, i)[j % kLanes]; }
-  Index units(Index l) const { return network.size_of(l); }
+  Index units(Index l) const { return network.size_of({l}); }
 
   Chains(const Network<T>& network_, Index rows_, const Matrix& x, const Matrix& last_delta) : network(network_), rows(rows_) {
     const Index depth = network.depth();
@@ -128,23 +128,23 @@ void check_chains(const Spec& spec, Index rows, int team) {
   const Data<T> data(spec, rows);
   Stages<T> stages(network);
   double loss = 0;
-  REQUIRE(stages.forward(data.inputs_view(), 0, team, {}));
-  REQUIRE(stages.backward(data.targets(), loss, 0, team, {}));
+  REQUIRE(stages.forward(data.inputs_view(), {0, team}, {}));
+  REQUIRE(stages.backward(data.targets(), loss, {0, team}, {}));
   const Workspace<T>& work = stages.work();
-  const Chains<O> chains(network, rows, data.x, unpacked_lanes(work.delta_t(network.depth()), rows, data.outputs));
-  for (Index l = 1; l <= network.depth(); ++l) {
+  const Chains<O> chains(network, rows, data.x, unpacked_lanes(work.delta_t(network.depth() - 1), rows, data.outputs));
+  for (Index l = 0; l < network.depth(); ++l) {
     CAPTURE(l);
-    const auto i = static_cast<std::size_t>(l);
-    const Index units = network.size_of(l);
+    const auto i = static_cast<std::size_t>(above(l).i);  // where the chains of the layer stand
+    const Index units = network.layer(l).fan_out;
     CHECK(same(unpacked(work.z(l), rows, units), chains.z[i]));
-    CHECK(same(unpacked(work.a(l), rows, units), chains.a[i]));
+    CHECK(same(unpacked(work.a(above(l)), rows, units), chains.a[i]));
     CHECK(same(unpacked_lanes(work.delta_t(l), rows, units), chains.delta[i]));
-    const DwTarget<T> gradient = network.mirror(l - 1, {work.gradients().data()});
-    CHECK(same(unpacked_lanes(gradient.g, network.size_of(l - 1), units), chains.dw[i]));
+    const LayerSink<T> gradient = network.sink_of(l, {work.gradients().data()});
+    CHECK(same(unpacked_lanes(gradient.g, network.layer(l).fan_in, units), chains.dw[i]));
     CHECK(same(std::vector<T>(gradient.g_bias, gradient.g_bias + units), chains.db[i]));
   }
   Panels<T> dx;
-  const Arena<T> owner = stages.input_gradient(dx, team);
+  const Arena<T> owner = stages.input_gradient(dx, {team});
   CHECK(same(unpacked(dx, rows, data.inputs), chains.delta[0]));
 }
 
@@ -175,14 +175,14 @@ TEST_CASE_TEMPLATE("stages: z is what activation takes, a what it gives", T, flo
     const Network<T> network = make_network<T>(spec);
     const Data<T> data(spec, 21);
     Stages<T> stages(network);
-    REQUIRE(stages.forward(data.inputs_view(), 0, 0, {}));
-    for (Index l = 1; l <= network.depth(); ++l) {
-      const Panels<T> z = stages.work().z(l), a = stages.work().a(l);
-      const Index units = network.size_of(l);
+    REQUIRE(stages.forward(data.inputs_view(), {}, {}));
+    for (Index l = 0; l < network.depth(); ++l) {
+      const Panels<T> z = stages.work().z(l), a = stages.work().a(above(l));
+      const Index units = network.layer(l).fan_out;
       for (Index p = 0; p < 2; ++p) {
         const int lanes = p == 0 ? 16 : 5;
         Values<T> want(z.panel(p), z.panel(p) + units * kLanes);
-        network.kernels().activate(units, lanes, want.data(), network.layer(l - 1).activation);
+        network.kernels().activate(units, lanes, want.data(), network.layer(l).activation);
         bool equal = true;
         for (Index i = 0; i < units * kLanes; ++i)
           equal = equal && (i % kLanes >= lanes || same(a.panel(p)[i], want[static_cast<std::size_t>(i)]));

@@ -66,7 +66,7 @@ template <class T>
 Network<T> make_network(const Spec& spec) {
   Network<T> network(spec.sizes, spec.activations, spec.loss, parameter_of(spec));
   for (Index l = 0; l < network.depth(); ++l) {
-    fill_weights(network, l, Distribution::normal, 1.0 / std::sqrt(static_cast<double>(network.size_of(l))), kSeed);
+    fill_weights(network, l, Distribution::normal, 1.0 / std::sqrt(static_cast<double>(network.layer(l).fan_in)), kSeed);
     for (Index j = 0; j < network.layer(l).fan_out; ++j) {
       network.layer(l).b[j] = static_cast<T>(
           0.1 * normal(kSeed + 1, Stream::weights, static_cast<std::uint32_t>(l), static_cast<std::uint64_t>(j)));
@@ -196,7 +196,7 @@ inline OptimizerSettings settings_of(Rule rule, double lr = 0.003) {
   settings.lr_decay = 0.01;
   settings.initial = 0.1;
   settings.decoupled = rule == Rule::lion;
-  settings.third = true;
+  settings.amsgrad = settings.centered = true;
   return settings;
 }
 
@@ -225,17 +225,17 @@ Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced, const Optimi
   Trainer<T> trainer(network);
   Optimizer<T> state = make_optimizer(network, settings);
   Trained<T> result;
-  args.forced = forced;
+  args.threads.exactly = forced;
   for (args.epoch = 0; args.epoch < 2; ++args.epoch) {
     const EpochResult epoch = trainer.epoch(args, state);
     REQUIRE(epoch.end == EpochEnd::finished);
     CHECK(epoch.steps == (args.x.rows + args.batch - 1) / args.batch);
     CHECK(epoch.team >= 1);
-    CHECK(epoch.team <= std::max(args.n_threads, forced));
+    CHECK(epoch.team <= std::max(args.threads.wish, forced));
     CHECK(trainer.progress().rows == args.x.rows);
     const Score& score = epoch.score;
     const auto rows = static_cast<double>(args.x.rows);
-    CHECK(trainer.progress().loss == (args.y.weights.data ? score.mean(score.loss) * rows : score.loss));
+    CHECK(trainer.progress().loss == (args.y.row_weights.data ? score.mean(score.loss) * rows : score.loss));
     result.loss += epoch.score.loss;
     result.metric += epoch.score.metric;
   }

@@ -6,11 +6,11 @@
 
 namespace retrograd::testing {
 
-constexpr Activation kActivations[] = {
+constexpr Activation kEveryActivation[] = {
     Activation::identity, Activation::relu,      Activation::leaky_relu, Activation::tanh,     Activation::sigmoid,
     Activation::elu,      Activation::selu,      Activation::softplus,   Activation::softsign, Activation::exponential,
     Activation::gelu,     Activation::gelu_tanh, Activation::silu,       Activation::mish};
-constexpr Index kActivationCount = sizeof kActivations / sizeof kActivations[0];
+constexpr Index kActivationCount = sizeof kEveryActivation / sizeof kEveryActivation[0];
 
 // Kernels under test, and those that say what must come out.
 template <class T>

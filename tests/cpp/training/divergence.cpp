@@ -29,7 +29,7 @@ TEST_CASE_TEMPLATE("divergence: a bad batch is not learned from", T, float, doub
         Trainer<T> trainer(network);
         EpochArgs<T> args = arguments(data, batch);
         args.shuffle = false;
-        args.forced = team;
+        args.threads.exactly = team;
         args.snapshot = snapshot;
         const std::vector<T> start = copy_of(network.parameters());
         const EpochResult result = trainer.epoch(args, state);
@@ -68,7 +68,7 @@ TEST_CASE_TEMPLATE("divergence: a learning rate that is too large, seen in a los
       Optimizer<T> state = make_optimizer(network, sgd(lr, 0.9, rows == 16 ? 1e9 : 0.001));
       Trainer<T> trainer(network);
       EpochArgs<T> args = arguments(data, 16);
-      args.forced = team;
+      args.threads.exactly = team;
       const std::vector<T> start = copy_of(network.parameters());
       const EpochResult result = trainer.epoch(args, state);
       CHECK(result.end == EpochEnd::diverged);

@@ -19,7 +19,7 @@ TEST_CASE_TEMPLATE("epoch: the same bits for every team, and from run to run", T
         CHECK(trained(spec, arguments(data, batch), team) == alone);
       }
       EpochArgs<T> free = arguments(data, batch);
-      free.n_threads = 2;
+      free.threads.wish = 2;
       CHECK(trained(spec, free, 0) == alone);
     }
   }
@@ -47,13 +47,13 @@ Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& ar
   for (Index start = 0; start < data.rows; start += args.batch) {
     const Data<T> part = data.batch(order, start, std::min(args.batch, data.rows - start));
     double loss = 0;
-    REQUIRE(stages.forward(part.inputs_view(), 0, args.forced, {}));
-    REQUIRE(stages.backward(part.targets(), loss, 0, args.forced, {}));
+    REQUIRE(stages.forward(part.inputs_view(), args.threads, {}));
+    REQUIRE(stages.backward(part.targets(), loss, args.threads, {}));
     CHECK(stages.has_forward());
     CHECK(stages.has_backward());
     CHECK(stages.rows() == part.rows);
     CHECK(stages.version() == network.version);
-    apply_update(network, stages.work().gradients(), state, stored, 0);
+    apply_update(network, stages.work().gradients(), state, stored, {});
     CHECK(stages.version() != network.version);
     const Score score = batch_score(stages.work(), part.rows);
     CHECK(loss == score.loss / static_cast<double>(part.rows));
@@ -78,7 +78,7 @@ TEST_CASE_TEMPLATE("epoch: the bits of the three stages by hand", T, float, doub
       EpochArgs<T> args = arguments(data, batch);
       const OptimizerSettings& settings = kinds[turn++ % kinds.size()];
       args.epoch = 3;
-      args.forced = kTeams[turn % std::size(kTeams)];
+      args.threads.exactly = kTeams[turn % std::size(kTeams)];
       Network<T> network = make_network<T>(spec);
       Optimizer<T> state = make_optimizer(network, settings);
       const EpochResult epoch = Trainer<T>(network).epoch(args, state);
@@ -132,8 +132,8 @@ TEST_CASE_TEMPLATE("epoch: the same bits from float32, float64 and uint8, and fr
         CHECK(trained(spec, args, 2) == plain);
         Network<T> network = make_network<T>(spec);
         std::vector<T> ours(data.y.size()), theirs(data.y.size());
-        REQUIRE(predict(network, data.inputs_view(), false, ours.data(), 0, 2, {}));
-        REQUIRE(predict(network, x.view, false, theirs.data(), 0, 2, {}));
+        REQUIRE(predict(network, data.inputs_view(), false, ours.data(), {0, 2}, {}));
+        REQUIRE(predict(network, x.view, false, theirs.data(), {0, 2}, {}));
         CHECK(same(ours, theirs));
       }
     };

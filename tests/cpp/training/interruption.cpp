@@ -51,7 +51,7 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
       args.x = endless.x(rows);
       args.y = endless.y();
       args.batch = batch;
-      args.forced = team;
+      args.threads.exactly = team;
       args.poll = asked.poll();
       const EpochResult result = trainer.epoch(args, state);
       REQUIRE(result.end == EpochEnd::interrupted);
@@ -109,20 +109,20 @@ TEST_CASE_TEMPLATE("predict, evaluate and the stages can be interrupted", T, flo
   for (const int team : {1, 2}) {
     CAPTURE(team);
     Asked asked;
-    CHECK_FALSE(predict(network, endless.x(rows), false, out.data(), 0, team, asked.poll()));
+    CHECK_FALSE(predict(network, endless.x(rows), false, out.data(), {0, team}, asked.poll()));
     CHECK(asked.times == 1);
     Score score;
     Asked again;
-    CHECK_FALSE(evaluate(network, endless.x(rows), endless.y(), score, 0, team, again.poll()));
+    CHECK_FALSE(evaluate(network, endless.x(rows), endless.y(), score, {0, team}, again.poll()));
     CHECK(again.times == 1);
 
     Stages<T> stages(network);
     Asked third, fourth;
-    CHECK_FALSE(stages.forward(endless.x(rows), 0, team, third.poll()));
+    CHECK_FALSE(stages.forward(endless.x(rows), {0, team}, third.poll()));
     CHECK_FALSE(stages.has_forward());
     double loss = 0;
-    REQUIRE(stages.forward(endless.x(rows), 0, team, {}));
-    CHECK_FALSE(stages.backward(endless.y(), loss, 0, team, fourth.poll()));
+    REQUIRE(stages.forward(endless.x(rows), {0, team}, {}));
+    CHECK_FALSE(stages.backward(endless.y(), loss, {0, team}, fourth.poll()));
     CHECK(stages.has_forward());
     CHECK_FALSE(stages.has_backward());
   }

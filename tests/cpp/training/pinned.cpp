@@ -17,7 +17,7 @@ void check_bits(const Spec& spec, Index rows, Index batch, const OptimizerSettin
     Trainer<T> trainer(network);
     Optimizer<T> state = make_optimizer(network, settings);
     EpochArgs<T> args = arguments(data, batch);
-    args.forced = team;
+    args.threads.exactly = team;
     for (args.epoch = 0; args.epoch < 3; ++args.epoch) REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);
     CHECK(weights_hash(network) == (sizeof(T) == 4 ? float32 : float64));
   }
@@ -61,7 +61,7 @@ TEST_CASE_TEMPLATE("a thousand steps: the bits that every table with fused multi
     Trainer<T> trainer(network);
     Optimizer<T> state = make_optimizer(network, sgd(0.01));
     EpochArgs<T> args = arguments(data, 9);
-    args.forced = team;
+    args.threads.exactly = team;
     for (args.epoch = 0; args.epoch < 10; ++args.epoch) REQUIRE(trainer.epoch(args, state).steps == 100);
     CHECK(weights_hash(network) == (sizeof(T) == 4 ? 0xbf226b5094b1feafu : 0x7c87f9f22fa512fau));
   }

@@ -25,7 +25,7 @@ Regularisation all_of(const Spec& spec, std::vector<Norm> norms = {Norm::none}) 
   return r;
 }
 
-const std::vector<std::vector<Norm>> kNorms = {
+const std::vector<std::vector<Norm>> kNormsOfLayers = {
     {Norm::none}, {Norm::layer}, {Norm::batch}, {Norm::layer, Norm::batch}, {Norm::batch, Norm::layer}};
 
 template <class T>
@@ -45,7 +45,7 @@ Trained<T> two_epochs(const Spec& spec, const std::vector<Norm>& norms, EpochArg
   Optimizer<T> state = make_optimizer(network);
   Trainer<T> trainer(network);
   Trained<T> result;
-  args.forced = forced;
+  args.threads.exactly = forced;
   for (args.epoch = 0; args.epoch < 2; ++args.epoch) {
     const EpochResult epoch = trainer.epoch(args, state);
     REQUIRE(epoch.end == EpochEnd::finished);
@@ -62,11 +62,11 @@ Trained<T> two_epochs(const Spec& spec, const std::vector<Norm>& norms, EpochArg
 }  // namespace
 
 TEST_CASE_TEMPLATE("regularised training: any team, and the stages by hand, give the same bits", T, float, double) {
-  for (std::size_t turn = 0; turn < 3 * kNorms.size(); ++turn) {
+  for (std::size_t turn = 0; turn < 3 * kNormsOfLayers.size(); ++turn) {
     const Spec spec = regular_spec(static_cast<int>(turn % 3));
-    const std::vector<Norm>& norms = kNorms[turn % kNorms.size()];
+    const std::vector<Norm>& norms = kNormsOfLayers[turn % kNormsOfLayers.size()];
     for (const Index batch : {1, 4, 16, 33, 64, 200}) {
-      if (batch == 1 && turn % kNorms.size() > 1) continue;  // no variance
+      if (batch == 1 && turn % kNormsOfLayers.size() > 1) continue;  // no variance
       CAPTURE(spec.describe());
       CAPTURE(turn);
       CAPTURE(batch);
@@ -85,9 +85,9 @@ TEST_CASE_TEMPLATE("regularised training: any team, and the stages by hand, give
         for (Index start = 0; start < data.rows; start += batch) {
           const Data<T> part = data.batch(order, start, std::min(batch, data.rows - start));
           double loss = 0;
-          REQUIRE(stages.forward(part.inputs_view(), 0, 2, {}, true));
-          REQUIRE(stages.backward(part.targets(), loss, 0, 2, {}));
-          apply_update(network, stages.work().gradients(), state, stored, 0);
+          REQUIRE(stages.forward(part.inputs_view(), {0, 2}, {}, true));
+          REQUIRE(stages.backward(part.targets(), loss, {0, 2}, {}));
+          apply_update(network, stages.work().gradients(), state, stored, {});
         }
       }
       CHECK(same(copy_of(network.parameters()), one.parameters));
@@ -154,8 +154,8 @@ TEST_CASE_TEMPLATE("batch normalisation: a batch of one row is refused before an
   }
   const Data<T> one(spec, 1);
   Stages<T> stages(network);
-  CHECK_THROWS_AS(stages.forward(one.inputs_view(), 0, 0, {}, true), std::invalid_argument);
-  CHECK(stages.forward(one.inputs_view(), 0, 0, {}));
+  CHECK_THROWS_AS(stages.forward(one.inputs_view(), {}, {}, true), std::invalid_argument);
+  CHECK(stages.forward(one.inputs_view(), {}, {}));
   CHECK(same(copy_of(network.parameters()), before));
   CHECK(same(copy_of(network.statistics()), statistics));
 }

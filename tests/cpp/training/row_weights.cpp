@@ -10,7 +10,7 @@ namespace {
 template <class T>
 Targets weighted(const Data<T>& data, const std::vector<T>& weights) {
   Targets y = data.targets();
-  y.weights = Data<T>::view(weights, static_cast<Index>(weights.size()), 1);
+  y.row_weights = Data<T>::view(weights, static_cast<Index>(weights.size()), 1);
   return y;
 }
 
@@ -44,26 +44,26 @@ TEST_CASE_TEMPLATE("weights of rows: what repeated rows give, the same bits for 
       const Targets y = weighted(data, repeated.weights);
 
       Score plain, alone;
-      REQUIRE(evaluate(network, often.inputs_view(), often.targets(), plain, 1, 0, {}));
-      REQUIRE(evaluate(network, data.inputs_view(), y, alone, 1, 0, {}));
+      REQUIRE(evaluate(network, often.inputs_view(), often.targets(), plain, {1}, {}));
+      REQUIRE(evaluate(network, data.inputs_view(), y, alone, {1}, {}));
       CHECK(alone.weight == static_cast<double>(count));
       CHECK(std::fabs(alone.loss - plain.loss) <= bound * std::max(1.0, plain.loss));
       CHECK(std::fabs(alone.metric - plain.metric) <= bound * std::max(1.0, plain.metric));
 
       double expected = 0;
       Stages<T> by_repetition(network);
-      REQUIRE(by_repetition.forward(often.inputs_view(), 1, 0, {}));
-      REQUIRE(by_repetition.backward(often.targets(), expected, 1, 0, {}));
+      REQUIRE(by_repetition.forward(often.inputs_view(), {1}, {}));
+      REQUIRE(by_repetition.backward(often.targets(), expected, {1}, {}));
       std::vector<T> first;
       for (const int team : kTeams) {
         Score score;
-        REQUIRE(evaluate(network, data.inputs_view(), y, score, 0, team, {}));
+        REQUIRE(evaluate(network, data.inputs_view(), y, score, {0, team}, {}));
         CHECK(same(score.loss, alone.loss));
         CHECK(same(score.metric, alone.metric));
         double loss = 0;
         Stages<T> stages(network);
-        REQUIRE(stages.forward(data.inputs_view(), 0, team, {}));
-        REQUIRE(stages.backward(y, loss, 0, team, {}));
+        REQUIRE(stages.forward(data.inputs_view(), {0, team}, {}));
+        REQUIRE(stages.backward(y, loss, {0, team}, {}));
         CHECK(std::fabs(loss - expected) <= bound * std::max(1.0, expected));
         const std::vector<T> gradient = copy_of(stages.work().gradients());
         if (team == 1) first = gradient;

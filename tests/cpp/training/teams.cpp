@@ -44,7 +44,7 @@ Trained<T> long_training(const Run& run, int forced, int team) {
   Trainer<T> trainer(network);
   Optimizer<T> state = make_optimizer(network, sgd(0.01));
   EpochArgs<T> args = arguments(data, run.batch);
-  args.forced = forced;
+  args.threads.exactly = forced;
   Trained<T> result;
   Index steps = 0;
   for (args.epoch = 0; args.epoch < epochs; ++args.epoch) {
@@ -59,7 +59,7 @@ Trained<T> long_training(const Run& run, int forced, int team) {
   result.parameters = copy_of(network.parameters());
   result.velocity = copy_of(state.state());
   std::vector<T> out(static_cast<std::size_t>(rows * data.outputs));
-  REQUIRE(predict(network, data.inputs_view(), true, out.data(), 0, forced, {}));
+  REQUIRE(predict(network, data.inputs_view(), true, out.data(), {0, forced}, {}));
   result.parameters.insert(result.parameters.end(), out.begin(), out.end());
   return result;
 }
@@ -117,10 +117,10 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
   Network<T> network = make_network<T>(run.spec);
   Optimizer<T> state = make_optimizer(network, settings);
   state.prepare();
-  const Workspace<T> work(network, args.batch, Keep::training);
+  const Workspace<T> work(network, args.batch, Purpose::training);
   const Index depth = network.depth(), rows = args.x.rows;
   Interrupt interrupt{Poll{}};
-  Watch watch(interrupt, Member{});
+  InterruptWatch watch(interrupt, Member{});
   Trained<T> result;
   alignas(64) T loss_rows[kLanes], metric_rows[kLanes];
   for (Index start = 0; start < epochs * rows;) {
@@ -131,23 +131,23 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
     if (pointers) {
       point_at_rows(kernels, args.x, selection, 0, batch, work.row_buffer(), work.rows());
     } else {
-      gather_panels(kernels, args.x, selection, 0, count, batch, work.a(0));
+      gather_panels(kernels, args.x, selection, 0, count, batch, work.a(Level{0}));
     }
-    for (Index l = 1; l <= depth; ++l) {
-      const DenseLayer<T>& layer = network.layer(l - 1);
-      if (l == 1 && pointers) {
-        dense_forward_rows<T>(kernels, layer, work.a(l), work.z(l), pointers, part, batch, watch);
+    for (Index l = 0; l < depth; ++l) {
+      const DenseLayer<T>& layer = network.layer(l);
+      if (l == 0 && pointers) {
+        dense_forward_rows<T>(kernels, layer, work.a(above(l)), work.z(l), pointers, part, batch, watch);
       } else {
-        dense_forward<T>(kernels, layer, work.a(l), work.z(l), work.a(l - 1), part, batch, watch);
+        dense_forward<T>(kernels, layer, work.a(above(l)), work.z(l), work.a(below(l)), part, batch, watch);
       }
     }
     gather_panels(kernels, args.y.rows, selection, 0, count, batch, work.target());
     Score score;
     for (Index p = 0; p < count; ++p) {
       const int lanes = static_cast<int>(std::min(kLanes, batch - p * kLanes));
-      kernels.loss({network.loss(), network.layers().back().activation, network.outputs(), lanes, work.a(depth).panel(p),
+      kernels.loss({network.loss(), network.layers().back().activation, network.outputs(), lanes, work.a({depth}).panel(p),
                     work.target().panel(p), nullptr, static_cast<T>(1.0 / static_cast<double>(batch)),
-                    work.delta(depth).panel(p), loss_rows, metric_rows, network.loss_parameter()});
+                    work.delta(depth - 1).panel(p), loss_rows, metric_rows, network.loss_parameter()});
       Score of_panel;
       for (int i = 0; i < lanes; ++i) {
         of_panel.loss += static_cast<double>(loss_rows[i]);
@@ -158,17 +158,17 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
     }
     result.loss += score.loss;
     result.metric += score.metric;
-    for (Index l = depth; l >= 1; --l) {
-      transpose_delta<T>(kernels, network.size_of(l), work.delta_t(l), work.delta(l), part, batch);
-      if (l == 1) break;
-      const Activation below = network.layer(l - 2).activation;
-      dense_delta<T>(kernels, network.layer(l - 1), work.delta(l - 1), work.delta(l), work.derived_from(l - 1, below), below,
+    for (Index l = depth - 1; l >= 0; --l) {
+      transpose_delta<T>(kernels, network.layer(l).fan_out, work.delta_t(l), work.delta(l), part, batch);
+      if (l == 0) break;
+      const Activation of_below = network.layer(l - 1).activation;
+      dense_delta<T>(kernels, network.layer(l), work.delta(l - 1), work.delta(l), work.derived_from(l - 1, of_below), of_below,
                      part, batch, watch);
     }
     state.begin_step(settings.lr);
-    for (Index l = depth; l >= 1; --l) {
-      const DwTarget<T> target = network.mirror(l - 1, state.destination());
-      dense_dw<T>(kernels, network.layer(l - 1), target, work.a(l - 1), l == 1 ? pointers : nullptr, work.delta_t(l), batch,
+    for (Index l = depth - 1; l >= 0; --l) {
+      const LayerSink<T> sink = network.sink_of(l, state.sink());
+      dense_dw<T>(kernels, network.layer(l), sink, work.a(below(l)), l == 0 ? pointers : nullptr, work.delta_t(l), batch,
                   Member{});
     }
     state.end_step();
@@ -240,10 +240,10 @@ TEST_CASE("many threads predict with one network: the bits of one alone, with sp
   const Index rows = 70;
   const Data<float> data(spec, rows);
   std::vector<float> whole(static_cast<std::size_t>(rows * 5));
-  REQUIRE(predict(network, data.inputs_view(), false, whole.data(), 1, 0, {}));
+  REQUIRE(predict(network, data.inputs_view(), false, whole.data(), {1}, {}));
   std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
-  REQUIRE(classify(network, data.inputs_view(), labels.data(), 1, 0, {}));
-  Spare<float> spare;
+  REQUIRE(classify(network, data.inputs_view(), labels.data(), {1}, {}));
+  SpareWorkspace<float> spare;
   const int rounds = kSlow ? 40 : 1000;
   const int right = at_once(kCallers, [&](int caller) {
     Dice dice(static_cast<std::uint64_t>(caller));
@@ -255,10 +255,10 @@ TEST_CASE("many threads predict with one network: the bits of one alone, with sp
       part.rows = 1 + dice.below(std::min<Index>(rows - first, round % 2 == 0 ? 4 : rows));
       part.data = part.row(first);
       const int forced = round % 16 == 0 ? 2 : 1;
-      Spare<float>* memory = round % 3 == 0 ? nullptr : &spare;
-      if (!predict(network, part, false, out.data(), 0, forced, {}, memory)) return false;
+      SpareWorkspace<float>* memory = round % 3 == 0 ? nullptr : &spare;
+      if (!predict(network, part, false, out.data(), {0, forced}, {}, memory)) return false;
       if (!std::equal(out.begin(), out.begin() + part.rows * 5, whole.begin() + first * 5)) return false;
-      if (!classify(network, part, found.data(), 0, forced, {}, memory)) return false;
+      if (!classify(network, part, found.data(), {0, forced}, {}, memory)) return false;
       if (!std::equal(found.begin(), found.begin() + part.rows, labels.begin() + first)) return false;
     }
     return true;
@@ -278,7 +278,7 @@ TEST_CASE("many threads train networks of their own: the bits of each alone, whi
       Optimizer<float> state = make_optimizer(network);
       Trained<float> mine;
       EpochArgs<float> args = arguments(data, 40);
-      args.forced = 1 + (caller + round) % 2;
+      args.threads.exactly = 1 + (caller + round) % 2;
       if (caller % 3 == 2) {  // stopped at the first question
         const std::vector<float> zeros(20, 0.5f), answers(6, 0.5f);
         const Index endless = 10000000;
