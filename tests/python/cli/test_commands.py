@@ -1,7 +1,6 @@
 """The commands `python -m retrograd info`, `bench` and `demo`: what they print, and how they refuse a wrong call."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import retrograd as rg
+from helpers import environment
 from retrograd import _core
 
 
-def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, cwd: Path, **others: str) -> subprocess.CompletedProcess[str]:
     """python -m retrograd, away from the source tree."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "retrograd", *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
+        env=environment(**others),
         cwd=cwd,
         capture_output=True,
         text=True,
