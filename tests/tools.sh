@@ -8,6 +8,10 @@ strict=-DCMAKE_COMPILE_WARNING_AS_ERROR=ON
 venv=build/test-venv           # the package and what its tests need
 cmake_bin=$PWD/build/tools/bin  # cmake, ctest, ninja
 
+# Tests start some 200 interpreters: what these import is compiled to bytecode once, whatever the caller's environment says.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=$PWD/build/bytecode
+
 say() { printf '\n== %s (after %s s)\n' "$*" "$SECONDS"; }
 
 debian() {  # debian PACKAGE REASON: installs it, or says what to do
@@ -48,7 +52,8 @@ environment() {  # environment FOLDER EXTRAS PIP-OPTIONS...: a fresh virtual env
 
 tools() {  # tools PACKAGE...: cmake and ninja, and more, in an environment of their own
   [ -x "$cmake_bin/python" ] || "$python" -m venv build/tools
-  "$cmake_bin/python" -m pip install -q --disable-pip-version-check cmake ninja "$@"
+  [[ $# = 0 && -x $cmake_bin/cmake && -x $cmake_bin/ninja ]] ||
+    "$cmake_bin/python" -m pip install -q --disable-pip-version-check cmake ninja "$@"
 }
 
 cpp_configure() {  # cpp_configure TREE CMAKE-OPTIONS...

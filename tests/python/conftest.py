@@ -1,6 +1,11 @@
 """Fixtures and settings of the Python tests. What tests call by name is in helpers.py, the mathematics in oracle.py."""
 
+import os
 from collections.abc import Iterator
+
+# Before NumPy is imported: the threads of its BLAS wait busily beside those under test, and the
+# oracle then takes four times the processor.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
 import matplotlib

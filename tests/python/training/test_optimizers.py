@@ -1,6 +1,7 @@
 """The optimisers: against their formulas in float64 and PyTorch's; clipping, groups, state, parts of epochs."""
 
 import copy
+import functools
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -51,9 +52,17 @@ def of_kind(kind: str, **others: Any) -> rg.Optimizer:
 
 
 def data(sizes: list[int], batch: int, steps: int = STEPS) -> tuple[Array, Array]:
-    """As many rows as the steps take; the last step's batch is smaller."""
+    """As many rows as the steps take; the last step's batch is smaller. Read-only, as many tests share them."""
     rows = batch * steps - (batch > 1)
-    return inputs(rows, sizes[0]), targets("mse", rows, sizes[-1])
+    return shared(inputs, rows, sizes[0]), shared(targets, "mse", rows, sizes[-1])
+
+
+@functools.cache
+def shared(make: Callable[..., Array], *arguments: Any) -> Array:
+    """What it makes of these arguments, made once."""
+    array = make(*arguments)
+    array.flags.writeable = False
+    return array
 
 
 def trained(
@@ -71,8 +80,14 @@ def trained(
 
 def by_formula(sizes: list[int], batch: int, kind: str, steps: int = STEPS, **others: Any) -> list[Array]:
     """The parameters that the formulas lead to."""
+    return run_formula(tuple(sizes), batch, kind, steps, **others)
+
+
+@functools.cache
+def run_formula(sizes: tuple[int, ...], batch: int, kind: str, steps: int, **others: Any) -> list[Array]:
+    """The same, once for all tests that ask for it."""
     net = network(sizes, activation="tanh", dtype="float64")
-    X, y = data(sizes, batch, steps)
+    X, y = data([*sizes], batch, steps)
     stepper = Stepper(RULES[KINDS[kind][0].__name__], parameters(net), **KINDS[kind][1] | others)
     depth = len(sizes) - 1
     for start in range(0, len(X), batch):

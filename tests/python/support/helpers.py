@@ -124,16 +124,17 @@ def assert_close(
     assert worst <= tolerance * largest, f"{what}: off by {worst:.3g}, largest {largest:.3g}"
 
 
-def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs code in a new interpreter that finds the same package, and in which nobody has imported scikit-learn."""
-    clean = {name: value for name, value in os.environ.items() if name not in SET_BY_SKLEARN}
-    return subprocess.run(
-        [sys.executable, *arguments, "-c", code],
-        env=clean | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def environment(**others: str) -> dict[str, str]:
+    """The environment of a new interpreter: it finds the same package, and nothing that pytest or scikit-learn set here."""
+    set_here = {*SET_BY_SKLEARN, "OPENBLAS_NUM_THREADS"}
+    as_it_was = {name: value for name, value in os.environ.items() if name not in set_here}
+    return as_it_was | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | others
+
+
+def python(code: str, *arguments: str, **others: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in a new interpreter, with these variables more in its environment."""
+    command = [sys.executable, *arguments, "-c", code]
+    return subprocess.run(command, env=environment(**others), capture_output=True, text=True, timeout=120)
 
 
 def compiled(source: str, folder: Path, *flags: str) -> Path:

@@ -42,9 +42,9 @@ def used_and_must(run: str) -> tuple[int, int]:
     return int(used), int(must)
 
 
-@pytest.mark.parametrize("kind", ["float32", "float64", "uint8"])
-def test_the_peak_is_what_the_run_must_hold(kind: str) -> None:
-    used, must = used_and_must(f"{kind} 8192 128 3000 2500 200 10")
+@pytest.mark.parametrize(("kind", "rows"), [("float32", 2048), ("float64", 1024), ("uint8", 6144)])
+def test_the_peak_is_what_the_run_must_hold(kind: str, rows: int) -> None:
+    used, must = used_and_must(f"{kind} {rows} 128 3000 2500 200 10")
     assert used < 1.1 * must, (used, must)
     assert used > 0.9 * must, (used, must)  # the sum counts nothing that is not there
-    assert np.dtype(kind).itemsize * 8192 * 3000 > 0.15 * must  # a copy of X would show
+    assert np.dtype(kind).itemsize * rows * 3000 > 0.15 * must  # a copy of X would show

@@ -4,6 +4,7 @@ The tables are held against what the extension exports (test_fork.py), so that a
 go straight to the extension, with work for several threads wherever a call may take them. No test is here.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,20 @@ from retrograd import _core
 SIZES = (200, 600, 310, 10)  # parameters enough for several threads in an update
 ROWS = 64
 TEAM = 2
+
+
+def empty(suffix: str) -> Any:
+    """A network of the extension, its weights zero."""
+    return getattr(_core, f"Network{suffix}")(SIZES, ["tanh"] * (len(SIZES) - 2) + ["identity"], "cross_entropy")
+
+
+@functools.cache
+def drawn(suffix: str, seed: int) -> Any:
+    """Such a network with weights, to be copied from: drawing them takes longer than most of the calls here."""
+    net = empty(suffix)
+    for layer in range(len(SIZES) - 1):
+        net.fill(layer, "normal", 0.05, seed)
+    return net
 
 
 class Subject:
@@ -37,10 +52,9 @@ class Subject:
         return getattr(_core, name + self.suffix)
 
     def network(self, seed: int = 3) -> Any:
-        """A network of the extension with its weights drawn."""
-        net = self.of("Network")(SIZES, ["tanh"] * (len(SIZES) - 2) + ["identity"], "cross_entropy")
-        for layer in range(len(SIZES) - 1):
-            net.fill(layer, "normal", 0.05, seed)
+        """A network of the extension with weights of that seed."""
+        net = empty(self.suffix)
+        net.copy_from(drawn(self.suffix, seed))
         return net
 
     def parameters(self) -> list[Any]:
