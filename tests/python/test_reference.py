@@ -1,10 +1,13 @@
-"""retrograd.reference against the engine over whole epochs, same weights and same order of rows; and its own manners.
+"""retrograd.reference and its textbook against the engine over whole epochs, same weights and same order of rows.
 
-Two implementations that share nothing but the formulas. The formulas themselves are tested in test_stages.py.
+These are implementations that share nothing but the formulas. The formulas themselves are tested in test_stages.py.
 """
 
 import copy
+import inspect
 import pickle
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 import retrograd as rg
 from helpers import HIDDEN_ACTIVATIONS, LOSSES, PAIRS, UPDATES, assert_close, inputs, network, same_bits, targets
 from retrograd import _core, reference
+from retrograd.reference import textbook
 
 # float32: some 30 updates, each with its rounding
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
@@ -126,3 +130,91 @@ def test_copies_train_alone(how: Any) -> None:
 def test_wrong_calls(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---------------------------------------------------------------- the textbook
+
+TEXTBOOK_SIZES = (9, 14, 11, 5)
+
+
+def textbook_pair(rows: int = 53) -> tuple[rg.Network, list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
+    """The engine's network, the same weights and biases (none of them zero) as the textbook's lists, rows and labels."""
+    w, b = textbook.initialise(TEXTBOOK_SIZES, seed=3)
+    b = [inputs(1, len(bias), seed=i)[0] for i, bias in enumerate(b)]
+    net = rg.Network(
+        TEXTBOOK_SIZES, activation="tanh", output_activation="softmax", loss="cross_entropy", dtype="float64", init=(w, b)
+    )
+    return net, w, b, inputs(rows, TEXTBOOK_SIZES[0]), targets("cross_entropy", rows, TEXTBOOK_SIZES[-1])
+
+
+def assert_all_close(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        assert_close(one, other, tolerance)
+
+
+def test_textbook_stages_under_the_engines_names() -> None:
+    net, w, b, X, y = textbook_pair()
+    net.forward(X)
+    gradients = net.backward(y)
+    z, a = textbook.forward(w, b, X)
+    delta, dw, db = textbook.backward(w, a, y)
+    assert_all_close(z, net.z)
+    assert_all_close(a, net.a)
+    assert_all_close(delta, gradients.delta)
+    assert_all_close(dw, gradients.dw)
+    assert_all_close(db, gradients.db)
+    assert textbook.loss(a, y) == pytest.approx(gradients.loss, rel=1e-12)
+    rg.SGD(lr=0.3).step(net)
+    textbook.update(w, b, dw, db, lr=0.3)
+    assert_all_close((*w, *b), (*net.weights, *net.biases))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(("rows", "batch_size"), [(53, 8), (48, 16), (7, 1), (20, 64)])
+def test_textbook_training_equals_the_engines(rows: int, batch_size: int, shuffle: bool) -> None:
+    net, w, b, X, y = textbook_pair(rows)
+    history = rg.Trainer(net, rg.SGD(lr=0.2), batch_size=batch_size, shuffle=shuffle).fit(X, y, epochs=5)
+    losses = []
+    for epoch in range(1, 6):
+        order = _core.permutation(net.seed, epoch, rows) if shuffle else None
+        losses.append(textbook.train_epoch(w, b, X, y, lr=0.2, batch_size=batch_size, order=order))
+    assert losses == pytest.approx(history.loss, rel=1e-12)
+    assert losses[-1] < losses[0]
+    assert_all_close((*w, *b), (*net.weights, *net.biases))
+    assert_all_close([textbook.forward(w, b, X)[1][-1]], [net.predict_proba(X)])
+
+
+def test_textbook_gradients_are_differences_of_its_loss() -> None:
+    _, w, b, X, y = textbook_pair(12)
+    _, dw, db = textbook.backward(w, textbook.forward(w, b, X)[1], y)
+    step = 1e-5
+    for parameter, gradient in zip((*w, *b), (*dw, *db), strict=True):
+        for place in np.ndindex(parameter.shape):
+            start = parameter[place]
+            around = []
+            for moved in (start + step, start - step):
+                parameter[place] = moved
+                around.append(textbook.loss(textbook.forward(w, b, X)[1], y))
+            parameter[place] = start
+            assert gradient[place] == pytest.approx((around[0] - around[1]) / (2 * step), abs=1e-9)
+
+
+def test_textbook_start() -> None:
+    w, b = textbook.initialise([400, 300, 2], seed=1)
+    assert [v.shape for v in w] == [(400, 300), (300, 2)] and [v.shape for v in b] == [(300,), (2,)]
+    assert w[0].std() == pytest.approx(400**-0.5, rel=0.02) and not any(v.any() for v in b)
+    assert same_bits(w, textbook.initialise([400, 300, 2], seed=1)[0])
+    assert not np.array_equal(w[0], textbook.initialise([400, 300, 2], seed=2)[0][0])
+
+
+def test_textbook_softmax_does_not_overflow() -> None:
+    assert_close(textbook.softmax(np.array([[1000.0, 1000.0, -1000.0]])), np.array([[0.5, 0.5, 0.0]]), 1e-15)
+
+
+def test_textbook_is_a_page_and_the_readme_shows_its_lines() -> None:
+    source = inspect.getsource(textbook)
+    assert len(source.splitlines()) <= 90
+    root = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
+    shown = re.findall(r"```py\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(shown) == 1 and shown[0] in source
