@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._arrays import as_int
+from ._checks import as_int
 from .history import History
 
 if TYPE_CHECKING:
-    from .trainer import Trainer
+    from .training.trainer import Trainer
 
 __all__ = ["Callback", "StepInfo"]
 

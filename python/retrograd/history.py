@@ -1,4 +1,4 @@
-"""What a training run went through, epoch by epoch. It records; it decides nothing. How it is drawn: _plots.py."""
+"""What a training run went through, epoch by epoch. It records; it decides nothing. How it is drawn: plots.py."""
 
 from __future__ import annotations
 
@@ -338,12 +338,12 @@ class History:
         ValueError
             If there is no epoch to draw.
         """
-        from . import _plots
+        from . import plots
 
-        _plots.need_matplotlib("History.plot")
+        plots.need_matplotlib("History.plot")
         if not self.epoch:
             raise ValueError("History.plot: expected at least one epoch, got none")
-        return _plots.learning_curves(self, ax)
+        return plots.learning_curves(self, ax)
 
 
 def _copied(value: Any) -> Any:

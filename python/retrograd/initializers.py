@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ._arrays import as_float
+from ._checks import as_float
 
 # name: (distribution, gain, fan) where variance = gain / fan
 _SCHEMES = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from . import _core
-from ._arrays import as_float
+from ._checks import above_zero, as_float
 
 __all__ = ["CrossEntropy", "Focal", "Huber", "Loss", "Quantile"]
 
@@ -84,7 +84,7 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "delta", _above_zero(self.delta, "delta"))
+        object.__setattr__(self, "delta", above_zero(self.delta, "delta"))
 
     @property
     def parameter(self) -> float:
@@ -113,7 +113,7 @@ class Quantile(Loss):
     q: float = 0.5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q", _above_zero(self.q, "q", 1.0))
+        object.__setattr__(self, "q", above_zero(self.q, "q", 1.0))
 
     @property
     def parameter(self) -> float:
@@ -151,14 +151,6 @@ class Focal(Loss):
         return self.gamma
 
 
-def _above_zero(value: object, name: str, below: float = float("inf")) -> float:
-    number = as_float(value, name, 0.0, below)
-    if number == 0:
-        bound = f" and below {below:g}" if below < float("inf") else ""
-        raise ValueError(f"{name}: expected a number above 0{bound}, got 0")
-    return number
-
-
 _DEFAULTS = {kind.name: kind() for kind in (CrossEntropy, Huber, Quantile, Focal)}
 
 
@@ -171,3 +163,8 @@ def name_and_parameter(loss: str | Loss) -> tuple[str, float]:
     if loss not in _core.LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(_core.LOSSES)}, got {loss!r}")
     return loss, _DEFAULTS[loss].parameter if loss in _DEFAULTS else 0.0
+
+
+def picks_one(loss: str, outputs: int) -> bool:
+    """Whether the loss wants one label of `outputs` for each row (or, but for hinge, the probability of each)."""
+    return loss in ("cross_entropy", "focal") or (loss == "hinge" and outputs > 1)

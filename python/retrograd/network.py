@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arrays import Array, as_array, as_float, as_int, as_rows, as_targets, as_threads, check_finite, converted, picks_one
-from ._weights import as_weights
+from ._checks import as_float, as_int, as_threads, check_name
+from ._data.arrays import Array, as_array, as_rows, check_finite, converted
+from ._data.targets import as_targets
+from ._data.weights import as_weights
 from .initializers import Initializer, default_for
-from .losses import Loss, name_and_parameter
+from .losses import Loss, name_and_parameter, picks_one
 
 _CORE: dict[str, type[_core.NetworkF32] | type[_core.NetworkF64]] = {
     "float32": _core.NetworkF32,
@@ -81,7 +83,7 @@ class Dense:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", as_int(self.units, "units", 1))
         if self.activation is not None:
-            _check_name(self.activation, _core.ACTIVATIONS, "activation")
+            check_name(self.activation, _core.ACTIVATIONS, "activation")
         if self.init is not None:
             object.__setattr__(self, "init", _initializer(self.init))
         if self.dropout is not None:
@@ -91,14 +93,7 @@ class Dense:
             if self.max_norm == 0:
                 raise ValueError("max_norm: expected a positive number, got 0.0")
         if self.norm is not None:
-            _check_name(self.norm, ("layer", "batch"), "norm")
-
-
-def _check_name(name: object, known: Sequence[str], what: str) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"{what}: expected a name, got {name!r}")
-    if name not in known:
-        raise ValueError(f"{what}: expected one of {', '.join(known)}, got {name!r}")
+            check_name(self.norm, ("layer", "batch"), "norm")
 
 
 def _initializer(init: Init) -> Initializer:
@@ -261,8 +256,8 @@ class Network:
         seed: int | None = 0,
         dtype: npt.DTypeLike = "float32",
     ) -> None:
-        _check_name(activation, _core.ACTIVATIONS, "activation")
-        _check_name(output_activation, _core.ACTIVATIONS, "output_activation")
+        check_name(activation, _core.ACTIVATIONS, "activation")
+        check_name(output_activation, _core.ACTIVATIONS, "output_activation")
         if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray):
             raise TypeError(f"layers: expected a sequence like [784, 128, 10], got {layers!r}")
         if len(layers) < 2:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arrays import as_float, as_int, as_threads
+from ._checks import above_zero, as_bool, as_float, as_int, as_threads
 from .network import Network
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "Optimizer", "RMSprop"]
@@ -61,8 +61,7 @@ class Group:
         object.__setattr__(self, "l1", as_float(self.l1, "l1", 0.0))
         if self.weight_decay is not None:
             object.__setattr__(self, "weight_decay", as_float(self.weight_decay, "weight_decay", 0.0))
-        if not isinstance(self.frozen, bool):
-            raise TypeError(f"frozen: expected True or False, got {self.frozen!r}")
+        as_bool(self.frozen, "frozen")
 
     def _includes(self, layer: int, params: str, depth: int) -> bool:
         if self.params not in ("all", params):
@@ -148,7 +147,7 @@ class Optimizer:
         }
         for name in ("clip_norm", "clip_value"):
             limit = getattr(self, name)
-            settings[name] = np.inf if limit is None else _above_zero(limit, name)
+            settings[name] = np.inf if limit is None else above_zero(limit, name)
         groups = self.groups
         if isinstance(groups, Group) or not isinstance(groups, Sequence) or not all(isinstance(g, Group) for g in groups):
             raise TypeError(f"groups: expected a sequence of Group, got {groups!r}")
@@ -298,19 +297,6 @@ class Optimizer:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _above_zero(value: Any, name: str) -> float:
-    number = as_float(value, name, 0.0)
-    if number == 0:
-        raise ValueError(f"{name}: expected a number above 0, got {value}")
-    return number
-
-
-def _as_bool(value: Any, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return value
-
-
 def _as_betas(betas: Any) -> tuple[float, float]:
     if not isinstance(betas, tuple | list) or len(betas) != 2:
         raise TypeError(f"betas: expected a pair of numbers, got {betas!r}")
@@ -376,7 +362,7 @@ class SGD(Optimizer):
     def _rule_settings(self) -> dict[str, Any]:
         momentum = as_float(self.momentum, "momentum", 0.0, below=1.0)
         dampening = as_float(self.dampening, "dampening", 0.0, below=1.0)
-        if _as_bool(self.nesterov, "nesterov") and momentum == 0:
+        if as_bool(self.nesterov, "nesterov") and momentum == 0:
             raise ValueError("nesterov: expected momentum above 0, got 0")
         if self.nesterov and dampening != 0:
             raise ValueError(f"nesterov: expected dampening 0, got {self.dampening}")
@@ -435,7 +421,7 @@ class Adam(Optimizer):
             "beta1": beta1,
             "beta2": beta2,
             "eps": as_float(self.eps, "eps", _LEAST_EPS),
-            "third": _as_bool(self.amsgrad, "amsgrad"),
+            "third": as_bool(self.amsgrad, "amsgrad"),
             "decoupled": self._decoupled,
         }
 
@@ -530,7 +516,7 @@ class RMSprop(Optimizer):
             "beta2": as_float(self.alpha, "alpha", 0.0, below=1.0),
             "eps": as_float(self.eps, "eps", _LEAST_EPS),
             "momentum": as_float(self.momentum, "momentum", 0.0, below=1.0),
-            "third": _as_bool(self.centered, "centered"),
+            "third": as_bool(self.centered, "centered"),
         }
 
 

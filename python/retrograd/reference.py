@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import losses
-from ._arrays import picks_one
+from .losses import picks_one
 
 __all__ = ["ACTIVATIONS", "LOSSES", "SGD", "Activation", "Loss", "Network", "train_epoch"]
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from helpers import LONG, LOSSES, python
-from retrograd._arrays import as_labels
+from retrograd._data.targets import as_labels
 
 CHANGING = """
 import os, threading, time

@@ -8,7 +8,7 @@ import retrograd as rg
 from helpers import inputs, network, parameters, same_bits, targets
 from hypothesis import given
 from hypothesis import strategies as st
-from retrograd._split import split
+from retrograd._data.split import split
 
 
 class Script(rg.Callback):

@@ -22,7 +22,7 @@ import retrograd as rg
 from helpers import LOSSES, assert_close, inputs, network, parameters, same_bits, targets
 from oracle import Textbook, forward_backward, loss_and_dz
 from retrograd import _core
-from retrograd.trainer import _Bar
+from retrograd.training.progress import Bar
 
 # ---------------------------------------------------------------- what an epoch does
 
@@ -618,7 +618,7 @@ def test_the_bar_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_bar_shows_no_loss_before_the_first_step_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tqdm.tqdm", FakeBar)
     monkeypatch.setattr(FakeBar, "made", [])
-    bar = _Bar(True, epochs=2, rows=100)
+    bar = Bar(True, epochs=2, rows=100)
     bar.report(0, 0.0)
     assert FakeBar.made[0].texts == [] and FakeBar.made[0].seen == []
     bar.report(50, 25.0)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import Array, as_array, as_float
-from .network import Network
+from .._checks import as_float
+from .._data.arrays import Array, as_array
+from ..network import Network
 
 
 @dataclass(frozen=True)

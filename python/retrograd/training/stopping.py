@@ -4,10 +4,10 @@ import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ._arrays import as_float, as_int
-from ._monitor import Mode, Monitor, check_mode, check_name
-from .history import History
-from .network import Network
+from .._checks import as_bool, as_float, as_int
+from .._monitor import Mode, Monitor, check_mode, check_name
+from ..history import History
+from ..network import Network
 
 __all__ = ["EarlyStopping"]
 
@@ -48,11 +48,10 @@ class EarlyStopping:
         check_mode(self.mode)
         object.__setattr__(self, "patience", as_int(self.patience, "patience", 1))
         object.__setattr__(self, "min_delta", as_float(self.min_delta, "min_delta", 0.0))
-        if not isinstance(self.restore_best, bool):
-            raise TypeError(f"restore_best: expected True or False, got {self.restore_best!r}")
+        as_bool(self.restore_best, "restore_best")
 
 
-class Watch:
+class EarlyStoppingRun:
     """One call of `fit` under early stopping, or without it (None)."""
 
     def __init__(self, settings: EarlyStopping | None, network: Network, names: Iterable[str]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .diagnostics.lr_range import LRRange
     from .history import History
-    from .lr_range import LRRange
 
 _TRAINING = "#8a94a6"  # grey blue: the lesser line
 _VALIDATION = "#d1495b"  # red: the line to look at

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import as_float, as_int
-from .callbacks import Callback, StepInfo
-from .errors import DivergenceError
-from .network import Network
-from .optimizers import SGD, Optimizer
-from .schedules import Schedule
-from .trainer import Trainer
+from .._checks import as_float, as_int
+from ..callbacks import Callback, StepInfo
+from ..errors import DivergenceError
+from ..network import Network
+from ..optimizers import SGD, Optimizer
+from ..schedules import Schedule
+from ..training.trainer import Trainer
 
 __all__ = ["LRRange", "lr_range_test"]
 
@@ -82,10 +82,10 @@ class LRRange:
         ImportError
             If matplotlib is not installed.
         """
-        from . import _plots
+        from .. import plots
 
-        _plots.need_matplotlib("LRRange.plot")
-        return _plots.lr_range(self, ax)
+        plots.need_matplotlib("LRRange.plot")
+        return plots.lr_range(self, ax)
 
     def __repr__(self) -> str:
         found = "no suggestion: the loss falls nowhere" if self.suggestion is None else f"suggestion {self.suggestion:.3g}"

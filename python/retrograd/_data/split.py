@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from . import _core
-from ._arrays import Array, as_float
-from .network import Network
+from .. import _core
+from .._checks import as_float
+from ..network import Network
+from .arrays import Array
 
 _EPOCH = 0  # of the order of rows; those of training begin with 1
 

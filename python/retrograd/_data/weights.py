@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import Array, as_array, as_float, converted
+from .._checks import as_float
+from .arrays import Array, as_array, converted
 
 
 def as_weights(value: npt.ArrayLike | None, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array | None:

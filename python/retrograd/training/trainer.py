@@ -1,28 +1,30 @@
 """The trainer: epochs of mini-batch training, each one call into the core, and what is done between them; progress."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
-from ._arrays import Array, as_int, as_threads
-from ._monitor import figures
-from ._split import Data, split
-from ._weights import as_weights, row_weights
-from .callbacks import Callback, StepInfo, as_callbacks, begun, parts
-from .early_stopping import Convergence, EarlyStopping, Watch
-from .errors import DivergenceError
-from .history import History
-from .metrics import Measures, Metric
-from .network import Network
-from .optimizers import Optimizer
-from .schedules import Running, Schedule
+from .. import _core
+from .._checks import as_bool, as_int, as_threads
+from .._data.arrays import Array
+from .._data.split import Data, split
+from .._data.weights import as_weights, row_weights
+from .._monitor import figures
+from ..callbacks import Callback, StepInfo, as_callbacks, begun, parts
+from ..errors import DivergenceError
+from ..history import History
+from ..metrics import Metric
+from ..network import Network
+from ..optimizers import Optimizer
+from ..schedules import Schedule
+from .measures import MetricsRun
+from .progress import Bar
+from .rates import RateClock
+from .stopping import Convergence, EarlyStopping, EarlyStoppingRun
 
 _CORE = {"float32": _core.TrainerF32, "float64": _core.TrainerF64}
 
@@ -83,7 +85,7 @@ class Trainer:
         as_callbacks(callbacks)
         self.history = History(network.metric_name)
         self.epochs_done = 0
-        self._running = Running(schedule, 0)
+        self._running = RateClock(schedule, 0)
         self._fitting = self._stopped = False
         self._last_team = 0
         self._make_core()
@@ -101,8 +103,7 @@ class Trainer:
         """Of those that are plain attributes, and may be changed between calls."""
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(self.optimizer).__name__}")
-        if not isinstance(self.shuffle, bool):
-            raise TypeError(f"shuffle: expected True or False, got {self.shuffle!r}")
+        as_bool(self.shuffle, "shuffle")
         if not isinstance(self.progress, bool) and self.progress != "auto":
             raise ValueError(f'progress: expected True, False or "auto", got {self.progress!r}')
         as_threads(self.n_threads)
@@ -246,8 +247,7 @@ class Trainer:
         network = self._network
         epochs = as_int(epochs, "epochs", 0)
         for name, value in (("train_metrics", train_metrics), ("gradient_norms", gradient_norms)):
-            if not isinstance(value, bool):
-                raise TypeError(f"{name}: expected True or False, got {value!r}")
+            as_bool(value, name)
         convergence = Convergence(tol, patience)
         batch_size = as_int(self.batch_size, "batch_size", 1)
         self._check_settings()
@@ -256,10 +256,10 @@ class Trainer:
         training, validation = self._data(X, y, sample_weight, class_weight, validation_data, validation_split)
         self._check_batches(len(training[0]), batch_size)
         measured_on = ({} if validation is None else {"val_": validation}) | ({"": training} if train_metrics else {})
-        measures = Measures(metrics, network, measured_on)
+        measures = MetricsRun(metrics, network, measured_on)
         names = figures(network.metric_name, validation is not None, measures.names)
-        watch = Watch(early_stopping, network, names)
-        running = self._running if self._running.schedule is self.schedule else Running(self.schedule, self.epochs_done)
+        watch = EarlyStoppingRun(early_stopping, network, names)
+        running = self._running if self._running.schedule is self.schedule else RateClock(self.schedule, self.epochs_done)
         running.check(epochs, -(-len(training[0]) // batch_size), names, network.metric_name)
         self._check_weights()
 
@@ -269,7 +269,7 @@ class Trainer:
         plan = _Plan(training, batch_size, self.shuffle, running, callbacks, gradient_norms)
         try:
             self._fitting, self._stopped = True, False
-            with _Bar(self.progress, epochs, len(training[0])) as bar, begun(callbacks, self, history):
+            with Bar(self.progress, epochs, len(training[0])) as bar, begun(callbacks, self, history):
                 for _ in range(epochs):
                     figures_of_epoch = None if self._stopped else self._train_epoch(plan, bar.report)
                     if figures_of_epoch is None:  # `stop` was called
@@ -474,7 +474,7 @@ class _Plan:
     data: Data
     batch_size: int
     shuffle: bool
-    running: Running
+    running: RateClock
     callbacks: list[Callback]
     gradient_norms: bool
     steps_done: int = 0
@@ -483,48 +483,3 @@ class _Plan:
 def _rate_of(step: int, rates: npt.NDArray[np.float64] | None, lr: float) -> float:
     """The learning rate of a step, counted from 1."""
     return float(lr if rates is None else rates[step - 1])
-
-
-class _Bar:
-    """The progress bar, or nothing: tqdm over the rows of all epochs."""
-
-    def __init__(self, wanted: bool | Literal["auto"], epochs: int, rows: int) -> None:
-        self.report: Any = None
-        self._bar: Any = None
-        if wanted is False or (wanted == "auto" and not (sys.stderr is not None and sys.stderr.isatty())):
-            return
-        try:
-            from tqdm import tqdm
-        except ImportError as error:
-            if wanted == "auto":
-                return
-            raise ImportError("progress=True needs tqdm: pip install retrograd[progress]") from error
-        self._rows, self._done, self._epochs = rows, 0, epochs
-        self._bar = tqdm(total=epochs * rows, unit="rows", unit_scale=True, desc=f"epoch 1/{epochs}", leave=True)
-        self.report = self._report
-
-    def _report(self, rows: int, loss: float) -> None:
-        """Called by the core about ten times a second: rows of this epoch so far, and the sum of their losses."""
-        if rows == 0:  # no step is finished: there is no loss yet
-            return
-        self._bar.set_postfix_str(f"loss={loss / rows:.4g}", refresh=False)
-        self._bar.update(self._done * self._rows + rows - self._bar.n)
-
-    def epoch_done(self, history: History) -> None:
-        """Shows the epoch's figures."""
-        if self._bar is None:
-            return
-        self._done += 1
-        text = f"loss={history.loss[-1]:.4g} {history.metric_name}={history.metric[-1]:.4g}"
-        if history.val_loss:
-            text += f" val_loss={history.val_loss[-1]:.4g} val_{history.metric_name}={history.val_metric[-1]:.4g}"
-        self._bar.set_description_str(f"epoch {min(self._done + 1, self._epochs)}/{self._epochs}", refresh=False)
-        self._bar.set_postfix_str(text, refresh=False)
-        self._bar.update(self._done * self._rows - self._bar.n)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._bar.close()

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import as_float, as_int
-from .errors import DivergenceError
-from .network import Network
+from .._checks import as_float, as_int
+from ..errors import DivergenceError
+from ..network import Network
 
 __all__ = ["LBFGSResult", "fit_lbfgs"]
 
