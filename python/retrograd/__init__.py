@@ -15,7 +15,8 @@ from .diagnostics.lr_range import LRRange, lr_range_test
 from .errors import DivergenceError
 from .history import History
 from .initializers import Initializer, normal
-from .network import Dense, Gradients, Network
+from .layers import Dense
+from .network import Gradients, Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Group, Lion, Optimizer, RMSprop
 from .solvers.lbfgs import LBFGSResult, fit_lbfgs
 from .training.stopping import EarlyStopping

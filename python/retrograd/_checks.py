@@ -1,6 +1,6 @@
 """Checks of single settings: numbers, flags and names. Each says what was expected and what it got. Arrays are `_data`'s."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -58,3 +58,11 @@ def check_name(name: object, known: Sequence[str], what: str) -> None:
         raise TypeError(f"{what}: expected a name, got {name!r}")
     if name not in known:
         raise ValueError(f"{what}: expected one of {', '.join(known)}, got {name!r}")
+
+
+def check_state(state: object, names: Iterable[str], what: str) -> None:
+    """A mapping with these names and no others, as a `state_dict` gave it."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"{what}: expected a dict as state_dict gives it, got {type(state).__name__}")
+    if set(state) != set(names):
+        raise ValueError(f"{what}: expected {', '.join(names)}, got {', '.join(map(str, state))}")

@@ -197,7 +197,7 @@ class History:
             return "History(no epochs)"
         parts = [f"loss {self.loss[-1]:.4g}", f"{self.metric_name} {self.metric[-1]:.4g}"]
         if self.val_loss:
-            best = self._best()
+            best = self.best_index
             parts.append(f"val_loss {self.val_loss[-1]:.4g}")
             parts.append(
                 f"val_{self.metric_name} {self.val_metric[-1]:.4g} "
@@ -211,8 +211,9 @@ class History:
         epochs = "1 epoch" if len(self) == 1 else f"{len(self)} epochs"
         return f"History({epochs}, {sum(self.seconds):.3g} s: {', '.join(parts)})"
 
-    def _best(self) -> int:
-        """Index of the first epoch with the best validation metric."""
+    @property
+    def best_index(self) -> int:
+        """Index of the first epoch with the best validation metric; ValueError where nothing was validated."""
         pick = max if self.metric_name == "accuracy" else min
         return self.val_metric.index(pick(self.val_metric))
 

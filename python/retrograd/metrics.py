@@ -5,13 +5,15 @@ or probabilities (scores) from which the label is taken: the largest of a row (r
 (rows, 1) means (rows,). `sample_weight` (rows,) weighs the rows.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from ._checks import as_int
 from ._data.arrays import Array, as_array
@@ -21,7 +23,7 @@ __all__ = ["Metric", "accuracy", "auc", "f1", "mae", "r2", "rmse", "top_k"]
 # ---------------------------------------------------------------- to call directly
 
 
-def accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+def accuracy(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """The share of right answers; with several outputs, of all of them.
 
     Parameters
@@ -44,7 +46,7 @@ def accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.Ar
     return _mean(right if right.ndim == 1 else right.mean(axis=1), weight)
 
 
-def top_k(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *, k: int = 5) -> float:
+def top_k(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, *, k: int = 5) -> float:
     """The share of rows whose label is among the k largest scores; of equal scores the higher label comes first.
 
     Parameters
@@ -75,9 +77,9 @@ def top_k(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.Array
 
 
 def f1(
-    y_true: npt.ArrayLike,
-    y_pred: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
     average: Literal["auto", "binary", "macro", "micro", "weighted"] = "auto",
 ) -> float:
@@ -131,9 +133,9 @@ def f1(
 
 
 def auc(
-    y_true: npt.ArrayLike,
-    y_pred: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
     average: Literal["macro", "weighted"] = "macro",
 ) -> float:
@@ -198,7 +200,7 @@ def _auc(is_true: Array, scores: Array, w: Array) -> float:
     return float(of_label @ (np.cumsum(of_rest) - of_rest / 2) / pairs)
 
 
-def r2(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+def r2(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """The share of the variance that is explained: 1 - sum (y - p)^2 / sum (y - mean y)^2, the mean over outputs.
 
     Parameters
@@ -227,7 +229,7 @@ def r2(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLik
     return float(scores.mean())
 
 
-def mae(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+def mae(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """The mean absolute error, over rows and outputs.
 
     Parameters
@@ -249,7 +251,7 @@ def mae(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLi
     return float(np.average(np.abs(truth - found), axis=0, weights=weight).mean())
 
 
-def rmse(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+def rmse(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """The root of the mean squared error over rows; with several outputs, the mean of their roots.
 
     Parameters
@@ -274,9 +276,7 @@ def rmse(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayL
 # ---------------------------------------------------------------- checks
 
 
-def _checked(
-    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None
-) -> tuple[Array, Array, Array | None]:
+def _checked(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
     """Finite arrays of as many rows, a single column as (rows,); numbers as float64."""
     arrays = []
     for name, value in (("y_true", y_true), ("y_pred", y_pred)):
@@ -335,9 +335,7 @@ def _need_zeros_and_ones(truth: Array) -> None:
         raise ValueError(f"y_true: expected labels 0 and 1, got {truth[~np.isin(truth, (0, 1))][0]}")
 
 
-def _numbers(
-    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None
-) -> tuple[Array, Array, Array | None]:
+def _numbers(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
     truth, found, weight = _checked(y_true, y_pred, sample_weight)
     if truth.shape != found.shape:
         raise ValueError(f"expected y_true and y_pred of the same shape, got {truth.shape} and {found.shape}")

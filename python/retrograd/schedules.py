@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import as_float, as_int
-from ._monitor import Mode, check_mode, check_name
+from ._monitor import Better, check_mode, check_monitor
 
 __all__ = [
     "Constant",
@@ -374,11 +374,11 @@ class ReduceOnPlateau(Schedule):
     threshold_mode: Literal["rel", "abs"] = field(default="rel", kw_only=True)
     cooldown: int = field(default=0, kw_only=True)
     min_lr: float = field(default=0.0, kw_only=True)
-    mode: Mode = field(default="auto", kw_only=True)
+    mode: Better = field(default="auto", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_name(self.monitor)
+        check_monitor(self.monitor)
         check_mode(self.mode)
         self._check("factor", as_float(self.factor, "factor", 0.0, below=1.0))
         self._check("patience", as_int(self.patience, "patience", 0))
@@ -399,7 +399,7 @@ class ReduceOnPlateau(Schedule):
 
 
 def check_schedule(schedule: object) -> None:
-    """Refuse what is no schedule."""
+    """TypeError where it is neither a schedule, nor a function, nor None."""
     if schedule is not None and (isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule))):
         raise TypeError(
             f"schedule: expected a Schedule, a function of the epoch that gives the rate, or None, got {schedule!r}"

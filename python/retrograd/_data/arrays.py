@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from .. import _core
 
@@ -16,7 +17,7 @@ CoreNetwork = _core.NetworkF32 | _core.NetworkF64
 _NATIVE = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8))
 
 
-def as_array(value: npt.ArrayLike, name: str) -> Array:
+def as_array(value: ArrayLike, name: str) -> Array:
     """A numeric array of real numbers, or TypeError."""
     try:
         array = value if type(value) is np.ndarray else np.asarray(value)
@@ -42,7 +43,7 @@ def converted(array: Array, dtype: np.dtype[Any]) -> Array:
         return np.require(array, dtype, ("C", "A"))
 
 
-def as_rows(value: npt.ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "X") -> Array:
+def as_rows(value: ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "X") -> Array:
     """Rows of `cols` numbers each, in a layout that the core reads where it is; copied only where it has to be."""
     array = as_array(value, name)
     if array.ndim != 2 or array.shape[1] != cols:
@@ -57,7 +58,7 @@ def as_rows(value: npt.ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "
     return array if in_rows and array.flags.aligned else converted(array, array.dtype)
 
 
-def check_finite(core: CoreNetwork, rows: Array, name: str = "X", given: npt.ArrayLike | None = None) -> None:
+def check_finite(core: CoreNetwork, rows: Array, name: str = "X", given: ArrayLike | None = None) -> None:
     """ValueError that names the first value which is not finite in the network's dtype; `given`: before conversion."""
     place = core.find_nonfinite(rows)
     if place is None:

@@ -1,11 +1,14 @@
 """The range test of the learning rate: a copy of the network is trained with a rate that rises until the loss explodes."""
 
+from __future__ import annotations
+
 import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from .._checks import as_float, as_int
 from ..callbacks import Callback, StepInfo
@@ -96,8 +99,8 @@ class LRRange:
 
 def lr_range_test(
     network: Network,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
     optimizer: Optimizer | None = None,
     lr_min: float = 1e-6,

@@ -1,20 +1,26 @@
-"""The metrics of one call of `fit`: what is asked for, on which data, and the figures after each epoch."""
+"""The metrics of one call of `fit`: what is asked for, on which data, and the figures after each epoch.
+
+It has no state over epochs: each figure is that of the weights of now.
+"""
+
+from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from .._data.arrays import Array
+from .._data.examples import Examples
+from .._spec import NetworkSpec
 from ..metrics import Metric, as_metric
 from ..network import Network
 
 
 class MetricsRun:
-    """The metrics of one call of `fit`, on the data that they are measured on: by prefix rows, targets, perhaps weights."""
+    """The metrics of one call of `fit`, on the data that they are measured on, by the prefix of the figures' names."""
 
-    def __init__(self, metrics: object, network: Network, data: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, metrics: object, network: Network, data: Mapping[str, Examples]) -> None:
         self._network, self._data = network, data
         self._metrics: list[Metric] = []
         self._truths: dict[str, Array] = {}
@@ -22,8 +28,8 @@ class MetricsRun:
             return
         if isinstance(metrics, str) or not isinstance(metrics, Sequence):
             raise TypeError(f"metrics: expected a sequence of names, functions or Metric, got {metrics!r}")
-        classifier = network.metric_name == "accuracy"
-        self._metrics = [as_metric(one, classifier) for one in metrics]
+        spec = network._spec
+        self._metrics = [as_metric(one, spec.is_classifier) for one in metrics]
         names = [metric.name for metric in self._metrics]
         for name in {"loss", "metric"}.intersection(names):
             raise ValueError(f"metrics: expected another name than {name!r}, which the history has for its own")
@@ -33,11 +39,11 @@ class MetricsRun:
             raise ValueError("metrics: expected data to measure on: validation_data, validation_split or train_metrics=True")
         for metric in self._metrics:
             if metric.takes == "probabilities":
-                network.predict_proba(np.zeros((1, network.sizes[0])))  # refuses where the outputs are none
-            if any(_weight(rows) is not None for rows in data.values()) and not _takes_weights(metric.function):
+                spec.check_probabilities()
+            if any(part.weights is not None for part in data.values()) and not _takes_weights(metric.function):
                 raise TypeError(f"metrics: {metric.name} takes no sample_weight, but there are weights")
         if self._metrics:
-            self._truths = {prefix: _truth(rows[1], network).view() for prefix, rows in data.items()}
+            self._truths = {prefix: _truth(part.targets, spec).view() for prefix, part in data.items()}
         for truth in self._truths.values():  # a view of what is trained on, perhaps: not for a user's function to change
             truth.flags.writeable = False
 
@@ -50,21 +56,17 @@ class MetricsRun:
         """All figures for the weights of now."""
         found = {}
         for prefix, truth in self._truths.items():
-            rows, weight = self._data[prefix][0], _weight(self._data[prefix])
+            data = self._data[prefix]
             answers = {
-                takes: self._network.predict(rows, n_threads=n_threads)
+                takes: self._network.predict(data.rows, n_threads=n_threads)
                 if takes == "predictions"
-                else self._network.predict_proba(rows, n_threads=n_threads)
+                else self._network.predict_proba(data.rows, n_threads=n_threads)
                 for takes in {metric.takes for metric in self._metrics}
             }
             for metric in self._metrics:
-                weighing = {} if weight is None else {"sample_weight": weight.reshape(-1).astype(np.float64)}
+                weighing = {} if data.weights is None else {"sample_weight": data.weights.reshape(-1).astype(np.float64)}
                 found[f"{prefix}{metric.name}"] = float(metric.function(truth, answers[metric.takes], **weighing))
         return found
-
-
-def _weight(data: Sequence[Any]) -> Array | None:
-    return data[2] if len(data) > 2 else None
 
 
 def _takes_weights(function: Callable[..., float]) -> bool:
@@ -75,13 +77,13 @@ def _takes_weights(function: Callable[..., float]) -> bool:
     return any(p.name == "sample_weight" or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
-def _truth(targets: Array, network: Network) -> Array:
+def _truth(targets: Array, spec: NetworkSpec) -> Array:
     """What the metrics are given as y_true: labels where the network predicts labels, else the targets."""
     if targets.ndim == 1:
         labels: Array = targets.astype(np.int64)
         return labels
-    if network.metric_name == "accuracy":
-        if network.predict(np.zeros((2, network.sizes[0]))).ndim == 1 and targets.shape[1] > 1:  # one of several labels
-            return np.asarray(targets.argmax(axis=1))
+    if spec.decides == "label":  # rows of probabilities
+        return np.asarray(targets.argmax(axis=1))
+    if spec.is_classifier:
         targets = (targets > 0.5).astype(np.int64)
     return targets[:, 0] if targets.shape[1] == 1 else targets

@@ -1,5 +1,7 @@
 """The progress bar of `fit`, or nothing where nobody looks on. tqdm is imported where a bar is shown."""
 
+from __future__ import annotations
+
 import sys
 from types import TracebackType
 from typing import Any, Literal, Self

@@ -1,10 +1,13 @@
 """Where a trainer stands in its schedule: the rate of each step, and what ReduceOnPlateau has seen. No curve is here."""
 
-from collections.abc import Callable, Iterable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
-from .._checks import as_float
+from .._checks import as_float, as_int, check_state
 from .._monitor import Monitor
 from ..history import History
 from ..schedules import Rates, ReduceOnPlateau, Schedule, check_schedule
@@ -36,6 +39,17 @@ class PlateauRun:
             self.falls += 1
             self.cooldown, self.bad = schedule.cooldown, 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """The best figure and the counts."""
+        return {"best": self.best, "bad": self.bad, "cooldown": self.cooldown, "falls": self.falls}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state as `state_dict` gives it."""
+        counts = ("bad", "cooldown", "falls")
+        check_state(state, ("best", *counts), "plateau")
+        bad, cooldown, falls = (as_int(state[name], name, 0) for name in counts)
+        self.best, self.bad, self.cooldown, self.falls = state["best"], bad, cooldown, falls
+
 
 class RateClock:
     """Where a trainer stands in its schedule.
@@ -53,7 +67,7 @@ class RateClock:
         self._monitor: Monitor | None = None
 
     def check(self, epochs: int, steps: int, names: Iterable[str], metric_name: str) -> None:
-        """Refuse a length that is too short, or a figure that `fit` will not measure; `names` are those that it will."""
+        """ValueError where the length is too short, or the figure is none of `names`, those that `fit` will measure."""
         schedule = self.schedule
         if isinstance(schedule, ReduceOnPlateau):
             self._monitor = Monitor(schedule.monitor, schedule.mode, names, metric_name)
@@ -91,3 +105,14 @@ class RateClock:
         if isinstance(schedule, ReduceOnPlateau) and history.epoch[-1] - self._origin > schedule.warmup:
             assert self._monitor is not None
             self._plateau.see(self._monitor.value(history), schedule, self._monitor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the clock stands: the epochs before the schedule, its length, what ReduceOnPlateau has seen."""
+        return {"origin": self._origin, "epochs": self._epochs, "plateau": self._plateau.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state as `state_dict` gives it, under a schedule with the same settings."""
+        check_state(state, ("origin", "epochs", "plateau"), "schedule")
+        origin, epochs = (as_int(state[name], name, 0) for name in ("origin", "epochs"))
+        self._plateau.load_state_dict(state["plateau"])
+        self._origin, self._epochs = origin, epochs

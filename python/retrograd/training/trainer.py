@@ -1,32 +1,44 @@
-"""The trainer: epochs of mini-batch training, each one call into the core, and what is done between them; progress."""
+"""The trainer: its settings, and what a user calls of it. `fit` checks everything; the epochs are run.py's and epoch.py's."""
 
-import time
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from .. import _core
-from .._checks import as_bool, as_int, as_threads
+from .._checks import as_bool, as_int, as_threads, check_state
 from .._data.arrays import Array
-from .._data.split import Data, split
-from .._data.weights import as_weights, row_weights
+from .._data.examples import Examples
+from .._data.split import split
+from .._data.targets import classes_of
+from .._data.weights import with_class_weight
 from .._monitor import figures
-from ..callbacks import Callback, StepInfo, as_callbacks, begun, parts
+from ..callbacks import Callback, as_callbacks
 from ..errors import DivergenceError
 from ..history import History
 from ..metrics import Metric
 from ..network import Network
 from ..optimizers import Optimizer
 from ..schedules import Schedule
+from .epoch import EpochResult, EpochSettings, Report, mean
 from .measures import MetricsRun
 from .progress import Bar
 from .rates import RateClock
+from .run import run
 from .stopping import Convergence, EarlyStopping, EarlyStoppingRun
 
+__all__ = ["Trainer"]
+
 _CORE = {"float32": _core.TrainerF32, "float64": _core.TrainerF64}
+
+Callbacks = Sequence[Callback | Callable[["Trainer", History], object]]
+ClassWeight = Literal["balanced"] | Mapping[int, float]
+Metrics = Sequence[str | Metric | Callable[..., float]]
+Rate = Schedule | Callable[[int], float]
 
 
 class Trainer:
@@ -68,8 +80,8 @@ class Trainer:
         shuffle: bool = True,
         n_threads: int | None = None,
         progress: bool | Literal["auto"] = "auto",
-        schedule: Schedule | Callable[[int], float] | None = None,
-        callbacks: Sequence[Callback | Callable[["Trainer", History], object]] = (),
+        schedule: Rate | None = None,
+        callbacks: Callbacks = (),
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: expected a Network, got {type(network).__name__}")
@@ -85,7 +97,7 @@ class Trainer:
         as_callbacks(callbacks)
         self.history = History(network.metric_name)
         self.epochs_done = 0
-        self._running = RateClock(schedule, 0)
+        self._clock = RateClock(schedule, 0)
         self._fitting = self._stopped = False
         self._last_team = 0
         self._make_core()
@@ -100,7 +112,7 @@ class Trainer:
         return self._network
 
     def _check_settings(self) -> None:
-        """Of those that are plain attributes, and may be changed between calls."""
+        """Checks what are plain attributes, and may be changed between calls."""
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(self.optimizer).__name__}")
         as_bool(self.shuffle, "shuffle")
@@ -127,13 +139,13 @@ class Trainer:
         shuffle: bool,
         snapshot: bool,
         weights: Array | None = None,
-        report: Any = None,
+        report: Report | None = None,
         lr: npt.NDArray[np.float64] | None = None,
         first: int = 0,
         last: int = -1,
         gradient_norms: bool = False,
         patient: bool = False,
-    ) -> "_Part":
+    ) -> EpochResult:
         """Steps `first` to `last` (-1: the end) of an epoch, whose order of rows is that of the whole.
 
         `lr`: the learning rate of each step of the epoch. A part that begins later goes back, where it diverges, to the
@@ -141,7 +153,7 @@ class Trainer:
         """
         core = self.optimizer._bind(self._network)
         self._network._about_to_change()
-        part = _Part(
+        result = EpochResult(
             *self._core.epoch(
                 core,
                 X,
@@ -162,20 +174,25 @@ class Trainer:
                 patient,
             )
         )
-        self._last_team = part.team
-        return part
+        self._last_team = result.team
+        return result
+
+    def _gradient_norms(self) -> list[float]:
+        """The sum over the last steps of the norm of each layer's gradient."""
+        norms: list[float] = self._core.gradient_norms()
+        return norms
 
     def fit(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
         epochs: int,
-        validation_data: tuple[npt.ArrayLike, ...] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
         validation_split: float | None = None,
-        sample_weight: npt.ArrayLike | None = None,
-        class_weight: Literal["balanced"] | Mapping[int, float] | None = None,
-        metrics: Sequence[str | Metric | Callable[..., float]] = (),
+        sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
+        metrics: Metrics = (),
         train_metrics: bool = False,
         early_stopping: EarlyStopping | None = None,
         tol: float | None = None,
@@ -246,49 +263,34 @@ class Trainer:
             raise RuntimeError("fit: this trainer is training already")
         network = self._network
         epochs = as_int(epochs, "epochs", 0)
-        for name, value in (("train_metrics", train_metrics), ("gradient_norms", gradient_norms)):
-            as_bool(value, name)
+        as_bool(train_metrics, "train_metrics")
+        as_bool(gradient_norms, "gradient_norms")
         convergence = Convergence(tol, patience)
         batch_size = as_int(self.batch_size, "batch_size", 1)
         self._check_settings()
         callbacks = as_callbacks(self.callbacks)
         self.optimizer._bind(network)  # checks its settings
         training, validation = self._data(X, y, sample_weight, class_weight, validation_data, validation_split)
-        self._check_batches(len(training[0]), batch_size)
+        self._check_batches(len(training.rows), batch_size)
         measured_on = ({} if validation is None else {"val_": validation}) | ({"": training} if train_metrics else {})
         measures = MetricsRun(metrics, network, measured_on)
         names = figures(network.metric_name, validation is not None, measures.names)
-        watch = EarlyStoppingRun(early_stopping, network, names)
-        running = self._running if self._running.schedule is self.schedule else RateClock(self.schedule, self.epochs_done)
-        running.check(epochs, -(-len(training[0]) // batch_size), names, network.metric_name)
+        early = EarlyStoppingRun(early_stopping, network, names)
+        clock = self._clock if self._clock.schedule is self.schedule else RateClock(self.schedule, self.epochs_done)
+        clock.check(epochs, -(-len(training.rows) // batch_size), names, network.metric_name)
         self._check_weights()
 
-        running.begin(epochs)
-        self._running = running
-        self.history = history = History(network.metric_name)
-        plan = _Plan(training, batch_size, self.shuffle, running, callbacks, gradient_norms)
+        clock.begin(epochs)
+        self._clock = clock
+        self.history = History(network.metric_name)
+        bar = Bar(self.progress, epochs, len(training.rows))
+        settings = EpochSettings(training, batch_size, self.shuffle, clock, callbacks, gradient_norms, bar.report)
         try:
             self._fitting, self._stopped = True, False
-            with Bar(self.progress, epochs, len(training[0])) as bar, begun(callbacks, self, history):
-                for _ in range(epochs):
-                    figures_of_epoch = None if self._stopped else self._train_epoch(plan, bar.report)
-                    if figures_of_epoch is None:  # `stop` was called
-                        break
-                    if validation is not None:
-                        scores = network._scored(*validation, self.n_threads)
-                        figures_of_epoch |= dict(zip(("val_loss", "val_metric"), scores, strict=True))
-                    history.append(**figures_of_epoch, metrics=measures.measured(self.n_threads))
-                    bar.epoch_done(history)
-                    running.epoch_done(history)
-                    stop = watch.epoch_done(history) | convergence.epoch_done(history)
-                    for callback in callbacks:
-                        callback.on_epoch_end(self, history)
-                    if stop:
-                        break
-                watch.end()
+            run(self, epochs, settings, bar, validation, measures, early, convergence)
         finally:
             self._fitting = False
-        return history
+        return self.history
 
     def stop(self) -> None:
         """Ends the `fit` that is running: for callbacks, also from another thread or the handler of a signal.
@@ -300,96 +302,35 @@ class Trainer:
 
     def _data(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        sample_weight: npt.ArrayLike | None,
-        class_weight: Literal["balanced"] | Mapping[int, float] | None,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        class_weight: ClassWeight | None,
         validation_data: Any,
         validation_split: float | None,
-    ) -> tuple[Data, Data | None]:
-        """What is trained on, and what is validated on, as the core takes it."""
-        training, validation = self._weighed(X, y, sample_weight), None
+    ) -> tuple[Examples, Examples | None]:
+        """What is trained on, and what is validated on."""
+        network, spec = self._network, self._network._spec
+        training, validation = network._examples(X, y, sample_weight), None
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("expected validation_data or validation_split, got both")
-            training, validation = split(training, validation_split, self._network)
+            training, validation = split(training, validation_split, spec.seed, classes_of(training.targets, spec))
         elif validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
                 raise TypeError(
                     f"validation_data: expected a pair (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
                 )
-            Xv, yv, *rest = validation_data
             try:
-                validation = self._weighed(Xv, yv, rest[0] if rest else None)
+                validation = network._examples(*validation_data)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"validation_data: {error}") from None
-        rows, targets, own = training
-        weights = row_weights(own, class_weight, targets, self._network.loss_name, self._network.dtype)
-        return (rows, targets, weights), validation
+        if class_weight is not None:
+            weights = with_class_weight(training.weights, class_weight, training.targets, spec)
+            training = training._replace(weights=weights)
+        return training, validation
 
-    def _weighed(self, X: npt.ArrayLike, y: npt.ArrayLike, weights: npt.ArrayLike | None) -> Data:
-        rows, targets = self._checked(X, y)
-        return rows, targets, as_weights(weights, len(rows), self._network.dtype)
-
-    def _train_epoch(self, plan: "_Plan", report: Any) -> dict[str, Any] | None:
-        """The next epoch, and its figures as `History.append` takes them; None where a callback stopped it on its way.
-
-        It is one call into the core, or where callbacks ask for it, one for each part between two of their calls.
-        """
-        rows, targets, weights = plan.data
-        steps = -(-len(rows) // plan.batch_size)
-        epoch, lr = self.epochs_done + 1, self.optimizer.lr
-        rates = plan.running.rates(epoch, steps, lr)
-        self.epochs_done = epoch
-        sums, seconds = _Sums(), 0.0
-        norms = np.zeros(self._network.depth) if plan.gradient_norms else None
-        told: dict[int, _Sums] = {}  # of what each callback has been told
-        for first, last, asking in parts(plan.callbacks, steps, plan.steps_done):
-            if self.optimizer.lr != lr:  # a callback has changed it
-                lr = self.optimizer.lr
-                if rates is not None:
-                    rates[first:] = plan.running.rates(epoch, steps, lr)[first:]  # type: ignore[index]  # as before
-            start = time.perf_counter()
-            part = self._epoch(
-                rows,
-                targets,
-                plan.batch_size,
-                shuffle=plan.shuffle,
-                snapshot=True,
-                weights=weights,
-                report=report,
-                lr=rates,
-                first=first,
-                last=last,
-                gradient_norms=plan.gradient_norms,
-                patient=plan.steps_done + first > 0,
-            )
-            seconds += time.perf_counter() - start
-            if part.diverged:
-                raise DivergenceError(epoch, part.bad_step, _rate_of(part.bad_step, rates, lr), part.bad_loss)
-            sums = _Sums(sums.loss + part.loss, sums.metric + part.metric, sums.weight + part.weight)
-            if norms is not None:
-                norms += self._core.gradient_norms()
-            for callback in asking:
-                before = told.get(id(callback), _Sums())
-                told[id(callback)] = sums
-                loss = _mean(sums.loss - before.loss, sums.weight - before.weight)
-                callback.on_step_end(self, StepInfo(epoch, last, steps, loss, _rate_of(last, rates, lr)))
-            if self._stopped and last < steps and asking:
-                return None
-        plan.steps_done += steps
-        return {
-            "epoch": epoch,
-            "loss": _mean(sums.loss, sums.weight),
-            "metric": self._network._metric(_mean(sums.metric, sums.weight)),
-            "seconds": seconds,
-            "lr": _rate_of(steps, rates, lr),
-            "step_lr": plan.running.to_keep(rates),
-            "rows_per_second": len(rows) / seconds,
-            "gradient_norms": None if norms is None else dict(enumerate((norms / steps).tolist())),
-        }
-
-    def step(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Trains on one batch, as it is, and returns its mean loss before the update; `sample_weight` as in `fit`, not all 0.
 
         The schedule is that of `fit`: here the learning rate is the optimiser's.
@@ -408,22 +349,63 @@ class Trainer:
             quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads), network._forced_team)
             if quick is not None:  # arrays as the core takes them, and a finite loss
                 return quick
-        rows, targets = self._checked(X, y)
-        weights = as_weights(sample_weight, len(rows), network.dtype)
-        part = self._epoch(rows, targets, len(rows), shuffle=False, snapshot=False, weights=weights)
-        if part.diverged:
-            raise DivergenceError(None, 1, self.optimizer.lr, part.bad_loss)
-        return _mean(part.loss, part.weight)
+        rows, targets, weights = network._examples(X, y, sample_weight)
+        result = self._epoch(rows, targets, len(rows), shuffle=False, snapshot=False, weights=weights)
+        if result.diverged:
+            raise DivergenceError(None, 1, self.optimizer.lr, result.bad_loss)
+        return mean(result.loss, result.weight)
 
-    def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        rows = self._network._rows(X)
-        if len(rows) == 0:
-            raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
-        return rows, self._network._targets(y, len(rows))
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of everything with which another trainer of this kind goes on where this one stands.
+
+        Returns
+        -------
+        dict
+            "epochs_done", "network" (steps and arrays), "optimizer" (its `state_dict`), "schedule" (where the clock stands).
+            Settings are not among them.
+        """
+        if self._fitting:
+            raise RuntimeError("this trainer is training: it has no state to copy now")
+        return {
+            "epochs_done": self.epochs_done,
+            "network": self._network._state(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self._clock.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes a state as `state_dict` gives it; with the same settings, training goes on from there to the last bit.
+
+        Parameters
+        ----------
+        state : dict
+            Of a trainer whose network has the same layers and dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Names, shapes or values that do not fit.
+        RuntimeError
+            The trainer is training.
+        """
+        if self._fitting:
+            raise RuntimeError("this trainer is training: it takes no state now")
+        check_state(state, ("epochs_done", "network", "optimizer", "schedule"), "state")
+        epochs_done = as_int(state["epochs_done"], "epochs_done", 0)
+        clock = RateClock(self.schedule, 0)
+        clock.load_state_dict(state["schedule"])
+        before = self._network._state()
+        self._network._load_state(state["network"])
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except BaseException:
+            self._network._load_state(before)
+            raise
+        self.epochs_done, self._clock = epochs_done, clock
 
     def _check_batches(self, rows: int, batch_size: int) -> None:
         """What the core says too, but before anything has begun."""
-        if (batch_size == 1 or rows % batch_size == 1) and any(layer.norm == "batch" for layer in self._network.layers):
+        if (batch_size == 1 or rows % batch_size == 1) and self._network._spec.has_batch_norm:
             raise ValueError(
                 f"batch normalisation: expected more than one row in every batch, got {rows} rows in batches of {batch_size}"
             )
@@ -440,46 +422,3 @@ class Trainer:
             + ("" if self.schedule is None else f", schedule={self.schedule!r}")
             + ")"
         )
-
-
-class _Part(NamedTuple):
-    """What the core tells of the steps of an epoch: sums over the rows that were seen, each times its weight."""
-
-    diverged: bool
-    loss: float
-    metric: float
-    weight: float  # of the rows; without weights their number
-    bad_step: int
-    bad_loss: float
-    team: int
-
-
-class _Sums(NamedTuple):
-    """What is summed over the rows of an epoch, each times its weight."""
-
-    loss: float = 0.0
-    metric: float = 0.0
-    weight: float = 0.0
-
-
-def _mean(total: float, weight: float) -> float:
-    """A sum as a mean over rows; 0 where no row counts."""
-    return total / weight if weight > 0 else 0.0
-
-
-@dataclass
-class _Plan:
-    """What the epochs of one call of `fit` have in common."""
-
-    data: Data
-    batch_size: int
-    shuffle: bool
-    running: RateClock
-    callbacks: list[Callback]
-    gradient_norms: bool
-    steps_done: int = 0
-
-
-def _rate_of(step: int, rates: npt.NDArray[np.float64] | None, lr: float) -> float:
-    """The learning rate of a step, counted from 1."""
-    return float(lr if rates is None else rates[step - 1])
