@@ -2,6 +2,7 @@
 // knows Python is this one. Arrays must already be what the core takes (the Python layer coerces); anything else is a TypeError
 // or ValueError.
 #include "base/random.h"
+#include "bindings/names.h"
 #include "bindings/objects.h"
 #include "kernels/dispatch.h"
 
@@ -31,6 +32,23 @@ void register_facts(py::module_& m) {
   }
   m.attr("ACTIVATIONS") = activations;
   m.attr("LOSSES") = losses;
+  m.attr("NORM_EPS") = kNormEps;
+  m.def("parameter_table", &parameter_table, py::arg("sizes"), py::arg("norms"));
+}
+
+// (name, layer, shape, learned) of each array of a network, in the order of network/parameters.h.
+py::list parameter_table(const std::vector<Index>& sizes, const std::vector<std::string>& norms) {
+  if (norms.size() + 1 != sizes.size()) throw std::invalid_argument("norms: expected one for each layer");
+  std::vector<Norm> kinds;
+  for (const std::string& name : norms) kinds.push_back(kind_named(kNorms, name, "norm"));
+  const ParameterTable table(sizes, kinds);
+  py::list all;
+  for (const ParameterArray& array : table.arrays()) {
+    py::tuple shape = py::make_tuple(array.rows, array.cols);
+    if (array.vector()) shape = py::make_tuple(array.cols);
+    all.append(py::make_tuple(name_of(array.kind), array.layer, shape, array.learned()));
+  }
+  return all;
 }
 
 void register_networks_and_optimizers(py::module_& m) {

@@ -37,18 +37,6 @@ std::unique_ptr<PyNetwork<T>> make_network(const std::vector<Index>& sizes, cons
 
 // ---------------------------------------------------------------------------------------------- its arrays
 
-// (name, layer, shape, learned) of each.
-template <class T>
-py::list list_arrays(const PyNetwork<T>& self) {
-  py::list all;
-  for (const ParameterArray& array : self.network.table().arrays()) {
-    py::tuple shape = py::make_tuple(array.rows, array.cols);
-    if (array.vector()) shape = py::make_tuple(array.cols);
-    all.append(py::make_tuple(name_of(array.kind), array.layer, shape, array.learned()));
-  }
-  return all;
-}
-
 template <class T>
 Array<T> get_array(PyNetwork<T>& self, const std::string& name, Index l) {
   const ParameterArray& array = self.array_of(name, l, false);
@@ -350,7 +338,6 @@ void define_network(py::class_<PyNetwork<T>>& network) {
             self.network.steps = steps;
           },
           py::arg("steps"))
-      .def("arrays", &list_arrays<T>)
       .def("get", &get_array<T>, py::arg("name"), py::arg("layer"))
       .def("set", &set_array<T>, py::arg("name"), py::arg("layer"), py::arg("values").noconvert())
       .def("fill", &fill_layer<T>, py::arg("layer"), py::arg("distribution"), py::arg("scale"), py::arg("seed"))

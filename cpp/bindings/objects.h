@@ -79,6 +79,7 @@ struct PyTrainer {
   PyNetwork<T>& network;
   Trainer<T> trainer;
   std::vector<std::int32_t> labels;  // of a step
+  int team = 0;                      // threads of the last epoch, or part of one
 };
 
 template <class T>

@@ -54,6 +54,7 @@ EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const p
     result = self.trainer.epoch(args, optimizer.optimizer);
   }
   poll.raise_if_interrupted();
+  self.team = result.team;
   return result;
 }
 
@@ -95,6 +96,7 @@ void define_trainer(py::module_& m, const char* name) {
              const auto use = self.network.shared();
              return self.trainer.gradient_norms();
            })
+      .def("team", [](const PyTrainer<T>& self) { return self.team; })
       .def("step", &trainer_step<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("n_threads") = 0);
 }
 
@@ -121,8 +123,7 @@ void register_trainers(py::module_& m) {
       .def_property_readonly("metric", [](const EpochResult& r) { return r.score.metric; })
       .def_property_readonly("weight", [](const EpochResult& r) { return r.score.weight; })
       .def_readonly("bad_step", &EpochResult::bad_step)
-      .def_readonly("bad_loss", &EpochResult::bad_loss)
-      .def_readonly("team", &EpochResult::team);
+      .def_readonly("bad_loss", &EpochResult::bad_loss);
   define_trainer<float>(m, "TrainerF32");
   define_trainer<double>(m, "TrainerF64");
 }

@@ -10,16 +10,17 @@
 from . import losses, metrics, schedules
 from ._core import __version__
 from .callbacks import Callback, StepInfo
-from .early_stopping import EarlyStopping
+from .diagnostics.gradcheck import GradcheckResult, gradcheck
+from .diagnostics.lr_range import LRRange, lr_range_test
 from .errors import DivergenceError
-from .gradcheck import GradcheckResult, gradcheck
 from .history import History
 from .initializers import Initializer, normal
-from .lbfgs import LBFGSResult, fit_lbfgs
-from .lr_range import LRRange, lr_range_test
-from .network import Dense, Gradients, Network
+from .layers import Dense
+from .network import Gradients, Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Group, Lion, Optimizer, RMSprop
-from .trainer import Trainer
+from .solvers.lbfgs import LBFGSResult, fit_lbfgs
+from .training.stopping import EarlyStopping
+from .training.trainer import Trainer
 
 __all__ = [
     "SGD",

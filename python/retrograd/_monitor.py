@@ -1,4 +1,4 @@
-"""Which figure of a history decides, and what better means for it. Used by schedules.py and early_stopping.py."""
+"""Which figure of a history decides, and what better means for it. Used by schedules and early stopping."""
 
 import re
 from collections.abc import Iterable
@@ -6,20 +6,20 @@ from typing import Literal
 
 from .history import History
 
-Mode = Literal["auto", "min", "max"]
+Better = Literal["auto", "min", "max"]
 
 _MORE = re.compile(r"(val_)?(accuracy|r2|auc.*|f1.*|top_\w+)")
 _LESS = re.compile(r"(val_)?(loss|mae|rmse)")
 
 
 def check_mode(mode: object) -> None:
-    """Refuse what is no mode."""
+    """ValueError where it does not say which is better."""
     if mode not in ("auto", "min", "max"):
         raise ValueError(f'mode: expected "auto", "min" or "max", got {mode!r}')
 
 
-def check_name(monitor: object) -> None:
-    """Refuse what is no name."""
+def check_monitor(monitor: object) -> None:
+    """TypeError where it is not the name of a figure."""
     if not isinstance(monitor, str):
         raise TypeError(f"monitor: expected the name of a figure, got {monitor!r}")
 
@@ -27,7 +27,7 @@ def check_name(monitor: object) -> None:
 class Monitor:
     """One figure of a history, read so that less is better."""
 
-    def __init__(self, name: str, mode: Mode, there: Iterable[str], metric_name: str) -> None:
+    def __init__(self, name: str, mode: Better, there: Iterable[str], metric_name: str) -> None:
         names = list(there)
         if name not in names:
             hint = " (validation_data or validation_split gives them)" if name.startswith("val_") else ""

@@ -1,16 +1,33 @@
 """Callbacks: a user's own code at the beginning and the end of training, after each epoch, after every so many steps."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from ._arrays import as_int
+from ._checks import as_int
 from .history import History
 
-if TYPE_CHECKING:
-    from .trainer import Trainer
+__all__ = ["Callback", "StepInfo", "TrainerInUse"]
 
-__all__ = ["Callback", "StepInfo"]
+
+class TrainerInUse(Protocol):
+    """What a callback may touch of the trainer that calls it; a `Trainer` has it, and more.
+
+    `network` is a `Network` and may be read; `optimizer` is an `Optimizer`, whose settings may be changed.
+    """
+
+    @property
+    def network(self) -> Any:
+        """What is trained."""
+
+    optimizer: Any
+
+    epochs_done: int
+
+    def stop(self) -> None:
+        """Ends the `fit` that is running."""
 
 
 class StepInfo(NamedTuple):
@@ -38,11 +55,12 @@ class StepInfo(NamedTuple):
 
 
 class Callback:
-    """Derive from it and give the methods that you need: for `Trainer(..., callbacks=[...])`.
+    """Your own code at work in training: derive, give the methods that you need, `Trainer(..., callbacks=[...])`.
 
     A method may read the network (between two calls into the core it is free), change `trainer.optimizer.lr` or other
-    settings, and end the training with `trainer.stop()`. It may not call `fit`. What it raises ends the training as Ctrl-C
-    does: the network has the weights of the last finished step, an epoch that was cut short is left out of the history.
+    settings, and end the training with `trainer.stop()`; `TrainerInUse` lists what it may touch. It may not call `fit`.
+    What it raises ends the training as Ctrl-C does: the network has the weights of the last finished step, an epoch that
+    was cut short is left out of the history.
 
     Attributes
     ----------
@@ -53,26 +71,28 @@ class Callback:
 
     every: int = 0
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    # Any stands for the trainer, so that an override may name `Trainer` or `TrainerInUse`, whichever it needs.
+
+    def on_train_begin(self, trainer: Any) -> None:
         """Before the first epoch of a call of `fit`, once all arguments were found to be good."""
 
-    def on_step_end(self, trainer: "Trainer", info: StepInfo) -> None:
+    def on_step_end(self, trainer: Any, info: StepInfo) -> None:
         """After every `every` steps."""
 
-    def on_epoch_end(self, trainer: "Trainer", history: History) -> None:
+    def on_epoch_end(self, trainer: Any, history: History) -> None:
         """After each epoch, whose figures the history has already."""
 
-    def on_train_end(self, trainer: "Trainer", history: History) -> None:
+    def on_train_end(self, trainer: Any, history: History) -> None:
         """After the last epoch; also after Ctrl-C or an error, if `on_train_begin` came to its end."""
 
 
 class _OnEpochEnd(Callback):
     """A plain function as a callback."""
 
-    def __init__(self, function: "Callable[[Trainer, History], object]") -> None:
+    def __init__(self, function: Callable[[Any, History], object]) -> None:
         self._function = function
 
-    def on_epoch_end(self, trainer: "Trainer", history: History) -> None:
+    def on_epoch_end(self, trainer: Any, history: History) -> None:
         """Calls it."""
         self._function(trainer, history)
 
@@ -94,13 +114,13 @@ def as_callbacks(given: object) -> list[Callback]:
     return found
 
 
-def begun(callbacks: Sequence[Callback], trainer: "Trainer", history: History) -> AbstractContextManager[None]:
+def begun(callbacks: Sequence[Callback], trainer: TrainerInUse, history: History) -> AbstractContextManager[None]:
     """Their training: whoever has begun is told of the end, the last first."""
     return _begun(callbacks, trainer, history) if callbacks else nullcontext()
 
 
 @contextmanager
-def _begun(callbacks: Sequence[Callback], trainer: "Trainer", history: History) -> Iterator[None]:
+def _begun(callbacks: Sequence[Callback], trainer: TrainerInUse, history: History) -> Iterator[None]:
     with ExitStack() as stack:
         for one in callbacks:
             one.on_train_begin(trainer)

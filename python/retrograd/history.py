@@ -1,4 +1,4 @@
-"""What a training run went through, epoch by epoch. It records; it decides nothing. How it is drawn: _plots.py."""
+"""What a training run went through, epoch by epoch. It records; it decides nothing. How it is drawn: plots.py."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ class History:
             return "History(no epochs)"
         parts = [f"loss {self.loss[-1]:.4g}", f"{self.metric_name} {self.metric[-1]:.4g}"]
         if self.val_loss:
-            best = self._best()
+            best = self.best_index
             parts.append(f"val_loss {self.val_loss[-1]:.4g}")
             parts.append(
                 f"val_{self.metric_name} {self.val_metric[-1]:.4g} "
@@ -211,8 +211,9 @@ class History:
         epochs = "1 epoch" if len(self) == 1 else f"{len(self)} epochs"
         return f"History({epochs}, {sum(self.seconds):.3g} s: {', '.join(parts)})"
 
-    def _best(self) -> int:
-        """Index of the first epoch with the best validation metric."""
+    @property
+    def best_index(self) -> int:
+        """Index of the first epoch with the best validation metric; ValueError where nothing was validated."""
         pick = max if self.metric_name == "accuracy" else min
         return self.val_metric.index(pick(self.val_metric))
 
@@ -338,12 +339,12 @@ class History:
         ValueError
             If there is no epoch to draw.
         """
-        from . import _plots
+        from . import plots
 
-        _plots.need_matplotlib("History.plot")
+        plots.need_matplotlib("History.plot")
         if not self.epoch:
             raise ValueError("History.plot: expected at least one epoch, got none")
-        return _plots.learning_curves(self, ax)
+        return plots.learning_curves(self, ax)
 
 
 def _copied(value: Any) -> Any:

@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from ._arrays import as_float
+from ._checks import as_float
+from .activations import ACTIVATIONS
 
 # name: (distribution, gain, fan) where variance = gain / fan
 _SCHEMES = {
@@ -68,8 +69,5 @@ def normal(scale: float) -> Initializer:
 
 
 def default_for(activation: str) -> Initializer:
-    """What suits an activation: He for the relus and what bends like them, LeCun for selu, Glorot for the rest."""
-    if activation == "selu":
-        return Initializer("lecun_normal")
-    like_relu = ("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "mish")
-    return Initializer("he_normal" if activation in like_relu else "glorot_uniform")
+    """What suits an activation."""
+    return Initializer(ACTIVATIONS[activation]["init"])

@@ -1,71 +1,119 @@
-"""Losses with a number to set: `Network(..., loss=losses.Huber(delta=2.0))`.
+"""What a loss is: one class for each, with its formula, its gradient and the facts that the package asks for.
 
-Losses without one, and the defaults of those that have one, are names: `loss="mae"`, `loss="huber"`. Values alone; the
-arithmetic is the core's. In the formulas z = x w + b of the last layer, a = output, t = target, n rows, k outputs; `delta` of
-the last layer is the gradient that is given, times f'(z) unless the loss starts from z.
+`Network(..., loss=losses.Huber(delta=2.0))`; a name is short for the class with its default: `loss="huber"`. The arithmetic is
+the core's. In the formulas z = x w + b of the last layer, a = f(z) its output, t = target, n rows, k outputs. `delta` of
+the last layer is the gradient that is given: with respect to z where the class says so, else with respect to a and then times
+f'(z). A loss of your own: `Network.backward(dz=...)`.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from . import _core
-from ._arrays import as_float
+from ._checks import above_zero, as_float, check_name
+from .activations import GIVE_PROBABILITIES
 
-__all__ = ["CrossEntropy", "Focal", "Huber", "Loss", "Quantile"]
+__all__ = [
+    "MAE",
+    "MSE",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Focal",
+    "Hinge",
+    "Huber",
+    "Loss",
+    "Poisson",
+    "Quadratic",
+    "Quantile",
+]
+
+
+# ---------------------------------------------------------------- facts
+
+
+# By name, from cpp/base/kinds.h:
+# - applies: the activation that the loss applies to the outputs itself, once; "identity": none
+# - targets, targets_of_several: with one output and with several: "numbers"; "counts", from 0; "shares", from 0 to 1; "signs",
+#   -1 and 1 or 0 and 1; "labels"; "probabilities", labels or rows of them
+# - decides, decides_of_several: what predict answers: "nothing", the outputs as they are; "rates", the outputs after what
+#   the loss applies; "sign", whether an output is above 0; "label", the number of the largest output
+# - parameter, parameter_name: the default of its number; 0 and "" where it has none
+# - odd_output: whether the output activation must keep the sign of z
+LOSSES = _core.LOSSES
+
+
+def targets_of(loss: str, outputs: int) -> str:
+    """The kind of targets that the loss takes: see `LossFacts`."""
+    return LOSSES[loss]["targets" if outputs == 1 else "targets_of_several"]
+
+
+def decision_of(loss: str, outputs: int) -> str:
+    """What `predict` answers: see `LossFacts`."""
+    return LOSSES[loss]["decides" if outputs == 1 else "decides_of_several"]
+
+
+def picks_one(loss: str, outputs: int) -> bool:
+    """Whether the loss takes one label of `outputs` for each row (perhaps also the probability of each)."""
+    return targets_of(loss, outputs) in ("labels", "probabilities")
+
+
+def is_classifier(loss: str) -> bool:
+    """Whether answers are classes, so that accuracy is what is measured."""
+    return LOSSES[loss]["decides"] in ("sign", "label")
+
+
+def gives_probabilities(loss: str, output_activation: str) -> bool:
+    """Whether the outputs, after what the loss applies, are probabilities."""
+    return LOSSES[loss]["applies"] in GIVE_PROBABILITIES or output_activation in GIVE_PROBABILITIES
+
+
+# ---------------------------------------------------------------- the losses
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What the losses of this module have in common: a name, and one parameter.
+    """What all losses share: a name, and at most one number to set.
 
     Attributes
     ----------
     name : str
-        The name under which a `Network` takes the loss with its default parameter.
+        The name under which a `Network` takes the loss with its default number.
     parameter : float
-        The number that is set.
+        The number that is set; 0 where the loss has none.
     """
 
     name: ClassVar[str]
 
     @property
     def parameter(self) -> float:
-        """The number that is set."""
-        raise NotImplementedError
+        """The number that is set; 0 where the loss has none."""
+        attribute = LOSSES[self.name]["parameter_name"]
+        return float(getattr(self, attribute)) if attribute else 0.0
 
 
-@dataclass(frozen=True)
-class CrossEntropy(Loss):
-    """Softmax cross-entropy with smoothed targets: -1/n sum t' log softmax(z), t' = (1 - s) t + s/k.
+class MSE(Loss):
+    """For numbers, the mean squared error: 1/(nk) sum (a - t)^2. Gradient: 2 (a - t) / (nk)."""
 
-    Gradient with respect to z: (softmax(z) - t') / n.
+    name: ClassVar[str] = "mse"
 
-    Parameters
-    ----------
-    label_smoothing : float, default 0.0
-        s, from 0 to below 1 (Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, 2016; PyTorch's `label_smoothing`).
 
-    Raises
-    ------
-    ValueError, TypeError
-        Not a number from 0 to below 1.
-    """
+class Quadratic(Loss):
+    """For numbers, half the squared error of a row: 1/(2n) sum (a - t)^2. Gradient: (a - t) / n."""
 
-    name: ClassVar[str] = "cross_entropy"
-    label_smoothing: float = 0.0
+    name: ClassVar[str] = "quadratic"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "label_smoothing", as_float(self.label_smoothing, "label_smoothing", 0.0, 1.0))
 
-    @property
-    def parameter(self) -> float:
-        """The number that is set."""
-        return self.label_smoothing
+class MAE(Loss):
+    """For numbers, the mean absolute error: 1/(nk) sum |a - t|. Gradient: sign(a - t) / (nk), 0 where a = t."""
+
+    name: ClassVar[str] = "mae"
 
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Squared near the target, absolute away from it: 1/(nk) sum h(a - t).
+    """For numbers with outliers, squared near the target and absolute away from it: 1/(nk) sum h(a - t).
 
     h(e) = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2). Gradient: e / (nk), e cut off at -delta and delta.
 
@@ -84,12 +132,7 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "delta", _above_zero(self.delta, "delta"))
-
-    @property
-    def parameter(self) -> float:
-        """The number that is set."""
-        return self.delta
+        object.__setattr__(self, "delta", above_zero(self.delta, "delta"))
 
 
 @dataclass(frozen=True)
@@ -113,12 +156,41 @@ class Quantile(Loss):
     q: float = 0.5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q", _above_zero(self.q, "q", 1.0))
+        object.__setattr__(self, "q", above_zero(self.q, "q", 1.0))
 
-    @property
-    def parameter(self) -> float:
-        """The number that is set."""
-        return self.q
+
+class Poisson(Loss):
+    """For counts t >= 0, whose log rates are z: 1/(nk) sum exp(z) - t z (PyTorch's `PoissonNLLLoss`).
+
+    Gradient with respect to z: (exp(z) - t) / (nk).
+    """
+
+    name: ClassVar[str] = "poisson"
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """For one label of several, softmax cross-entropy: -1/n sum t' log softmax(z), t' = (1 - s) t + s/k.
+
+    Gradient with respect to z: (softmax(z) - t') / n. Targets are labels or rows of probabilities.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        s, from 0 to below 1 (Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, 2016; PyTorch's `label_smoothing`).
+
+    Raises
+    ------
+    ValueError, TypeError
+        Not a number from 0 to below 1.
+    """
+
+    name: ClassVar[str] = "cross_entropy"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        smoothing = as_float(self.label_smoothing, "label_smoothing", 0.0, 1.0)
+        object.__setattr__(self, "label_smoothing", smoothing)
 
 
 @dataclass(frozen=True)
@@ -145,29 +217,36 @@ class Focal(Loss):
     def __post_init__(self) -> None:
         object.__setattr__(self, "gamma", as_float(self.gamma, "gamma", 0.0))
 
-    @property
-    def parameter(self) -> float:
-        """The number that is set."""
-        return self.gamma
+
+class BinaryCrossEntropy(Loss):
+    """For yes or no, in each output, sigmoid cross-entropy: -1/(nk) sum t log s(z) + (1 - t) log(1 - s(z)).
+
+    s = sigmoid; targets are numbers from 0 to 1. Gradient with respect to z: (s(z) - t) / (nk).
+    """
+
+    name: ClassVar[str] = "binary_cross_entropy"
 
 
-def _above_zero(value: object, name: str, below: float = float("inf")) -> float:
-    number = as_float(value, name, 0.0, below)
-    if number == 0:
-        bound = f" and below {below:g}" if below < float("inf") else ""
-        raise ValueError(f"{name}: expected a number above 0{bound}, got 0")
-    return number
+class Hinge(Loss):
+    """For classes, the loss of a support vector machine: nothing is paid once the margin is 1.
 
+    One output, targets 0 and 1 or -1 and 1: 1/n sum max(0, 1 - s a), s = 1 where t > 0, else -1. Gradient: -s / n where
+    s a < 1, else 0.
 
-_DEFAULTS = {kind.name: kind() for kind in (CrossEntropy, Huber, Quantile, Focal)}
+    Several outputs, labels y: 1/(nk) sum over j != y of max(0, 1 - a_y + a_j) (Weston, Watkins, 1999; PyTorch's
+    `MultiMarginLoss`). Gradient at j: 1 / (nk) where that is above 0, and minus their sum at y.
+
+    The output activation is "identity", "tanh" or "softsign".
+    """
+
+    name: ClassVar[str] = "hinge"
 
 
 def name_and_parameter(loss: str | Loss) -> tuple[str, float]:
-    """What the core takes; the parameter of a loss that has none is 0."""
+    """The name of a loss, and its number: the default where the loss is a name, 0 where it has none."""
     if isinstance(loss, Loss):
         return loss.name, loss.parameter
     if not isinstance(loss, str):
         raise TypeError(f"loss: expected a name or an object of retrograd.losses, got {loss!r}")
-    if loss not in _core.LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(_core.LOSSES)}, got {loss!r}")
-    return loss, _DEFAULTS[loss].parameter if loss in _DEFAULTS else 0.0
+    check_name(loss, tuple(LOSSES), "loss")
+    return loss, LOSSES[loss]["parameter"]

@@ -5,24 +5,25 @@ or probabilities (scores) from which the label is taken: the largest of a row (r
 (rows, 1) means (rows,). `sample_weight` (rows,) weighs the rows.
 """
 
-import inspect
+from __future__ import annotations
+
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from ._arrays import Array, as_array, as_int
-from .network import Network
+from ._checks import as_int
+from ._data.arrays import Array, as_array
 
 __all__ = ["Metric", "accuracy", "auc", "f1", "mae", "r2", "rmse", "top_k"]
 
 # ---------------------------------------------------------------- to call directly
 
 
-def accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+def accuracy(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """The share of right answers; with several outputs, of all of them.
 
     Parameters
@@ -45,7 +46,7 @@ def accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.Ar
     return _mean(right if right.ndim == 1 else right.mean(axis=1), weight)
 
 
-def top_k(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *, k: int = 5) -> float:
+def top_k(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, *, k: int = 5) -> float:
     """The share of rows whose label is among the k largest scores; of equal scores the higher label comes first.
 
     Parameters
@@ -76,9 +77,9 @@ def top_k(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.Array
 
 
 def f1(
-    y_true: npt.ArrayLike,
-    y_pred: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
     average: Literal["auto", "binary", "macro", "micro", "weighted"] = "auto",
 ) -> float:
@@ -132,9 +133,9 @@ def f1(
 
 
 def auc(
-    y_true: npt.ArrayLike,
-    y_pred: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
     average: Literal["macro", "weighted"] = "macro",
 ) -> float:
@@ -199,7 +200,7 @@ def _auc(is_true: Array, scores: Array, w: Array) -> float:
     return float(of_label @ (np.cumsum(of_rest) - of_rest / 2) / pairs)
 
 
-def r2(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+def r2(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """The share of the variance that is explained: 1 - sum (y - p)^2 / sum (y - mean y)^2, the mean over outputs.
 
     Parameters
@@ -228,7 +229,7 @@ def r2(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLik
     return float(scores.mean())
 
 
-def mae(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+def mae(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """The mean absolute error, over rows and outputs.
 
     Parameters
@@ -250,7 +251,7 @@ def mae(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLi
     return float(np.average(np.abs(truth - found), axis=0, weights=weight).mean())
 
 
-def rmse(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+def rmse(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """The root of the mean squared error over rows; with several outputs, the mean of their roots.
 
     Parameters
@@ -275,9 +276,7 @@ def rmse(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayL
 # ---------------------------------------------------------------- checks
 
 
-def _checked(
-    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None
-) -> tuple[Array, Array, Array | None]:
+def _checked(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
     """Finite arrays of as many rows, a single column as (rows,); numbers as float64."""
     arrays = []
     for name, value in (("y_true", y_true), ("y_pred", y_pred)):
@@ -336,9 +335,7 @@ def _need_zeros_and_ones(truth: Array) -> None:
         raise ValueError(f"y_true: expected labels 0 and 1, got {truth[~np.isin(truth, (0, 1))][0]}")
 
 
-def _numbers(
-    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None
-) -> tuple[Array, Array, Array | None]:
+def _numbers(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
     truth, found, weight = _checked(y_true, y_pred, sample_weight)
     if truth.shape != found.shape:
         raise ValueError(f"expected y_true and y_pred of the same shape, got {truth.shape} and {found.shape}")
@@ -402,7 +399,7 @@ _NAMES: dict[str, tuple[Callable[..., float], Literal["predictions", "probabilit
 _OF_LABELS = re.compile(r"accuracy|f1.*|auc.*|top_\w+")
 
 
-def _as_metric(given: object, classifier: bool) -> Metric:
+def as_metric(given: object, classifier: bool) -> Metric:
     """A metric, from itself, a name or a function."""
     if isinstance(given, Metric):
         return given
@@ -419,79 +416,3 @@ def _as_metric(given: object, classifier: bool) -> Metric:
         raise ValueError(f"metrics: expected measures of {kind} for this loss, got {given!r}")
     function, takes = (_averaged(top_k, k=int(top[1])), "probabilities") if top else _NAMES[given]
     return Metric(function, given, takes)  # type: ignore[arg-type]  # one of the two
-
-
-class Measures:
-    """The metrics of one call of `fit`, on the data that they are measured on: by prefix rows, targets, perhaps weights."""
-
-    def __init__(self, metrics: object, network: Network, data: Mapping[str, Sequence[Any]]) -> None:
-        self._network, self._data = network, data
-        self._metrics: list[Metric] = []
-        self._truths: dict[str, Array] = {}
-        if type(metrics) is tuple and not metrics:  # the default, at once
-            return
-        if isinstance(metrics, str) or not isinstance(metrics, Sequence):
-            raise TypeError(f"metrics: expected a sequence of names, functions or Metric, got {metrics!r}")
-        classifier = network.metric_name == "accuracy"
-        self._metrics = [_as_metric(one, classifier) for one in metrics]
-        names = [metric.name for metric in self._metrics]
-        for name in {"loss", "metric"}.intersection(names):
-            raise ValueError(f"metrics: expected another name than {name!r}, which the history has for its own")
-        if len(set(names)) != len(names):
-            raise ValueError(f"metrics: expected each name once, got {', '.join(names)}")
-        if self._metrics and not data:
-            raise ValueError("metrics: expected data to measure on: validation_data, validation_split or train_metrics=True")
-        for metric in self._metrics:
-            if metric.takes == "probabilities":
-                network.predict_proba(np.zeros((1, network.sizes[0])))  # refuses where the outputs are none
-            if any(_weight(rows) is not None for rows in data.values()) and not _takes_weights(metric.function):
-                raise TypeError(f"metrics: {metric.name} takes no sample_weight, but there are weights")
-        if self._metrics:
-            self._truths = {prefix: _truth(rows[1], network).view() for prefix, rows in data.items()}
-        for truth in self._truths.values():  # a view of what is trained on, perhaps: not for a user's function to change
-            truth.flags.writeable = False
-
-    @property
-    def names(self) -> list[str]:
-        """Of the figures, as the history has them."""
-        return [f"{prefix}{metric.name}" for prefix in self._data for metric in self._metrics]
-
-    def measured(self, n_threads: int | None) -> dict[str, float]:
-        """All figures for the weights of now."""
-        found = {}
-        for prefix, truth in self._truths.items():
-            rows, weight = self._data[prefix][0], _weight(self._data[prefix])
-            answers = {
-                takes: self._network.predict(rows, n_threads=n_threads)
-                if takes == "predictions"
-                else self._network.predict_proba(rows, n_threads=n_threads)
-                for takes in {metric.takes for metric in self._metrics}
-            }
-            for metric in self._metrics:
-                weighing = {} if weight is None else {"sample_weight": weight.reshape(-1).astype(np.float64)}
-                found[f"{prefix}{metric.name}"] = float(metric.function(truth, answers[metric.takes], **weighing))
-        return found
-
-
-def _weight(data: Sequence[Any]) -> Array | None:
-    return data[2] if len(data) > 2 else None
-
-
-def _takes_weights(function: Callable[..., float]) -> bool:
-    try:
-        parameters: Iterable[inspect.Parameter] = inspect.signature(function).parameters.values()
-    except ValueError:
-        return True  # not known: it will say so itself
-    return any(p.name == "sample_weight" or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
-
-
-def _truth(targets: Array, network: Network) -> Array:
-    """What the metrics are given as y_true: labels where the network predicts labels, else the targets."""
-    if targets.ndim == 1:
-        labels: Array = targets.astype(np.int64)
-        return labels
-    if network.metric_name == "accuracy":
-        if network.predict(np.zeros((2, network.sizes[0]))).ndim == 1 and targets.shape[1] > 1:  # one of several labels
-            return np.asarray(targets.argmax(axis=1))
-        targets = (targets > 0.5).astype(np.int64)
-    return targets[:, 0] if targets.shape[1] == 1 else targets

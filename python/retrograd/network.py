@@ -1,108 +1,50 @@
-"""The network: layers, weights, the forward and backward pass by hand, prediction. A thin layer over the compiled core.
+"""The network: weights, the forward and backward pass by hand, prediction. A thin layer over the compiled core.
 
-Training over epochs is trainer.py's, the update optimizers.py's.
+What a network is made of is _spec.py's, training over epochs training/'s, the update optimizers.py's.
+
+What other rooms of the package may use beside the public names, and nothing else:
+
+- `_spec`: the description; `_core`: the core's network, for the core's optimiser and trainer, `evaluate` and the like
+- `_rows`, `_targets`, `_examples`: what a user gave, checked, as the core takes it; `_scored`: loss and metric of examples
+- `_about_to_change()`: to be called before weights, or the pass by hand, are overwritten
+- `_state`, `_load_state`: steps and all arrays; `_as_dtype`: a twin in the other arithmetic
 """
 
-import dataclasses
-import os
+from __future__ import annotations
+
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import _core
-from ._arrays import Array, as_array, as_float, as_int, as_rows, as_targets, as_threads, check_finite, converted, picks_one
-from ._weights import as_weights
+from ._checks import as_int, as_threads, check_state
+from ._data.arrays import Array, as_array, as_rows, check_finite, converted
+from ._data.examples import Examples, as_examples, checked_rows
+from ._data.targets import as_targets
+from ._data.weights import as_weights
+from ._spec import LayerArray, NetworkSpec, described
 from .initializers import Initializer, default_for
-from .losses import Loss, name_and_parameter
+from .layers import Dense, Init, as_initializer
+from .losses import Loss
+
+__all__ = ["Dense", "Gradients", "Network"]
 
 _CORE: dict[str, type[_core.NetworkF32] | type[_core.NetworkF64]] = {
     "float32": _core.NetworkF32,
     "float64": _core.NetworkF64,
 }
 
-_OUTPUTS, _APPLIED, _DECISIONS = range(3)  # what the core's predict answers; applied: what the loss itself applies
-# what a loss applies to the outputs itself, once; with the first three that is a probability
-_OWN = {"cross_entropy": "softmax", "focal": "softmax", "binary_cross_entropy": "sigmoid", "poisson": "exponential"}
-_PROBABILISTIC = ("cross_entropy", "focal", "binary_cross_entropy")
-_CLASSIFIERS = (*_PROBABILISTIC, "hinge")
+# what the core's predict answers: the outputs, those after what the loss applies, or a decision
+_OUTPUTS, _APPLIED, _DECISIONS = range(3)
+_ANSWERS = {"nothing": _OUTPUTS, "rates": _APPLIED, "sign": _DECISIONS, "label": _DECISIONS}
 
-Init = str | Initializer | None
+_NORM_ARRAYS = ("gamma", "beta", "running_mean", "running_var")  # in the order of the core
 
-
-@dataclass(frozen=True)
-class Dense:
-    """One dense layer: a = f(x w + b).
-
-    Parameters
-    ----------
-    units : int
-        Outputs of the layer (`fan_out`).
-    activation : str, optional
-        Its name; with s = sigmoid:
-
-        - "identity", "tanh", "sigmoid"; "exponential": exp(z); "softsign": z / (1 + |z|); "softplus": log(1 + exp(z))
-        - "relu": max(z, 0); "leaky_relu": 0.01 z below 0
-        - "elu": exp(z) - 1 below 0 (Clevert, Unterthiner, Hochreiter, 2016)
-        - "selu": 1.0507 z, below 0 1.7581 (exp(z) - 1) (Klambauer, Unterthiner, Mayr, Hochreiter, 2017)
-        - "gelu": z N(z), N the normal distribution (Hendrycks, Gimpel, 2016); "gelu_tanh": with
-          N(z) = (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))) / 2
-        - "silu": z s(z) (Elfwing, Uchibe, Doya, 2017); "mish": z tanh(log(1 + exp(z))) (Misra, 2019)
-        - "softmax", for the last layer alone
-
-        Default: the network's `activation`, for the last layer its `output_activation`.
-    init : str or Initializer, optional
-        How the weights start. Default: the network's `init`.
-    dropout : float, optional
-        In training each output is 0 with this probability, at least 0 and below 1, and else divided by its complement, so
-        that the mean is kept (Srivastava and others, "Dropout", JMLR 15, 2014, inverted). Hidden layers only. Default: the
-        network's `dropout`.
-    max_norm : float, optional
-        After each update the incoming weights of each unit are scaled down to this Euclidean norm where theirs is larger
-        (the same paper; biases do not count). Positive. Default: no limit.
-    norm : "layer" or "batch", optional
-        a = f(gamma normalised(z) + beta), with gamma and beta learned like biases, from 1 and 0 on; hidden layers only.
-        "layer": each row over the layer's units (Ba, Kiros, Hinton, "Layer normalization", 2016); "batch": each unit over
-        the rows of the batch in training, else by running means (Ioffe, Szegedy, "Batch normalization", ICML 2015), with
-        at least two rows in every batch. PyTorch's LayerNorm and BatchNorm1d with their defaults: eps 1e-5, momentum 0.1,
-        the variance biased but for the running one.
-    """
-
-    units: int
-    activation: str | None = None
-    init: Init = None
-    dropout: float | None = None
-    max_norm: float | None = None
-    norm: Literal["layer", "batch"] | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "units", as_int(self.units, "units", 1))
-        if self.activation is not None:
-            _check_name(self.activation, _core.ACTIVATIONS, "activation")
-        if self.init is not None:
-            object.__setattr__(self, "init", _initializer(self.init))
-        if self.dropout is not None:
-            object.__setattr__(self, "dropout", as_float(self.dropout, "dropout", 0.0, 1.0))
-        if self.max_norm is not None:
-            object.__setattr__(self, "max_norm", as_float(self.max_norm, "max_norm", 0.0))
-            if self.max_norm == 0:
-                raise ValueError("max_norm: expected a positive number, got 0.0")
-        if self.norm is not None:
-            _check_name(self.norm, ("layer", "batch"), "norm")
-
-
-def _check_name(name: object, known: Sequence[str], what: str) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"{what}: expected a name, got {name!r}")
-    if name not in known:
-        raise ValueError(f"{what}: expected one of {', '.join(known)}, got {name!r}")
-
-
-def _initializer(init: Init) -> Initializer:
-    return init if isinstance(init, Initializer) else Initializer(init)  # type: ignore[arg-type]  # checked there
+Arrays = tuple[Array, ...]
+Weights = tuple[Sequence[ArrayLike], Sequence[ArrayLike]]  # those of all layers, and the biases
 
 
 class Gradients:
@@ -125,57 +67,51 @@ class Gradients:
         this object is still held).
     """
 
-    def __init__(self, network: "Network", loss: float | None) -> None:
+    def __init__(self, network: Network, loss: float | None) -> None:
         self.loss = loss
         self._network: Network | None = network
         self._found: dict[str, Any] = {}
 
-    def _read(self, name: Literal["delta", "dw", "db"]) -> tuple[Array, ...]:
+    def _read(self, name: str) -> Any:
         if name not in self._found:
             assert self._network is not None
-            read = getattr(self._network._core, name)
-            self._found[name] = tuple(read(layer) for layer in range(self._network.depth))
-        found: tuple[Array, ...] = self._found[name]
+            self._found[name] = self._network._gradient(name)
+        return self._found[name]
+
+    @property
+    def delta(self) -> Arrays:
+        """Gradient with respect to z of each layer."""
+        found: Arrays = self._read("delta")
         return found
 
     @property
-    def delta(self) -> tuple[Array, ...]:
-        """Gradient with respect to z of each layer."""
-        return self._read("delta")
-
-    @property
-    def dw(self) -> tuple[Array, ...]:
+    def dw(self) -> Arrays:
         """Gradient with respect to the weights of each layer."""
-        return self._read("dw")
+        found: Arrays = self._read("w")
+        return found
 
     @property
-    def db(self) -> tuple[Array, ...]:
+    def db(self) -> Arrays:
         """Gradient with respect to the biases of each layer."""
-        return self._read("db")
-
-    def _read_norm(self, which: int) -> tuple[Array | None, ...]:
-        if "norms" not in self._found:
-            assert self._network is not None
-            self._found["norms"] = tuple(map(self._network._core.dnorm, range(self._network.depth)))
-        return tuple(arrays[which] if arrays else None for arrays in self._found["norms"])
+        found: Arrays = self._read("b")
+        return found
 
     @property
     def dgamma(self) -> tuple[Array | None, ...]:
         """Gradient with respect to gamma of each layer."""
-        return self._read_norm(0)
+        found: tuple[Array | None, ...] = self._read("gamma")
+        return found
 
     @property
     def dbeta(self) -> tuple[Array | None, ...]:
         """Gradient with respect to beta of each layer."""
-        return self._read_norm(1)
+        found: tuple[Array | None, ...] = self._read("beta")
+        return found
 
     @property
     def dx(self) -> Array:
         """Gradient with respect to the inputs."""
-        if "dx" not in self._found:
-            assert self._network is not None
-            self._found["dx"] = self._network._core.dx()
-        found: Array = self._found["dx"]
+        found: Array = self._read("dx")
         return found
 
     def _keep(self, weights_only: bool) -> None:
@@ -184,7 +120,7 @@ class Gradients:
             return
         _ = self.dx
         if not weights_only:
-            _ = self.delta, self.dw, self.db, self.dgamma
+            _ = self.delta, self.dw, self.db, self.dgamma, self.dbeta
             self._network = None
 
     def __repr__(self) -> str:
@@ -200,32 +136,15 @@ class Network:
     layers : sequence
         Number of inputs, then for each layer its number of units or a `Dense`.
     activation : str, default "relu"
-        Of the hidden layers; see `Dense` for the names.
+        Of the hidden layers; formulas: `help(retrograd.activations)`.
     output_activation : str, default "identity"
         Of the last layer. With "cross_entropy" and "focal" (then "identity" or "softmax"), "binary_cross_entropy" ("identity"
         or "sigmoid") and "poisson" ("identity" or "exponential") the layer gives logits, or log rates, and the loss applies
         softmax, sigmoid or exp itself, once.
     loss : str or retrograd.losses.Loss, default "mse"
-        With a = output, t = target, n rows, k outputs:
-
-        - "mse": 1/(nk) sum (a - t)^2; delta = 2 (a - t) f'(z) / (nk)
-        - "quadratic": 1/(2n) sum (a - t)^2; delta = (a - t) f'(z) / n
-        - "mae": 1/(nk) sum |a - t|; delta = sign(a - t) f'(z) / (nk), 0 where a = t
-        - "huber": 1/(nk) sum of e^2 / 2 where |e| = |a - t| <= d, d (|e| - d/2) beyond; delta = e cut off at -d and d, times
-          f'(z) / (nk); d = 1, or `losses.Huber(delta=d)`
-        - "quantile": 1/(nk) sum max(q (t - a), (1 - q) (a - t)); delta = -q where t > a, 1 - q where t < a, times
-          f'(z) / (nk); q = 0.5, or `losses.Quantile(q)`
-        - "poisson": 1/(nk) sum exp(z) - t z, t >= 0; delta = (exp(z) - t) / (nk) (PyTorch's `PoissonNLLLoss`)
-        - "cross_entropy": -1/n sum t log softmax(z); delta = (softmax(z) - t) / n; labels or rows of probabilities;
-          `losses.CrossEntropy(label_smoothing=s)` takes (1 - s) t + s/k for t
-        - "focal": -1/n sum t (1 - p)^g log p, p = softmax(z); delta: see `losses.Focal(gamma=g)`; g = 2
-        - "binary_cross_entropy": -1/(nk) sum t log s(z) + (1 - t) log(1 - s(z)), s = sigmoid; delta = (s(z) - t) / (nk)
-        - "hinge", one output, targets 0 and 1 or -1 and 1: 1/n sum max(0, 1 - s a), s = 1 where t > 0, else -1;
-          delta = -s f'(z) / n where s a < 1, else 0. Several outputs, labels y: 1/(nk) sum over j != y of
-          max(0, 1 - a_y + a_j) (Weston, Watkins, 1999; PyTorch's `MultiMarginLoss`); delta_j = f'(z_j) / (nk) where that is
-          above 0, and minus their sum at y. `output_activation`: "identity", "tanh" or "softsign".
-
-        A loss of your own: `backward(dz=...)`.
+        What is descended: for numbers "mse", "quadratic", "mae" and others, for classes "cross_entropy" and others. Each is a
+        class of `retrograd.losses` with its formula and gradient, and the name is short for it: `help(retrograd.losses)`. A
+        loss of your own: `backward(dz=...)`.
     init : str, Initializer, or pair (weights, biases), optional
         How the weights start (see `Initializer`); default LeCun for selu, He for relu, leaky_relu, elu, gelu, gelu_tanh, silu
         and mish, Glorot for the rest. A pair of sequences of arrays gives them. Biases start at zero.
@@ -254,162 +173,110 @@ class Network:
         activation: str = "relu",
         output_activation: str = "identity",
         loss: str | Loss = "mse",
-        init: Init | tuple[Sequence[npt.ArrayLike], Sequence[npt.ArrayLike]] = None,
+        init: Init | Weights = None,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         input_noise: float = 0.0,
         seed: int | None = 0,
-        dtype: npt.DTypeLike = "float32",
+        dtype: DTypeLike = "float32",
     ) -> None:
-        _check_name(activation, _core.ACTIVATIONS, "activation")
-        _check_name(output_activation, _core.ACTIVATIONS, "output_activation")
-        if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray):
-            raise TypeError(f"layers: expected a sequence like [784, 128, 10], got {layers!r}")
-        if len(layers) < 2:
-            raise ValueError(f"layers: expected the number of inputs and at least one layer, got {list(layers)!r}")
-        if isinstance(layers[0], Dense):
-            raise TypeError("layers: expected the number of inputs first, got a Dense")
-        specs = [s if isinstance(s, Dense) else Dense(as_int(s, "layers", 1)) for s in layers[1:]]
-        last = len(specs) - 1
-
-        self._sizes = (as_int(layers[0], "layers", 1), *(s.units for s in specs))
-        self._activations = tuple(s.activation or (output_activation if i == last else activation) for i, s in enumerate(specs))
-        self._loss_function, self._loss = loss, name_and_parameter(loss)[0]
-        self._dtype = self._dtype_of(dtype)
-        self._check_fit()
-        self._seed = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
-        if specs[-1].dropout:
-            raise ValueError(f"dropout: it is for hidden layers, got {specs[-1].dropout} for the last one")
-        if specs[-1].norm:
-            raise ValueError(f"norm: it is for hidden layers, got {specs[-1].norm!r} for the last one")
-        everywhere = as_float(dropout, "dropout", 0.0, 1.0)
-        self._regularisation: dict[str, Any] = {
-            "input_dropout": as_float(input_dropout, "input_dropout", 0.0, 1.0),
-            "input_noise": as_float(input_noise, "input_noise", 0.0),
-            "dropout": [*(everywhere if s.dropout is None else s.dropout for s in specs[:-1]), 0.0],
-            "max_norm": [s.max_norm or 0.0 for s in specs],
-            "norm": [s.norm or "none" for s in specs],
-        }
-        self._core = self._make_core()
-        self._gradients: weakref.ref[Gradients] | None = None
-        self._forced_team = 0  # for tests: this many threads, whatever the work
-
+        spec, given = described(
+            layers,
+            activation=activation,
+            output_activation=output_activation,
+            loss=loss,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            input_noise=input_noise,
+            seed=seed,
+            dtype=dtype,
+        )
+        self._make(spec)
         if isinstance(init, tuple):
             if len(init) != 2:
                 raise ValueError(f"init: expected a pair (weights, biases), got {len(init)} things")
             self.set_weights(*init)
         else:
-            common = None if init is None else _initializer(init)
-            for i, spec in enumerate(specs):
-                chosen = spec.init or common or default_for(self._activations[i])
+            common = None if init is None else as_initializer(init)
+            for i, layer in enumerate(given):
+                chosen = layer.init or common or default_for(spec.activations[i])
                 assert isinstance(chosen, Initializer)
-                self._core.fill(i, *chosen.draw(self._sizes[i], self._sizes[i + 1]), self._seed)
+                self._core.fill(i, *chosen.draw(spec.sizes[i], spec.sizes[i + 1]), spec.seed)
 
-    @staticmethod
-    def _dtype_of(dtype: npt.DTypeLike) -> np.dtype[Any]:
-        try:
-            result = np.dtype(dtype)
-        except TypeError as error:
-            raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from error
-        if dtype is None or result not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
-        result = np.dtype(result.name)  # without the order of bytes, which may be named though it is the native one
-        return result
-
-    def _check_fit(self) -> None:
-        """Activations and loss must go together."""
-        output = self._activations[-1]
-        if "softmax" in self._activations[:-1]:
-            raise ValueError("activation: softmax is for the last layer alone, got it in a hidden layer")
-        own = _OWN.get(self._loss)
-        if own and output not in ("identity", own):
-            raise ValueError(
-                f"output_activation: {self._loss} applies {own} to logits itself; expected identity or {own}, got {output!r}"
-            )
-        if own == "softmax" and self._sizes[-1] < 2:
-            raise ValueError(f"{self._loss}: expected at least 2 outputs, got 1 (binary_cross_entropy takes one)")
-        if self._loss == "hinge" and output not in ("identity", "tanh", "softsign"):
-            raise ValueError(f"output_activation: hinge decides by sign; expected identity, tanh or softsign, got {output!r}")
-
-    def _make_core(self) -> _core.NetworkF32 | _core.NetworkF64:
-        return _CORE[self._dtype.name](
-            list(self._sizes),
-            list(self._activations),
-            *name_and_parameter(self._loss_function),
-            seed=self._seed,
-            **self._regularisation,
+    def _make(self, spec: NetworkSpec) -> None:
+        """All but the weights."""
+        self._spec = spec
+        self._core = _CORE[spec.dtype.name](
+            list(spec.sizes),
+            list(spec.activations),
+            spec.loss_name,
+            loss_parameter=spec.loss_parameter,
+            seed=spec.seed,
+            input_dropout=spec.input_dropout,
+            input_noise=spec.input_noise,
+            dropout=[layer.dropout or 0.0 for layer in spec.layers],
+            max_norm=[layer.max_norm or 0.0 for layer in spec.layers],
+            norm=[layer.norm or "none" for layer in spec.layers],
         )
-
-    @property
-    def _picks_one(self) -> bool:
-        return picks_one(self._loss, self._sizes[-1])
+        self._predicts = _ANSWERS[spec.decides]
+        self._gradients: weakref.ref[Gradients] | None = None
 
     # ---------------------------------------------------------------- what it is
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of inputs, then units of each layer."""
-        return self._sizes
+        return self._spec.sizes
 
     @property
     def depth(self) -> int:
         """Number of layers."""
-        return len(self._sizes) - 1
+        return self._spec.depth
 
     @property
     def activations(self) -> tuple[str, ...]:
         """Activation of each layer, the output's last."""
-        return self._activations
+        return self._spec.activations
 
     @property
     def loss_name(self) -> str:
         """Name of the loss."""
-        return self._loss
+        return self._spec.loss_name
 
     @property
     def loss_function(self) -> str | Loss:
         """The loss as it was given: a name, or an object of `retrograd.losses` with its parameter."""
-        return self._loss_function
+        return self._spec.loss
 
     @property
     def metric_name(self) -> str:
         """What is measured beside the loss: "accuracy" for labels (and 0/1), "mae" (mean absolute error) for numbers."""
-        return "accuracy" if self._loss in _CLASSIFIERS else "mae"
+        return self._spec.metric_name
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of weights and arithmetic: float32 or float64."""
-        return self._dtype
+        return self._spec.dtype
 
     @property
     def seed(self) -> int:
         """The seed, also where it was drawn."""
-        return self._seed
+        return self._spec.seed
 
     @property
     def layers(self) -> tuple[Dense, ...]:
         """Each layer as it is: units, activation and regularisation (without `init`)."""
-        settings = self._regularisation
-        return tuple(
-            Dense(
-                units,
-                activation,
-                dropout=settings["dropout"][i] or None,
-                max_norm=settings["max_norm"][i] or None,
-                norm=None if settings["norm"][i] == "none" else settings["norm"][i],
-            )
-            for i, (units, activation) in enumerate(zip(self._sizes[1:], self._activations, strict=True))
-        )
+        return self._spec.layers
 
     @property
     def input_dropout(self) -> float:
         """Probability that an input is dropped in training."""
-        return float(self._regularisation["input_dropout"])
+        return self._spec.input_dropout
 
     @property
     def input_noise(self) -> float:
         """Standard deviation of what training adds to the inputs."""
-        return float(self._regularisation["input_noise"])
+        return self._spec.input_noise
 
     @property
     def steps(self) -> int:
@@ -419,39 +286,70 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases, and of gamma and beta where a layer has them."""
-        return sum(map(self._parameters_of, range(self.depth)))
-
-    def _parameters_of(self, i: int) -> int:
-        vectors = 1 if self._regularisation["norm"][i] == "none" else 3
-        return (self._sizes[i] + vectors) * self._sizes[i + 1]
+        return sum(map(self._spec.n_parameters, range(self.depth)))
 
     def __repr__(self) -> str:
-        inputs = "".join(f"{name}={getattr(self, name)}, " for name in ("input_dropout", "input_noise") if getattr(self, name))
-        loss = f"loss={self._loss_function!r}"
-        head = f"Network({list(self._sizes)}, {loss}, {inputs}dtype={self._dtype.name!r}, seed={self._seed})"
-        lines = [head, f"  {'layer':<7}{'shape':<18}{'activation':<13}{'parameters':>14}"]
-        for i, (fan_in, fan_out) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
-            shape = f"{fan_in} -> {fan_out}"
-            line = f"  {i + 1:<7}{shape:<18}{self._activations[i]:<13}{self._parameters_of(i):>14,}"
-            extras = {name: self._regularisation[name][i] for name in ("norm", "dropout", "max_norm")}
-            shown = (f"{name}={value}" for name, value in extras.items() if value not in (0, "none"))
-            lines.append("  ".join([line, *shown]))
-        lines.append(f"  {'total':<38}{self.n_parameters:>14,}")
-        return "\n".join(lines)
+        return self._spec.table()
 
     # ---------------------------------------------------------------- weights
 
+    def _array(self, name: str, layer: int) -> Array | None:
+        """One array of a layer, None where it has none of that name: a copy, read-only."""
+        if not any(array.name == name for array in self._spec.arrays[layer]):
+            return None
+        found: Array = self._core.get(name, layer)
+        found.flags.writeable = False
+        return found
+
+    def _of_all(self, name: str) -> tuple[Any, ...]:
+        return tuple(self._array(name, layer) for layer in range(self.depth))
+
+    def _put(self, layer: int, arrays: Mapping[str, Any]) -> None:
+        """Replaces arrays of a layer, checked ones."""
+        for name, array in arrays.items():
+            self._core.set(name, layer, array)
+
+    def _gradient(self, name: str) -> Any:
+        """The gradients of all layers with respect to z ("delta") or to one array of each, or that to the inputs ("dx")."""
+        core = self._core
+        if name == "dx":
+            return core.dx()
+        if name == "delta":
+            return tuple(map(core.delta, range(self.depth)))
+        there = [any(array.name == name for array in arrays) for arrays in self._spec.arrays]
+        return tuple(core.gradient(name, layer) if has else None for layer, has in enumerate(there))
+
     @property
-    def weights(self) -> tuple[Array, ...]:
+    def weights(self) -> Arrays:
         """Weights of each layer (fan_in, fan_out): copies, read-only. `set_weights` changes them."""
-        return tuple(_read_only(self._core.weights(i)) for i in range(self.depth))
+        return self._of_all("w")
 
     @property
-    def biases(self) -> tuple[Array, ...]:
+    def biases(self) -> Arrays:
         """Biases of each layer (fan_out,): copies, read-only."""
-        return tuple(_read_only(self._core.biases(i)) for i in range(self.depth))
+        return self._of_all("b")
 
-    def set_weights(self, weights: Sequence[npt.ArrayLike], biases: Sequence[npt.ArrayLike] | None = None) -> None:
+    @property
+    def gamma(self) -> tuple[Array | None, ...]:
+        """Factors of the normalised sums of each layer (fan_out,), None where it has none: copies, read-only."""
+        return self._of_all("gamma")
+
+    @property
+    def beta(self) -> tuple[Array | None, ...]:
+        """What is added to them (fan_out,), None where there is nothing: copies, read-only."""
+        return self._of_all("beta")
+
+    @property
+    def running_mean(self) -> tuple[Array | None, ...]:
+        """Running means of the sums of each layer with batch normalisation (fan_out,), else None: copies, read-only."""
+        return self._of_all("running_mean")
+
+    @property
+    def running_var(self) -> tuple[Array | None, ...]:
+        """Running variances, as `running_mean`."""
+        return self._of_all("running_var")
+
+    def set_weights(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike] | None = None) -> None:
         """Replaces all weights, and the biases too where they are given.
 
         Parameters
@@ -466,60 +364,25 @@ class Network:
         """
         given = {"weights": weights, "biases": self.biases if biases is None else biases}
         ready: list[list[Array]] = []
-        for name, arrays in given.items():
+        for (name, arrays), which in zip(given.items(), (0, 1), strict=True):
             if isinstance(arrays, str | bytes) or not hasattr(arrays, "__len__"):
                 raise TypeError(f"{name}: expected a sequence of arrays, got {type(arrays).__name__}")
             if len(arrays) != self.depth:
                 raise ValueError(f"{name}: expected {self.depth} arrays, one for each layer, got {len(arrays)}")
-            ready.append([self._checked_parameter(name, i, array) for i, array in enumerate(arrays)])
+            places = (of_layer[which] for of_layer in self._spec.arrays)
+            ready.append([self._checked(f"{name}[{p.layer}]", p, array) for p, array in zip(places, arrays, strict=True)])
         self._about_to_change()
         for i, (w, b) in enumerate(zip(*ready, strict=True)):
-            self._core.set_layer(i, w, b)
-
-    def _checked_parameter(self, name: str, i: int, value: npt.ArrayLike) -> Array:
-        label = f"{name}[{i}]"
-        array = as_array(value, label)
-        expected = (self._sizes[i], self._sizes[i + 1]) if name == "weights" else (self._sizes[i + 1],)
-        if array.shape != expected:
-            raise ValueError(f"{label}: expected shape {expected}, got {array.shape}")
-        result = converted(array, self._dtype)
-        check_finite(self._core, result.reshape(expected[0], -1), label, array)
-        return result
-
-    def _norm(self, i: int) -> dict[str, Array]:
-        """What layer i has beside weights and biases, by name."""
-        names = ("gamma", "beta", "running_mean", "running_var")
-        arrays: Sequence[Array] = self._core.norm(i)
-        return {name: _read_only(array) for name, array in zip(names, arrays, strict=False)}
-
-    @property
-    def gamma(self) -> tuple[Array | None, ...]:
-        """Factors of the normalised sums of each layer (fan_out,), None where it has none: copies, read-only."""
-        return tuple(self._norm(i).get("gamma") for i in range(self.depth))
-
-    @property
-    def beta(self) -> tuple[Array | None, ...]:
-        """What is added to them (fan_out,), None where there is nothing: copies, read-only."""
-        return tuple(self._norm(i).get("beta") for i in range(self.depth))
-
-    @property
-    def running_mean(self) -> tuple[Array | None, ...]:
-        """Running means of the sums of each layer with batch normalisation (fan_out,), else None: copies, read-only."""
-        return tuple(self._norm(i).get("running_mean") for i in range(self.depth))
-
-    @property
-    def running_var(self) -> tuple[Array | None, ...]:
-        """Running variances, as `running_mean`."""
-        return tuple(self._norm(i).get("running_var") for i in range(self.depth))
+            self._put(i, {"w": w, "b": b})
 
     def set_norm(
         self,
         layer: int,
         *,
-        gamma: npt.ArrayLike | None = None,
-        beta: npt.ArrayLike | None = None,
-        running_mean: npt.ArrayLike | None = None,
-        running_var: npt.ArrayLike | None = None,
+        gamma: ArrayLike | None = None,
+        beta: ArrayLike | None = None,
+        running_mean: ArrayLike | None = None,
+        running_var: ArrayLike | None = None,
     ) -> None:
         """Replaces what is given of a layer that normalises.
 
@@ -538,24 +401,30 @@ class Network:
         layer = as_int(layer, "layer", 0)
         if layer >= self.depth:
             raise ValueError(f"layer: expected less than {self.depth}, got {layer}")
-        now = self._norm(layer)
+        places = {place.name: place for place in self._spec.arrays[layer] if place.name in _NORM_ARRAYS}
+        now = {name: self._array(name, layer) for name in places}
         given = {"gamma": gamma, "beta": beta, "running_mean": running_mean, "running_var": running_var}
         for name, value in given.items():
             if value is None:
                 continue
-            if name not in now:
+            if name not in places:
                 raise ValueError(f"{name}: layer {layer} has none (norm={self.layers[layer].norm!r})")
-            array = as_array(value, name)
-            if array.shape != (self._sizes[layer + 1],):
-                raise ValueError(f"{name}: expected shape {(self._sizes[layer + 1],)}, got {array.shape}")
-            now[name] = converted(array, self._dtype)
-            check_finite(self._core, now[name].reshape(1, -1), name, array)
-            if name == "running_var" and (now[name] < 0).any():
-                raise ValueError(f"running_var: expected no negative numbers, got {now[name].min()}")
+            now[name] = self._checked(name, places[name], value)
         self._about_to_change()
-        self._core.set_norm(layer, list(now.values()))
+        self._put(layer, now)
 
-    def folded(self) -> "Network":
+    def _checked(self, label: str, place: LayerArray, value: ArrayLike) -> Array:
+        """An array that fits the place, of the network's dtype; ValueError and TypeError name it by the label."""
+        array = as_array(value, label)
+        if array.shape != place.shape:
+            raise ValueError(f"{label}: expected shape {place.shape}, got {array.shape}")
+        result = converted(array, self.dtype)
+        check_finite(self._core, result if result.ndim > 1 else result.reshape(-1, 1), label, array)
+        if place.name == "running_var" and (result < 0).any():
+            raise ValueError(f"{label}: expected no negative numbers, got {result.min()}")
+        return result
+
+    def folded(self) -> Network:
         """A network for inference that gives the same outputs with batch normalisation folded into weights and biases.
 
         With r = gamma / sqrt(running_var + 1e-5) of a layer, its w becomes w r and its b becomes (b - running_mean) r + beta,
@@ -566,73 +435,63 @@ class Network:
         Network
             A new one; this one is as it was.
         """
-        layers = [dataclasses.replace(layer, norm=None if layer.norm == "batch" else layer.norm) for layer in self.layers]
         weights, biases = ([np.array(array, np.float64) for array in arrays] for arrays in (self.weights, self.biases))
-        for i in range(self.depth):
-            now = {name: array.astype(np.float64) for name, array in self._norm(i).items()}
-            if "running_var" in now:
-                scale = now["gamma"] / np.sqrt(now["running_var"] + 1e-5)
+        result = Network.__new__(Network)
+        result._make(self._spec.folded())
+        for i, layer in enumerate(self.layers):
+            if layer.norm is None:
+                continue
+            gamma, beta, *running = (
+                np.array(self._array(place.name, i), np.float64) for place in self._spec.arrays[i] if place.name in _NORM_ARRAYS
+            )
+            if running:
+                scale = gamma / np.sqrt(running[1] + _core.NORM_EPS)
                 weights[i] *= scale
-                biases[i] = (biases[i] - now["running_mean"]) * scale + now["beta"]
-        result = Network(
-            [self._sizes[0], *layers],
-            loss=self._loss_function,
-            init=(weights, biases),
-            input_dropout=self.input_dropout,
-            input_noise=self.input_noise,
-            seed=self._seed,
-            dtype=self._dtype,
-        )
-        for i, layer in enumerate(layers):
-            if layer.norm is not None:
-                result.set_norm(i, gamma=self.gamma[i], beta=self.beta[i])
+                biases[i] = (biases[i] - running[0]) * scale + beta
+            else:
+                result.set_norm(i, gamma=gamma, beta=beta)
+        result.set_weights(weights, biases)
         return result
 
-    def copy_from(self, other: "Network") -> None:
+    def copy_from(self, other: Network) -> None:
         """Takes over the weights and biases of a network with the same layer sizes and dtype (a target network, say)."""
         if not isinstance(other, Network):
             raise TypeError(f"copy_from: expected a Network, got {type(other).__name__}")
-        if other.sizes != self.sizes or other.dtype != self.dtype:
-            raise ValueError(
-                f"copy_from: expected sizes {self.sizes} and dtype {self.dtype}, got {other.sizes} and {other.dtype}"
-            )
-        norms, others = ([layer.norm for layer in net.layers] for net in (self, other))
-        if norms != others:
-            raise ValueError(f"copy_from: expected norms {norms}, got {others}")
+        self._spec.check_same_arrays(other._spec)
         self._about_to_change()
         self._core.copy_from(other._core)  # type: ignore[arg-type]  # the dtypes are equal
 
+    # ---------------------------------------------------------------- copies
+
+    def _state(self) -> dict[str, Any]:
+        """Steps, and the arrays of each layer by name."""
+        arrays = [{place.name: self._array(place.name, place.layer) for place in layer} for layer in self._spec.arrays]
+        return {"steps": self.steps, "arrays": arrays}
+
+    def _load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes what `_state` gave, all or nothing."""
+        check_state(state, ("steps", "arrays"), "network")
+        steps, given = as_int(state["steps"], "steps", 0), state["arrays"]
+        if len(given) != self.depth:
+            raise ValueError(f"arrays: expected those of {self.depth} layers, got {len(given)}")
+        ready = []
+        for layer, arrays in zip(self._spec.arrays, given, strict=True):
+            check_state(arrays, [place.name for place in layer], f"arrays of layer {layer[0].layer}")
+            ready.append({p.name: self._checked(f"{p.name}[{p.layer}]", p, arrays[p.name]) for p in layer})
+        self._about_to_change()
+        for i, arrays in enumerate(ready):
+            self._put(i, arrays)
+        self._core.set_steps(steps)
+
     def __getstate__(self) -> dict[str, Any]:
-        """Layers, loss, seed and weights; a forward or backward pass by hand is not kept."""
-        return {
-            "sizes": self._sizes,
-            "activations": self._activations,
-            "loss": self._loss_function,
-            "dtype": self._dtype.name,
-            "seed": self._seed,
-            "regularisation": self._regularisation,
-            "steps": self.steps,
-            "norms": [self._core.norm(i) for i in range(self.depth)],
-            "weights": self.weights,
-            "biases": self.biases,
-        }
+        """Description, steps and weights; a forward or backward pass by hand is not kept."""
+        return {"spec": self._spec, **self._state()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._sizes = state["sizes"]
-        self._activations = state["activations"]
-        self._loss_function = state["loss"]
-        self._loss = name_and_parameter(self._loss_function)[0]
-        self._dtype = np.dtype(state["dtype"])
-        self._seed = state["seed"]
-        self._regularisation = state["regularisation"]
-        self._gradients = None
-        self._forced_team = 0
-        self._core = self._make_core()
+        self._make(state["spec"])
+        for i, arrays in enumerate(state["arrays"]):  # not checked: a network may have diverged
+            self._put(i, {name: array.astype(self.dtype, copy=False) for name, array in arrays.items()})
         self._core.set_steps(state["steps"])
-        for i, (w, b) in enumerate(zip(state["weights"], state["biases"], strict=True)):
-            self._core.set_layer(i, w, b)
-        for i, arrays in enumerate(state["norms"]):
-            self._core.set_norm(i, arrays)
 
     def __copy__(self) -> Self:
         """A network of its own with the same weights."""
@@ -640,34 +499,25 @@ class Network:
         twin.__setstate__(self.__getstate__())
         return twin
 
-    def _as_dtype(self, dtype: str) -> "Network":
-        """The same network, settings and all, in the other arithmetic."""
-        twin = Network.__new__(Network)
-        state = Network.__getstate__(self) | {"dtype": dtype}
-        for name in ("weights", "biases"):
-            state[name] = [array.astype(dtype) for array in state[name]]
-        state["norms"] = [[array.astype(dtype) for array in arrays] for arrays in state["norms"]]
-        twin.__setstate__(state)
-        return twin
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self.__copy__()
 
+    def _as_dtype(self, dtype: str) -> Network:
+        """The same network, settings and all, in the other arithmetic."""
+        twin = Network.__new__(Network)
+        twin.__setstate__(Network.__getstate__(self) | {"spec": self._spec.with_dtype(dtype)})
+        return twin
+
     # ---------------------------------------------------------------- the stages by hand
 
-    def _rows(self, X: npt.ArrayLike) -> Array:
-        if self._core.takes(X, self._sizes[0]):
-            return X
-        rows = as_rows(X, self._sizes[0], self._dtype)
-        check_finite(self._core, rows, given=X)
-        return rows
+    def _rows(self, X: ArrayLike, least: int = 0) -> Array:
+        return checked_rows(X, self._spec, self._core, least)
 
-    def _targets(self, y: npt.ArrayLike, rows: int) -> Array:
-        if self._picks_one:
-            labels = _core.labels(y, rows, self._sizes[-1])
-            if labels is not None:
-                return labels
-        return as_targets(y, self._loss, self._sizes[-1], rows, self._dtype, self._core)
+    def _targets(self, y: ArrayLike, rows: int) -> Array:
+        return as_targets(y, rows, self._spec, self._core)
+
+    def _examples(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Examples:
+        return as_examples(X, y, sample_weight, self._spec, self._core)
 
     def _about_to_change(self, weights_only: bool = True) -> None:
         """Lets gradients that somebody still holds read what the next call overwrites."""
@@ -675,7 +525,7 @@ class Network:
         if gradients is not None:
             gradients._keep(weights_only)
 
-    def forward(self, X: npt.ArrayLike, training: bool = False, *, n_threads: int | None = None) -> Array:
+    def forward(self, X: ArrayLike, training: bool = False, *, n_threads: int | None = None) -> Array:
         """Stage 1: z = x w + b and a = f(z), layer by layer; keeps them for `z`, `a` and `backward`.
 
         Parameters
@@ -695,19 +545,17 @@ class Network:
         array (rows, outputs)
             The last layer after `output_activation`.
         """
-        rows = self._rows(X)
-        if len(rows) == 0:
-            raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
+        rows = self._rows(X, least=1)
         self._about_to_change(weights_only=False)
-        self._core.forward(rows, as_threads(n_threads), self._forced_team, training)
+        self._core.forward(rows, as_threads(n_threads), training)
         return self._core.output()
 
     def backward(
         self,
-        y: npt.ArrayLike | None = None,
+        y: ArrayLike | None = None,
         *,
-        dz: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        dz: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         n_threads: int | None = None,
     ) -> Gradients:
         """Stage 2: delta, dw and db of every layer by the chain rule, from output to input.
@@ -738,46 +586,43 @@ class Network:
             raise TypeError("backward: expected either y or dz, got " + ("neither" if y is None else "both"))
         if dz is not None and sample_weight is not None:
             raise TypeError("backward: expected sample_weight with y, got it with dz, which can hold it")
-        rows = self._core.batch_rows()
+        rows, outputs = self._core.batch_rows(), self._spec.outputs
         self._about_to_change(weights_only=False)
         loss = None
         if y is not None:
-            targets, weights = self._targets(y, rows), as_weights(sample_weight, rows, self._dtype)
-            loss = self._core.backward(targets, as_threads(n_threads), self._forced_team, weights)
+            targets, weights = self._targets(y, rows), as_weights(sample_weight, rows, self.dtype)
+            loss = self._core.backward(targets, as_threads(n_threads), weights)
         else:
             seed = as_array(dz, "dz")  # type: ignore[arg-type]  # not None
-            if seed.ndim == 1 and self._sizes[-1] == 1:
+            if seed.ndim == 1 and outputs == 1:
                 seed = seed.reshape(-1, 1)
-            if seed.shape != (rows, self._sizes[-1]):
-                raise ValueError(f"dz: expected shape {(rows, self._sizes[-1])}, got {seed.shape}")
-            rows_of_dz = as_rows(seed, self._sizes[-1], self._dtype, "dz")
+            if seed.shape != (rows, outputs):
+                raise ValueError(f"dz: expected shape {(rows, outputs)}, got {seed.shape}")
+            rows_of_dz = as_rows(seed, outputs, self.dtype, "dz")
             check_finite(self._core, rows_of_dz, "dz", seed)
-            self._core.backward_dz(rows_of_dz, as_threads(n_threads), self._forced_team)
+            self._core.backward_dz(rows_of_dz, as_threads(n_threads))
         gradients = Gradients(self, loss)
         self._gradients = weakref.ref(gradients)
         return gradients
 
     @property
-    def z(self) -> tuple[Array, ...]:
+    def z(self) -> Arrays:
         """Sums of each layer, z = x w + b (rows, fan_out), of the last `forward`: copies."""
         return tuple(self._core.z(i) for i in range(self.depth))
 
     @property
-    def a(self) -> tuple[Array, ...]:
+    def a(self) -> Arrays:
         """The inputs, then a = f(z) of each layer (rows, units), of the last `forward`: copies."""
         return (*(self._core.a(i) for i in range(self.depth)), self._core.output())
 
     # ---------------------------------------------------------------- use
 
-    def _answer(self, X: npt.ArrayLike, answer: int, n_threads: int | None) -> Array:
+    def _answer(self, X: ArrayLike, answer: int, n_threads: int | None) -> Array:
         threads = as_threads(n_threads)
-        if self._forced_team == 0:
-            quick = self._core.predict_quick(X, answer)  # a few plain rows; None for the rest
-            if quick is not None:
-                return quick
-        return self._core.predict(self._rows(X), answer, threads, self._forced_team)
+        quick = self._core.predict_quick(X, answer)  # a few plain rows; None for the rest
+        return self._core.predict(self._rows(X), answer, threads) if quick is None else quick
 
-    def predict(self, X: npt.ArrayLike, *, n_threads: int | None = None) -> Array:
+    def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
         """What the network says of each row.
 
         Parameters
@@ -793,10 +638,9 @@ class Network:
             hinge with one output: 0 or 1 (also where the targets are -1 and 1), int64, (rows, outputs). poisson: the expected
             counts exp(z). Else the outputs (rows, outputs). (rows,) where there is one output.
         """
-        answer = _DECISIONS if self._loss in _CLASSIFIERS else _APPLIED if self._loss == "poisson" else _OUTPUTS
-        return self._answer(X, answer, n_threads)
+        return self._answer(X, self._predicts, n_threads)
 
-    def predict_proba(self, X: npt.ArrayLike, *, n_threads: int | None = None) -> Array:
+    def predict_proba(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
         """Probabilities: of each label (rows, outputs) with cross_entropy and focal, of a 1 with binary_cross_entropy.
 
         With any other loss, the outputs of a last layer whose activation is softmax or sigmoid. (rows,) where there is one
@@ -807,44 +651,25 @@ class Network:
         ValueError
             The outputs are no probabilities.
         """
-        if self._loss not in _PROBABILISTIC and self._activations[-1] not in ("softmax", "sigmoid"):
-            raise ValueError(
-                f"predict_proba: expected a loss or output_activation that gives probabilities, got {self._loss!r} and "
-                f"{self._activations[-1]!r}"
-            )
+        self._spec.check_probabilities()
         return self._answer(X, _APPLIED, n_threads)
 
     def loss(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         n_threads: int | None = None,
     ) -> float:
         """Mean loss over the rows of X with answers y; with `sample_weight` (rows,) sum w l / sum w."""
-        return self._evaluate(X, y, n_threads, sample_weight)[0]
+        return self._scored(self._examples(X, y, sample_weight), n_threads)[0]
 
-    def _evaluate(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, n_threads: int | None, sample_weight: npt.ArrayLike | None = None
-    ) -> tuple[float, float]:
+    def _scored(self, data: Examples, n_threads: int | None) -> tuple[float, float]:
         """Loss and metric, both as means."""
-        rows = self._rows(X)
-        if len(rows) == 0:
-            raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
-        targets, weights = self._targets(y, len(rows)), as_weights(sample_weight, len(rows), self._dtype)
-        return self._scored(rows, targets, weights, n_threads)
-
-    def _scored(self, rows: Array, targets: Array, weights: Array | None, n_threads: int | None) -> tuple[float, float]:
-        """Of arrays that were checked before."""
-        loss, metric = self._core.evaluate(rows, targets, as_threads(n_threads), self._forced_team, weights)
+        loss, metric = self._core.evaluate(data.rows, data.targets, as_threads(n_threads), data.weights)
         return loss, self._metric(metric)
 
     def _metric(self, per_row: float) -> float:
         """The metric as a mean, from the core's mean over rows of sums over outputs."""
-        return per_row if self._picks_one else per_row / self._sizes[-1]
-
-
-def _read_only(array: Array) -> Array:
-    array.flags.writeable = False
-    return array
+        return per_row if self._spec.picks_one else per_row / self._spec.outputs

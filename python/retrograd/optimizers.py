@@ -1,15 +1,20 @@
 """Optimisers: settings, and the state that belongs to one network. The arithmetic is the core's."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arrays import as_float, as_int, as_threads
+from ._checks import above_zero, as_bool, as_float, as_int, as_threads
+from ._data.arrays import Array
+from ._spec import LayerArray
 from .network import Network
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "Optimizer", "RMSprop"]
@@ -61,8 +66,7 @@ class Group:
         object.__setattr__(self, "l1", as_float(self.l1, "l1", 0.0))
         if self.weight_decay is not None:
             object.__setattr__(self, "weight_decay", as_float(self.weight_decay, "weight_decay", 0.0))
-        if not isinstance(self.frozen, bool):
-            raise TypeError(f"frozen: expected True or False, got {self.frozen!r}")
+        as_bool(self.frozen, "frozen")
 
     def _includes(self, layer: int, params: str, depth: int) -> bool:
         if self.params not in ("all", params):
@@ -77,7 +81,15 @@ class Group:
                 raise ValueError(f"layers: expected numbers from {-depth} to {depth - 1}, got {number}")
 
 
-class Optimizer:
+class _HasRate:
+    """What every rule has as settings of its own, in the place where its constructor takes them."""
+
+    lr: float
+    weight_decay: float
+
+
+@dataclass(eq=False, repr=False)
+class Optimizer(_HasRate):
     """What all optimisers share; use one of SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
 
     An optimiser owns its state (velocities, means of squares, the number of steps), which starts at zero and binds it to the
@@ -102,18 +114,12 @@ class Optimizer:
     _shown: ClassVar[tuple[str, ...]]  # settings of the rule, as the constructor names them
     _planes: ClassVar[tuple[str | None, ...]]  # PyTorch's names of the core's planes of the state
 
-    lr: float
-    weight_decay: float
-    clip_norm: float | None
-    clip_value: float | None
-    groups: Sequence[Group]
-    _stale: bool  # whether the core has not seen the settings of now
+    clip_norm: float | None = field(default=None, kw_only=True)
+    clip_value: float | None = field(default=None, kw_only=True)
+    groups: Sequence[Group] = field(default=(), kw_only=True)
 
-    def _begin(self, clip_norm: float | None, clip_value: float | None, groups: Sequence[Group]) -> None:
-        """The end of every constructor."""
-        self.clip_norm = clip_norm
-        self.clip_value = clip_value
-        self.groups = groups
+    def __post_init__(self) -> None:
+        self._stale: bool  # whether the core has not seen the settings of now
         self._network: Network | None = None
         self._core: Any = None
         self._loaded: dict[str, Any] | None = None  # a state that waits for its network
@@ -127,36 +133,34 @@ class Optimizer:
         object.__setattr__(self, name, value)
 
     def _rule_settings(self) -> dict[str, Any]:
-        """The settings of the rule, checked, as the core names them."""
+        """The settings of the rule alone, checked, as the core names them."""
         raise NotImplementedError
 
     def _checked_settings(self) -> dict[str, Any]:
+        """All settings, checked, as the core names them; what is not among them is off."""
         settings: dict[str, Any] = {
-            "rule": self._rule,
             "lr": as_float(self.lr, "lr", 0.0),
             "weight_decay": as_float(self.weight_decay, "weight_decay", 0.0),
-            "momentum": 0.0,
-            "nesterov": False,
-            "dampening": 0.0,
-            "beta1": 0.0,
-            "beta2": 0.0,
-            "eps": 0.0,
-            "lr_decay": 0.0,
-            "initial": 0.0,
-            "decoupled": False,
-            "third": False,
         }
         for name in ("clip_norm", "clip_value"):
             limit = getattr(self, name)
-            settings[name] = np.inf if limit is None else _above_zero(limit, name)
+            if limit is not None:
+                settings[name] = above_zero(limit, name)
         groups = self.groups
         if isinstance(groups, Group) or not isinstance(groups, Sequence) or not all(isinstance(g, Group) for g in groups):
             raise TypeError(f"groups: expected a sequence of Group, got {groups!r}")
         return settings | self._rule_settings()
 
+    def _configure(self, core: Any, network: Network) -> None:
+        """Tells the core the settings of now."""
+        settings = _core.OptimizerSettings(self._rule)
+        for name, value in self._checked_settings().items():
+            setattr(settings, name, value)
+        core.configure(settings, self._for_arrays(network))
+
     def _for_arrays(self, network: Network) -> list[tuple[float, float, float, bool]]:
         """Factor of lr, weight decay, l1 and whether it is frozen, for the weights and the biases of each layer in turn."""
-        depth = len(network.sizes) - 1
+        depth = network.depth
         for group in self.groups:
             group._check_layers(depth)
         if not self.groups:
@@ -174,8 +178,7 @@ class Optimizer:
         if self._network is not network:
             self._first_bind(network)
         if self._stale:
-            settings = self._checked_settings()
-            self._core.configure(**settings, groups=self._for_arrays(network))
+            self._configure(self._core, network)
             self._stale = False
         return self._core
 
@@ -187,7 +190,7 @@ class Optimizer:
         self._for_arrays(network)
         core = _CORE[network.dtype.name](network._core)
         if self._loaded is not None:
-            core.configure(**self._checked_settings(), groups=self._for_arrays(network))  # steps need the betas
+            self._configure(core, network)  # steps need the betas
             self._put(core, network, self._loaded)
         self._core, self._network, self._loaded = core, network, None
         self._stale = True
@@ -227,11 +230,15 @@ class Optimizer:
         if self._core is None:
             return {"steps": 0} if self._loaded is None else copy.deepcopy(self._loaded)
         state: dict[str, Any] = {"steps": self.steps}
-        depth = len(self._network.sizes) - 1  # type: ignore[union-attr]
         for plane, (name, there) in enumerate(zip(self._planes, self._core.planes(), strict=True)):
             if there and name is not None:
-                state[name] = [self._core.plane(plane, layer) for layer in range(depth)]
+                state[name] = [self._read_plane(plane, arrays) for arrays in self._network._spec.arrays]  # type: ignore[union-attr]
         return state
+
+    def _read_plane(self, plane: int, arrays: Sequence[LayerArray]) -> tuple[Array, Array]:
+        """One plane for a layer: the numbers of its weights, and those of all else that it learns, one after the other."""
+        w, *vectors = (self._core.plane(plane, array.name, array.layer) for array in arrays if array.learned)
+        return w, np.concatenate(vectors)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes a state as `state_dict` gives it; training goes on from there to the last bit.
@@ -259,7 +266,7 @@ class Optimizer:
 
     def _put(self, core: Any, network: Network, state: dict[str, Any]) -> None:
         """The state into the core, once all of it is found to fit."""
-        layers = list(zip(network.sizes[:-1], network.sizes[1:], strict=True))
+        layers = network._spec.arrays
         planes = []
         for plane, name in enumerate(self._planes):
             if name is None or name not in state:
@@ -267,14 +274,15 @@ class Optimizer:
             pairs = state[name]
             if len(pairs) != len(layers):
                 raise ValueError(f"{name}: expected a pair of arrays for each of {len(layers)} layers, got {len(pairs)}")
-            for layer, ((fan_in, fan_out), pair) in enumerate(zip(layers, pairs, strict=True)):
+            for layer, (places, pair) in enumerate(zip(layers, pairs, strict=True)):
                 w, b = (_as_plane(array, name, network.dtype) for array in pair)
-                # gamma and beta of a layer that normalises follow the biases
-                vector = fan_out * (3 if network.layers[layer].norm else 1)
-                if w.shape != (fan_in, fan_out) or b.shape != (vector,):
-                    expected = f"({fan_in}, {fan_out}) and ({vector},)"
+                learned = [place for place in places if place.learned]
+                vector = sum(prod(place.shape) for place in learned[1:])  # all but the weights, one after the other
+                if w.shape != places[0].shape or b.shape != (vector,):
+                    expected = f"{places[0].shape} and ({vector},)"
                     raise ValueError(f"{name}, layer {layer}: expected shapes {expected}, got {w.shape} and {b.shape}")
-                planes.append((plane, layer, w, b))
+                parts = np.split(b, np.cumsum([prod(place.shape) for place in learned[1:-1]], dtype=int))
+                planes += [(plane, place.name, layer, part) for place, part in zip(learned, (w, *parts), strict=True)]
         core.clear()
         for values in planes:
             core.set_plane(*values)
@@ -298,19 +306,6 @@ class Optimizer:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _above_zero(value: Any, name: str) -> float:
-    number = as_float(value, name, 0.0)
-    if number == 0:
-        raise ValueError(f"{name}: expected a number above 0, got {value}")
-    return number
-
-
-def _as_bool(value: Any, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return value
-
-
 def _as_betas(betas: Any) -> tuple[float, float]:
     if not isinstance(betas, tuple | list) or len(betas) != 2:
         raise TypeError(f"betas: expected a pair of numbers, got {betas!r}")
@@ -324,6 +319,7 @@ def _as_plane(value: Any, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return array
 
 
+@dataclass(eq=False, repr=False)
 class SGD(Optimizer):
     """Stochastic gradient descent, with PyTorch's arithmetic: g = dw + weight_decay w; v = momentum v + g; w = w - lr v.
 
@@ -350,39 +346,27 @@ class SGD(Optimizer):
     learning (2013).
     """
 
-    _rule = "sgd"
-    _shown = ("momentum", "nesterov")
-    _planes = ("momentum_buffer", None, None)
+    _rule: ClassVar[str] = "sgd"
+    _shown: ClassVar[tuple[str, ...]] = ("momentum", "nesterov")
+    _planes: ClassVar[tuple[str | None, ...]] = ("momentum_buffer", None, None)
 
-    def __init__(
-        self,
-        lr: float,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float = 0.0,
-        *,
-        dampening: float = 0.0,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-        groups: Sequence[Group] = (),
-    ) -> None:
-        self.lr = lr
-        self.momentum = momentum
-        self.nesterov = nesterov
-        self.weight_decay = weight_decay
-        self.dampening = dampening
-        self._begin(clip_norm, clip_value, groups)
+    lr: float
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    dampening: float = field(default=0.0, kw_only=True)
 
     def _rule_settings(self) -> dict[str, Any]:
         momentum = as_float(self.momentum, "momentum", 0.0, below=1.0)
         dampening = as_float(self.dampening, "dampening", 0.0, below=1.0)
-        if _as_bool(self.nesterov, "nesterov") and momentum == 0:
+        if as_bool(self.nesterov, "nesterov") and momentum == 0:
             raise ValueError("nesterov: expected momentum above 0, got 0")
         if self.nesterov and dampening != 0:
             raise ValueError(f"nesterov: expected dampening 0, got {self.dampening}")
         return {"momentum": momentum, "nesterov": self.nesterov, "dampening": dampening}
 
 
+@dataclass(eq=False, repr=False)
 class Adam(Optimizer):
     """Adam: steps of m / (sqrt(v) + eps), m and v running means of gradients and of their squares, freed of their bias.
 
@@ -405,29 +389,16 @@ class Adam(Optimizer):
     State: "exp_avg" (m), "exp_avg_sq" (v), "max_exp_avg_sq". Kingma, Ba: Adam, a method for stochastic optimization (2015).
     """
 
-    _rule = "adam"
-    _shown = ("betas", "eps", "amsgrad")
-    _planes = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    _rule: ClassVar[str] = "adam"
+    _shown: ClassVar[tuple[str, ...]] = ("betas", "eps", "amsgrad")
+    _planes: ClassVar[tuple[str | None, ...]] = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
     _decoupled: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-        *,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-        groups: Sequence[Group] = (),
-    ) -> None:
-        self.lr = lr
-        self.betas = betas
-        self.eps = eps
-        self.weight_decay = weight_decay
-        self.amsgrad = amsgrad
-        self._begin(clip_norm, clip_value, groups)
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    amsgrad: bool = False
 
     def _rule_settings(self) -> dict[str, Any]:
         beta1, beta2 = _as_betas(self.betas)
@@ -435,11 +406,12 @@ class Adam(Optimizer):
             "beta1": beta1,
             "beta2": beta2,
             "eps": as_float(self.eps, "eps", _LEAST_EPS),
-            "third": _as_bool(self.amsgrad, "amsgrad"),
+            "amsgrad": as_bool(self.amsgrad, "amsgrad"),
             "decoupled": self._decoupled,
         }
 
 
+@dataclass(eq=False, repr=False)
 class AdamW(Adam):
     """Adam with weight decay apart from the gradient: first w = (1 - lr weight_decay) w, then Adam's step.
 
@@ -458,23 +430,12 @@ class AdamW(Adam):
     Loshchilov, Hutter: Decoupled weight decay regularization (2019).
     """
 
-    _decoupled = True
+    _decoupled: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-        groups: Sequence[Group] = (),
-    ) -> None:
-        super().__init__(lr, betas, eps, weight_decay, amsgrad, clip_norm=clip_norm, clip_value=clip_value, groups=groups)
+    weight_decay: float = 1e-2
 
 
+@dataclass(eq=False, repr=False)
 class RMSprop(Optimizer):
     """RMSprop: steps of g / (sqrt(v) + eps), v a running mean of squared gradients.
 
@@ -500,40 +461,27 @@ class RMSprop(Optimizer):
     with recurrent neural networks (2013).
     """
 
-    _rule = "rmsprop"
-    _shown = ("alpha", "eps", "momentum", "centered")
-    _planes = ("square_avg", "momentum_buffer", "grad_avg")
+    _rule: ClassVar[str] = "rmsprop"
+    _shown: ClassVar[tuple[str, ...]] = ("alpha", "eps", "momentum", "centered")
+    _planes: ClassVar[tuple[str | None, ...]] = ("square_avg", "momentum_buffer", "grad_avg")
 
-    def __init__(
-        self,
-        lr: float = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
-        centered: bool = False,
-        *,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-        groups: Sequence[Group] = (),
-    ) -> None:
-        self.lr = lr
-        self.alpha = alpha
-        self.eps = eps
-        self.weight_decay = weight_decay
-        self.momentum = momentum
-        self.centered = centered
-        self._begin(clip_norm, clip_value, groups)
+    lr: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
 
     def _rule_settings(self) -> dict[str, Any]:
         return {
             "beta2": as_float(self.alpha, "alpha", 0.0, below=1.0),
             "eps": as_float(self.eps, "eps", _LEAST_EPS),
             "momentum": as_float(self.momentum, "momentum", 0.0, below=1.0),
-            "third": _as_bool(self.centered, "centered"),
+            "centered": as_bool(self.centered, "centered"),
         }
 
 
+@dataclass(eq=False, repr=False)
 class Adagrad(Optimizer):
     """Adagrad: steps of g / (sqrt(s) + eps), s the sum of all squared gradients so far.
 
@@ -556,28 +504,15 @@ class Adagrad(Optimizer):
     State: "sum" (s). Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization (2011).
     """
 
-    _rule = "adagrad"
-    _shown = ("lr_decay", "initial_accumulator_value", "eps")
-    _planes = ("sum", None, None)
+    _rule: ClassVar[str] = "adagrad"
+    _shown: ClassVar[tuple[str, ...]] = ("lr_decay", "initial_accumulator_value", "eps")
+    _planes: ClassVar[tuple[str | None, ...]] = ("sum", None, None)
 
-    def __init__(
-        self,
-        lr: float = 1e-2,
-        lr_decay: float = 0.0,
-        weight_decay: float = 0.0,
-        initial_accumulator_value: float = 0.0,
-        eps: float = 1e-10,
-        *,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-        groups: Sequence[Group] = (),
-    ) -> None:
-        self.lr = lr
-        self.lr_decay = lr_decay
-        self.weight_decay = weight_decay
-        self.initial_accumulator_value = initial_accumulator_value
-        self.eps = eps
-        self._begin(clip_norm, clip_value, groups)
+    lr: float = 1e-2
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
 
     def _rule_settings(self) -> dict[str, Any]:
         return {
@@ -587,6 +522,7 @@ class Adagrad(Optimizer):
         }
 
 
+@dataclass(eq=False, repr=False)
 class Lion(Optimizer):
     """Lion: steps of lr in the direction sign(beta1 m + (1 - beta1) g), m a running mean of gradients.
 
@@ -605,24 +541,13 @@ class Lion(Optimizer):
     State: "exp_avg" (m). Chen et al.: Symbolic discovery of optimization algorithms (2023).
     """
 
-    _rule = "lion"
-    _shown = ("betas",)
-    _planes = ("exp_avg", None, None)
+    _rule: ClassVar[str] = "lion"
+    _shown: ClassVar[tuple[str, ...]] = ("betas",)
+    _planes: ClassVar[tuple[str | None, ...]] = ("exp_avg", None, None)
 
-    def __init__(
-        self,
-        lr: float = 1e-4,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-        *,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-        groups: Sequence[Group] = (),
-    ) -> None:
-        self.lr = lr
-        self.betas = betas
-        self.weight_decay = weight_decay
-        self._begin(clip_norm, clip_value, groups)
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
 
     def _rule_settings(self) -> dict[str, Any]:
         beta1, beta2 = _as_betas(self.betas)

@@ -1,19 +1,17 @@
 """Schedules of the learning rate: functions of the epoch or of the step, handed to the core as one array for each epoch.
 
-A schedule is a setting and holds no state; where training stands is `Running`'s, which belongs to one trainer.
+A schedule is a setting and holds no state; where training stands is known to the clock of training/rates.py, one a trainer.
 """
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import as_float, as_int
-from ._monitor import Mode, Monitor, check_mode, check_name
-from .history import History
+from ._checks import as_float, as_int
+from ._monitor import Better, check_mode, check_monitor
 
 __all__ = [
     "Constant",
@@ -28,7 +26,6 @@ __all__ = [
 
 Rates = npt.NDArray[np.float64]
 Per = Literal["epoch", "step"]
-_MOST_KEPT = 1000  # rates of an epoch in the history
 
 
 @dataclass(frozen=True)
@@ -377,11 +374,11 @@ class ReduceOnPlateau(Schedule):
     threshold_mode: Literal["rel", "abs"] = field(default="rel", kw_only=True)
     cooldown: int = field(default=0, kw_only=True)
     min_lr: float = field(default=0.0, kw_only=True)
-    mode: Mode = field(default="auto", kw_only=True)
+    mode: Better = field(default="auto", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_name(self.monitor)
+        check_monitor(self.monitor)
         check_mode(self.mode)
         self._check("factor", as_float(self.factor, "factor", 0.0, below=1.0))
         self._check("patience", as_int(self.patience, "patience", 0))
@@ -394,96 +391,15 @@ class ReduceOnPlateau(Schedule):
             raise ValueError(f'per: expected "epoch", as the figure is known once an epoch, got {self.per!r}')
 
     def _curve(self, t: Rates, lr: float, length: int) -> Rates:
-        return np.full_like(t, lr)  # before any fall: these are `_Plateau`'s
+        return np.full_like(t, lr)  # before any fall: these are `PlateauRun`'s
 
     def _reduced(self, lr: float, falls: int) -> float:
         """The rate after so many falls."""
         return max(lr * self.factor**falls, self.min_lr) if falls else lr
 
 
-class _Plateau:
-    """What ReduceOnPlateau has seen so far."""
-
-    def __init__(self) -> None:
-        self.best: float | None = None
-        self.bad = self.cooldown = self.falls = 0
-
-    def see(self, value: float, schedule: ReduceOnPlateau, monitor: Monitor) -> None:
-        """One epoch: PyTorch's `ReduceLROnPlateau.step`."""
-        # of the best, not of its size: with a best below 0, "rel" asks for less than a fall, as PyTorch does
-        margin = schedule.threshold
-        if schedule.threshold_mode == "rel" and self.best is not None:
-            margin *= self.best
-        if monitor.improves(value, self.best, margin):
-            self.best, self.bad = value, 0
-        else:
-            self.bad += 1
-        if self.cooldown > 0:
-            self.cooldown -= 1
-            self.bad = 0
-        if self.bad > schedule.patience:
-            self.falls += 1
-            self.cooldown, self.bad = schedule.cooldown, 0
-
-
-class Running:
-    """Where a trainer stands in its schedule.
-
-    `schedule` is a Schedule, a function of the epoch's number (from 1) that gives the rate, or None; `origin` the number of
-    epochs that came before it.
-    """
-
-    def __init__(self, schedule: Schedule | Callable[[int], float] | None, origin: int) -> None:
-        check_schedule(schedule)
-        self.schedule = schedule
-        self._origin = origin
-        self._epochs = 0  # of the whole, for schedules that need their length
-        self._plateau = _Plateau()
-        self._monitor: Monitor | None = None
-
-    def check(self, epochs: int, steps: int, names: Iterable[str], metric_name: str) -> None:
-        """Refuse a length that is too short, or a figure that `fit` will not measure; `names` are those that it will."""
-        schedule = self.schedule
-        if isinstance(schedule, ReduceOnPlateau):
-            self._monitor = Monitor(schedule.monitor, schedule.mode, names, metric_name)
-        if isinstance(schedule, Schedule) and epochs > 0:
-            whole = self._epochs or epochs
-            schedule._check_length(whole * steps if schedule.per == "step" else whole)
-
-    def begin(self, epochs: int) -> None:
-        """A call of `fit`: the first that trains says how long the whole is."""
-        self._epochs = self._epochs or epochs
-
-    def rates(self, epoch: int, steps: int, lr: float) -> Rates | None:
-        """The rate of each step of that epoch (counted from 1 over the life of the trainer); None: the optimiser's."""
-        schedule, past = self.schedule, epoch - 1 - self._origin
-        if schedule is None:
-            return None
-        if not isinstance(schedule, Schedule):
-            return np.full(steps, as_float(schedule(epoch), f"schedule({epoch})", 0.0))
-        if isinstance(schedule, ReduceOnPlateau):
-            lr = schedule._reduced(lr, self._plateau.falls)
-        if schedule.per == "step":
-            return schedule.rates(lr, steps, start=past * steps, length=self._epochs * steps)
-        return np.full(steps, schedule.rates(lr, 1, start=past, length=self._epochs)[0])
-
-    def to_keep(self, rates: Rates | None) -> list[float] | None:
-        """What the history keeps of an epoch's rates where they are of each step: at most 1000, spread evenly."""
-        if rates is None or not isinstance(self.schedule, Schedule) or self.schedule.per == "epoch":
-            return None
-        kept: list[float] = rates[np.linspace(0, len(rates) - 1, min(len(rates), _MOST_KEPT)).round().astype(int)].tolist()
-        return kept
-
-    def epoch_done(self, history: History) -> None:
-        """The figures of an epoch are in the history."""
-        schedule = self.schedule
-        if isinstance(schedule, ReduceOnPlateau) and history.epoch[-1] - self._origin > schedule.warmup:
-            assert self._monitor is not None
-            self._plateau.see(self._monitor.value(history), schedule, self._monitor)
-
-
 def check_schedule(schedule: object) -> None:
-    """Refuse what is no schedule."""
+    """TypeError where it is neither a schedule, nor a function, nor None."""
     if schedule is not None and (isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule))):
         raise TypeError(
             f"schedule: expected a Schedule, a function of the epoch that gives the rate, or None, got {schedule!r}"

@@ -21,7 +21,8 @@ import sweep
 from core_build import Error
 from engines import ENGINES, OURS, Task
 from race import Pool, flops_of_step, installed
-from retrograd import _bench
+from retrograd.cli import bench as _bench
+from retrograd.cli import machine as _machine
 
 PREDICT_ROWS = (1, 100, 10_000)
 PREDICTED = ("digits", "mnist")  # [64, 64, 10] and [784, 128, 10]
@@ -97,9 +98,9 @@ def parse() -> argparse.Namespace:
         parser.error("the sketch needs --sketch PATH")
     if OURS not in options.engines:
         options.engines.insert(0, OURS)
-    options.threads = numbers(options.threads, [1] if options.sweep else _bench.default_threads())
-    if options.threads[-1] > _bench.cpu_count():
-        parser.error(f"--threads: expected at most {_bench.cpu_count()}, the CPUs there are")
+    options.threads = numbers(options.threads, [1] if options.sweep else _machine.default_threads())
+    if options.threads[-1] > _machine.cpu_count():
+        parser.error(f"--threads: expected at most {_machine.cpu_count()}, the CPUs there are")
     options.widths = tuple(numbers(options.widths, list(sweep.WIDTHS)))
     options.batches = tuple(numbers(options.batches, list(sweep.BATCHES)))
     options.rounds = options.rounds or (3 if options.sweep else 5)

@@ -77,7 +77,7 @@ def train_retrograd(task: Task) -> Train:
     def train(X: Array, y: Array) -> Epoch:
         def epoch() -> int:
             trainer.fit(X, y, epochs=1)
-            return trainer._last_team  # small work takes fewer threads than it may: worth a note in the table
+            return trainer._core.team()  # small work takes fewer threads than it may: worth a note in the table
 
         return epoch
 

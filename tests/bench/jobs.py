@@ -36,7 +36,7 @@ def train(name: str, seed: int) -> int:
     X, y = rng.random((rows, sizes[0]), np.float32), rng.random((rows, sizes[-1]), np.float32)
     trainer = rg.Trainer(rg.Network(sizes, seed=seed), rg.SGD(0.01, momentum=0.9), batch_size=batch, progress=False)
     trainer.fit(X, y, epochs=2)
-    return trainer._last_team
+    return trainer._core.team()
 
 
 def seconds(work: Callable[[], Any]) -> float:

@@ -11,7 +11,7 @@ import tempfile
 from typing import Any
 
 from core_build import FOLDER, Error
-from retrograd import _bench
+from retrograd.cli import machine as _machine
 
 Peak = dict[str, dict[str, dict[str, float]]]  # GFLOP/s by instruction set, type and number of threads (as text: JSON keys)
 
@@ -84,7 +84,7 @@ def peak_of(peak: Peak, isa: str, threads: int, kind: str = "float32") -> float:
 
 def describe() -> dict[str, Any]:
     """Return CPU, instruction set in use, caches, versions and date, for a report that may be read elsewhere."""
-    found = _bench.machine()
+    found = _machine.machine()
     found["compiler_here"] = _first_line([os.environ.get("CXX", "g++"), "--version"])
     found["caches"] = _caches()
     found["revision"] = _first_line(["git", "-C", str(FOLDER), "describe", "--always", "--dirty"])

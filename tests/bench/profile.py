@@ -13,7 +13,9 @@ import sys
 
 import machine
 from core_build import Error, build
-from retrograd import _bench, _core
+from retrograd import _core
+from retrograd.cli import bench as _bench
+from retrograd.cli import machine as _machine
 
 
 def main() -> int:
@@ -25,8 +27,8 @@ def main() -> int:
     parser.add_argument("--batch", type=_bench.positive, metavar="N", help="another batch than the workload's own")
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/bench/cmake"), metavar="FOLDER")
     options = parser.parse_args()
-    if options.threads > _bench.cpu_count():
-        parser.error(f"--threads: expected at most {_bench.cpu_count()}, the CPUs there are")
+    if options.threads > _machine.cpu_count():
+        parser.error(f"--threads: expected at most {_machine.cpu_count()}, the CPUs there are")
     workload = _bench.WORKLOADS[options.workload]
     batch = options.batch or workload.batch_size
     try:

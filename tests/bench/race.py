@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from engines import ENGINES, OURS
-from retrograd import _bench
+from retrograd.cli import bench as _bench
 from worker import Worker, WorkerError
 
 LONG_US = 3e5  # steps that long have no faster ones among them

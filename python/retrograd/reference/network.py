@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import losses
-from .._arrays import picks_one
+from ..losses import picks_one
 from .activations import ACTIVATIONS, Array
 from .losses import LOSSES, loss_of
 

@@ -16,11 +16,11 @@ OUTPUTS = {loss: (2, 3, 17) if loss == "cross_entropy" else (1, 3, 17) for loss 
 
 def long(net: rg.Network, X: Any, probabilities: bool = False) -> Any:
     """The answer of the long way: a forced team is not for the short one."""
-    net._forced_team = 1
+    net._core.force_team(1)
     try:
         return net.predict_proba(X) if probabilities else net.predict(X)
     finally:
-        net._forced_team = 0
+        net._core.force_team(0)
 
 
 def network(loss: str, k: int, dtype: str = "float32", hidden: int = 24) -> rg.Network:
@@ -286,7 +286,7 @@ def test_a_small_network_follows_settings_that_change(dtype: str) -> None:
     trained = []
     for team in (0, 2):  # a team takes the passes of all networks
         net = network("mse", 3, dtype)
-        net._forced_team = team
+        net._core.force_team(team)
         sgd = rg.SGD(0.1, momentum=0.9, dampening=0.5)  # the first step is without
         trainer = rg.Trainer(net, sgd, batch_size=8)
         trainer.fit(X, y, epochs=2)

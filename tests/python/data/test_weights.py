@@ -186,7 +186,7 @@ def test_the_same_bits_for_any_team(loss: str) -> None:
         found = []
         for team in (1, 2, 4):
             net = network([9, 33, 20, 3], loss, activation="mish")
-            net._forced_team = team
+            net._core.force_team(team)
             history = rg.Trainer(net, rg.SGD(0.05, momentum=0.9), batch_size=batch_size).fit(X, y, epochs=2, sample_weight=w)
             found.append((parameters(net), history.loss, history.metric, net.loss(X, y, sample_weight=w)))
         assert same_bits(found[1], found[0]) and same_bits(found[2], found[0])

@@ -378,7 +378,7 @@ def test_the_same_bits_for_any_team_and_any_slicing(sizes: list[int], activation
         results = []
         for team in (1, 2, 4):
             net = network(sizes, loss, activation=activation)
-            net._forced_team = team
+            net._core.force_team(team)
             history = rg.Trainer(net, rg.SGD(0.001, momentum=0.9), batch_size=batch_size).fit(X, y, epochs=2)
             results.append((parameters(net), history.loss, history.metric, net.predict(X), net.loss(X, y)))
         assert same_bits(results[1], results[0]) and same_bits(results[2], results[0])

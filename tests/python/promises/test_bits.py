@@ -20,12 +20,12 @@ from retrograd import _core
 def trained(loss: str, dtype: str, forced: int = 0, n_threads: int | None = None, **options: Any) -> tuple[Any, ...]:
     """Everything that a small training shows: weights, history, predictions, gradients; the team is the one forced."""
     net = network([21, 40, 35, 6], loss, activation="tanh", dtype=dtype)
-    net._forced_team = forced
+    net._core.force_team(forced)
     X, y = inputs(210, 21), targets(loss, 210, 6)
     trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9, weight_decay=1e-3), n_threads=n_threads, **{"batch_size": 64} | options)
     history = trainer.fit(X, y, epochs=3, validation_data=(X[:70], y[:70]))
     if forced:
-        assert trainer._last_team == forced
+        assert trainer._core.team() == forced
     out = net.forward(X, n_threads=n_threads)
     gradients = net.backward(y, n_threads=n_threads)
     return (
@@ -53,10 +53,10 @@ def test_any_team_with_any_update(name: str) -> None:
     found = []
     for team in (1, 2, 3, 4):
         net = network([21, 40, 6])
-        net._forced_team = team
+        net._core.force_team(team)
         trainer = rg.Trainer(net, rg.SGD(**UPDATES[name]), batch_size=50)
         trainer.fit(inputs(120, 21), inputs(120, 6), epochs=2)
-        assert trainer._last_team == team
+        assert trainer._core.team() == team
         found.append(parameters(net))
     assert all(same_bits(each, found[0]) for each in found)
 
@@ -76,13 +76,13 @@ def test_teams_of_up_to_64_threads_after_a_thousand_steps(dtype: str) -> None:
 
     def run(team: int, steps: int) -> tuple[Any, ...]:
         net = network([21, 40, 35, 6], "cross_entropy", activation="tanh", dtype=dtype)
-        net._forced_team = team
+        net._core.force_team(team)
         trainer = rg.Trainer(net, rg.SGD(0.05, momentum=0.9, weight_decay=1e-4), batch_size=520)
         histories = [trainer.fit(X, y, epochs=2, validation_data=(X[:700], y[:700]))]
-        assert trainer._last_team == team
+        assert trainer._core.team() == team
         trainer.batch_size = 2
         histories.append(trainer.fit(X[: 2 * steps], y[: 2 * steps], epochs=1))
-        assert trainer._last_team == team
+        assert trainer._core.team() == team
         shown = [(history.loss, history.metric, history.val_loss, history.val_metric) for history in histories]
         return parameters(net), *shown, net.predict_proba(X), net.predict(X), net.loss(X, y)
 
@@ -97,7 +97,7 @@ def test_any_n_threads_where_the_work_is_large() -> None:
         trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=128, n_threads=n_threads)
         trainer.fit(inputs(1000, 200), targets("cross_entropy", 1000, 10), epochs=1)
         if n_threads is not None:
-            assert trainer._last_team == min(n_threads, _core.max_threads())
+            assert trainer._core.team() == min(n_threads, _core.max_threads())
         return [*parameters(net), net.predict_proba(inputs(1000, 200), n_threads=n_threads)]
 
     one = run(1)
@@ -114,12 +114,12 @@ from retrograd import _core
 rng = np.random.default_rng(0)
 X, y = rng.standard_normal((1000, 60)).astype(np.float32), rng.integers(0, 10, 1000)
 net = rg.Network([60, 100, 10], loss="cross_entropy")
-net._forced_team = int(os.environ.get("FORCED", 0))
+net._core.force_team(int(os.environ.get("FORCED", 0)))
 trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=100, n_threads=int(os.environ.get("N_THREADS", 0)) or None)
 history = trainer.fit(X, y, epochs=100, validation_data=(X, y))
 arrays = (*net.weights, *net.biases, net.predict_proba(X), net.predict(X), np.array(history.loss), np.array(history.val_loss))
 digest = hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
-print(json.dumps([trainer._last_team, _core.max_threads(), digest]))
+print(json.dumps([trainer._core.team(), _core.max_threads(), digest]))
 """
 SETTINGS: list[tuple[dict[str, str], int | None]] = [  # environment, and the team that must run under it
     ({"FORCED": "1"}, 1),
@@ -383,7 +383,7 @@ def test_any_slice_of_rows(rows: int, start: int, stop: int, step: int, team: in
     X = inputs(rows, 9)
     answers = [net.predict, net.predict_proba] if loss.endswith("cross_entropy") else [net.predict]
     wholes = [answer(X) for answer in answers]
-    net._forced_team = team
+    net._core.force_team(team)
     for answer, whole in zip(answers, wholes, strict=True):
         assert same_bits(answer(X[start:stop:step]), np.ascontiguousarray(whole[start:stop:step]))
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from helpers import LONG, LOSSES, python
-from retrograd._arrays import as_labels
+from retrograd._data.targets import as_labels
 
 CHANGING = """
 import os, threading, time
@@ -36,7 +36,7 @@ def change():
 thread = threading.Thread(target=change)
 thread.start()
 net = rg.Network([20, 33, 6], activation="tanh", loss=loss, dtype=dtype)
-net._forced_team = 2
+net._core.force_team(2)
 trainer = rg.Trainer(net, rg.SGD(0.01, momentum=0.9), batch_size=100)
 calls = {
     "fit": lambda: trainer.fit(X, y, epochs=1, validation_data=(X, y)),

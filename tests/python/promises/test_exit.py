@@ -32,7 +32,10 @@ def report(rows, loss):
 
 def reporting():
     state = trainer.optimizer._bind(net)
-    trainer._core.epoch(state, X, y, 32, False, False, 0, 1, 0, 2, report)
+    options = trainer._options(32)
+    options.snapshot, options.report = False, report
+    net._core.force_team(2)
+    trainer._core.epoch(state, X, y, None, options)
 
 calls = {
     "fit": lambda: trainer.fit(X, y, epochs=3),

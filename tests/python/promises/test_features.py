@@ -86,11 +86,11 @@ def trained(name: str, team: int, dtype: str, epochs: int = 3) -> tuple[rg.Netwo
     network, hidden, optimizer, trainer, fit = FEATURES[name]
     layers = [INPUTS, rg.Dense(130, **hidden), rg.Dense(33, **hidden), rg.Dense(5)]
     net = rg.Network(layers, dtype=dtype, seed=4, **{"loss": "cross_entropy"} | network)
-    net._forced_team = team
+    net._core.force_team(team)
     X, y = data_for(net.loss_name)
     used = rg.Trainer(net, optimizer(), batch_size=BATCH, **trainer)
     history = used.fit(X, y, epochs=epochs, **fit)
-    assert used._last_team == (team if epochs else 0)
+    assert used._core.team() == (team if epochs else 0)
     return net, used, history, X
 
 

@@ -48,7 +48,7 @@ rng = np.random.default_rng(0)
 X, y = rng.standard_normal((200, 20)), rng.integers(0, 5, 200)
 for isa_team in (1, 3):
     net = rg.Network([20, 40, 5], loss="cross_entropy")
-    net._forced_team = isa_team
+    net._core.force_team(isa_team)
     unchanged("Network")
     trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9))
     trainer.fit(X, y, epochs=2, validation_data=(X, y))
@@ -93,7 +93,7 @@ for dtype, tiny in (("float32", 2.0**-149), ("float64", 2.0**-1074)):
     X = np.arange(1, 41, dtype=dtype).reshape(40, 1) * np.dtype(dtype).type(tiny)
     for team in (1, 3):
         net = rg.Network([1, 1, 1], activation="identity", dtype=dtype, init=([[[1.0]], [[1.0]]], [[0.0], [0.0]]))
-        net._forced_team = team
+        net._core.force_team(team)
         key = f"{dtype} {team} "
         found[key + "predict"] = (net.predict(X) / tiny).tolist()
         net.forward(X)
@@ -108,7 +108,7 @@ for dtype, tiny in (("float32", 2.0**-149), ("float64", 2.0**-1074)):
         rg.SGD(1.0).step(net)
         found[key + "db"] = (net.biases[1] / tiny).tolist()
         by_epoch = rg.Network([1, 1], dtype=dtype, init=([[[8 * tiny]]], [[0.0]]))
-        by_epoch._forced_team = team
+        by_epoch._core.force_team(team)
         rg.Trainer(by_epoch, rg.SGD(0.5), batch_size=1).fit(np.ones((1, 1)), np.zeros((1, 1)), epochs=1)
         found[key + "update"] = (np.array([by_epoch.weights[0][0, 0], by_epoch.biases[0][0]]) / tiny).tolist()
 print(json.dumps(found))

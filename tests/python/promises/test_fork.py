@@ -74,10 +74,10 @@ from retrograd import _core
 
 def train():
     net = rg.Network([20, 30, 5])
-    net._forced_team = 2
+    net._core.force_team(2)
     trainer = rg.Trainer(net, rg.SGD(0.1))
     trainer.fit(np.ones((50, 20)), np.ones((50, 5)), epochs=2)
-    return trainer._last_team, b"".join(w.tobytes() for w in net.weights)
+    return trainer._core.team(), b"".join(w.tobytes() for w in net.weights)
 
 def in_child():
     team, weights = train()
@@ -149,7 +149,7 @@ def in_child():
     net = network()
     trainer = rg.Trainer(net, rg.SGD(1e-3), batch_size=1024)
     trainer.fit(X[:2048], y[:2048], epochs=1)
-    assert trainer._last_team == 2  # nobody else is at work here
+    assert trainer._core.team() == 2  # nobody else is at work here
     assert np.isfinite(net.predict_proba(X[:3])).all()
 
 os._exit(forked(in_child))
@@ -168,10 +168,10 @@ from retrograd import _core
 
 def team():
     net = rg.Network([20, 30, 5])
-    net._forced_team = 3
+    net._core.force_team(3)
     trainer = rg.Trainer(net, rg.SGD(0.1))
     trainer.fit(np.ones((50, 20)), np.ones((50, 5)), epochs=1)
-    return trainer._last_team
+    return trainer._core.team()
 
 assert forked(team) == 3  # no team so far: nothing is lost
 assert team() == 3
@@ -201,7 +201,7 @@ X = np.ones((30000, 100), np.float32)  # an epoch is long enough for a look at t
 def team(epochs):
     trainer = rg.Trainer(rg.Network([100, 256, 10]), rg.SGD(0.01), batch_size=256)
     trainer.fit(X, X[:, :10], epochs=epochs)
-    return trainer._last_team
+    return trainer._core.team()
 
 signal.signal(signal.SIGVTALRM, fork)
 signal.setitimer(signal.ITIMER_VIRTUAL, 0.05)

@@ -71,9 +71,9 @@ def interrupted():
     thread.join()
     return seconds
 
-net._forced_team = 2
+net._core.force_team(2)
 net.predict(X[:64])
-net._forced_team = 0
+net._core.force_team(0)
 before = len(os.listdir("/proc/self/task"))
 found = []
 for _ in range(times):

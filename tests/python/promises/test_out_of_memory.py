@@ -35,10 +35,11 @@ X, y = rng.standard_normal((rows, 300)).astype(np.float32), rng.integers(0, 500,
 wide, hot = X.astype(np.float64), np.full((rows, 500), 1 / 500)
 net = rg.Network([300, 700, 500], loss="cross_entropy")
 other = rg.Network([300, 700, 500], loss="cross_entropy", seed=1)
-team = net._forced_team = int(os.environ["TEAM"])
+team = int(os.environ["TEAM"])
+net._core.force_team(team)
 net.predict(X[:64])
 stages = copy.copy(net)
-stages._forced_team = team
+stages._core.force_team(team)
 
 def fresh(momentum=0.9):
     return rg.Trainer(net, rg.SGD(0.0, momentum=momentum), batch_size=3000)
@@ -121,10 +122,10 @@ import numpy as np, retrograd as rg
 
 def train():
     net = rg.Network([20, 30, 5])
-    net._forced_team = 8
+    net._core.force_team(8)
     trainer = rg.Trainer(net, rg.SGD(0.1))
     trainer.fit(np.ones((50, 20)), np.ones((50, 5)), epochs=2)
-    return trainer._last_team, [w.tobytes() for w in net.weights]
+    return trainer._core.team(), [w.tobytes() for w in net.weights]
 
 with open("/proc/self/statm") as file:
     size = int(file.read().split()[0]) * resource.getpagesize()

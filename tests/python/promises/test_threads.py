@@ -30,7 +30,7 @@ def team(rows: int = 600, n_threads: int | None = None) -> int:
     net = rg.Network([200, 300, 10])
     trainer = rg.Trainer(net, rg.SGD(0.01), batch_size=300, n_threads=n_threads)
     trainer.fit(np.zeros((rows, 200)), np.zeros((rows, 10)), epochs=1)
-    return trainer._last_team
+    return trainer._core.team()
 
 
 @needs_two
@@ -45,7 +45,7 @@ def test_small_work_takes_one_thread() -> None:
     for sizes, batch_size in (([2, 4, 1], 4), ([64, 64, 10], 8)):
         trainer = rg.Trainer(rg.Network(sizes), rg.SGD(0.01), batch_size=batch_size, n_threads=4)
         trainer.fit(np.zeros((1000, sizes[0])), np.zeros((1000, sizes[-1])), epochs=1)
-        assert trainer._last_team == 1
+        assert trainer._core.team() == 1
 
 
 @needs_two
@@ -211,7 +211,7 @@ def test_many_threads_predict_in_teams_at_once() -> None:
     net = network([20, 40, 5], "cross_entropy")
     X = inputs(300, 20)
     expected = net.predict_proba(X)
-    net._forced_team = 3
+    net._core.force_team(3)
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda _: same_bits(net.predict_proba(X), expected), range(200)))
 

@@ -8,7 +8,9 @@ import retrograd as rg
 from helpers import inputs, network, parameters, same_bits, targets
 from hypothesis import given
 from hypothesis import strategies as st
-from retrograd._split import split
+from retrograd._data.examples import Examples
+from retrograd._data.split import split
+from retrograd._data.targets import classes_of
 
 
 class Script(rg.Callback):
@@ -185,7 +187,8 @@ def held_out(y: np.ndarray, share: float, loss: str, outputs: int, seed: int = 0
     net = rg.Network([1, outputs], loss=loss, seed=seed)
     rows = np.arange(len(y), dtype=np.float32)[:, None]
     targets_of = net._targets(y, len(y))
-    (left, left_y, _), (held, held_y, _) = split((rows, targets_of, None), share, net)
+    classes = classes_of(targets_of, net._spec)
+    (left, left_y, _), (held, held_y, _) = split(Examples(rows, targets_of, None), share, net.seed, classes)
     assert same_bits(np.sort(np.concatenate([left, held]), axis=0), rows)
     assert np.all(np.diff(left[:, 0]) > 0) and np.all(np.diff(held[:, 0]) > 0)  # in their order
     assert same_bits(left_y, targets_of[left[:, 0].astype(int)]) and same_bits(held_y, targets_of[held[:, 0].astype(int)])
@@ -235,7 +238,7 @@ def test_fit_trains_on_the_rest_alone() -> None:
     trainer = rg.Trainer(net, rg.SGD(0.1), batch_size=8)
     history = trainer.fit(X, y, epochs=2, validation_split=0.3)
     again = trainer.fit(X, y, epochs=1, validation_split=0.3)  # the same rows
-    left, held = (part[:2] for part in split((X, y.astype(np.int32), None), 0.3, twin))
+    left, held = (part[:2] for part in split(Examples(X, y.astype(np.int32)), 0.3, twin.seed, y))
     assert len(left[0]) == 35 and len(held[0]) == 15
     expected = rg.Trainer(twin, rg.SGD(0.1), batch_size=8).fit(*left, epochs=3, validation_data=held)
     assert same_bits(parameters(net), parameters(twin))
@@ -268,7 +271,7 @@ def test_weights_of_rows_go_with_them() -> None:
     net, twin = network([5, 9, 3], "cross_entropy"), network([5, 9, 3], "cross_entropy")
     options: dict[str, Any] = {"epochs": 2, "class_weight": "balanced"}
     history = rg.Trainer(net, rg.SGD(0.1)).fit(X, y, sample_weight=w, validation_split=0.3, metrics=["f1"], **options)
-    left, held = split((X, y.astype(np.int32), w.astype(np.float32)), 0.3, twin)
+    left, held = split(Examples(X, y.astype(np.int32), w.astype(np.float32)), 0.3, twin.seed, y)
     # the weights of labels are those of the rows that are trained on, and weigh no others
     trainer = rg.Trainer(twin, rg.SGD(0.1))
     expected = trainer.fit(left[0], left[1], sample_weight=left[2], validation_data=held, **options)

@@ -70,11 +70,11 @@ def trained(
 ) -> rg.Network:
     """A network after so many steps in one epoch, in the order of the rows."""
     net = network(sizes, activation="tanh", **options)
-    net._forced_team = team
+    net._core.force_team(team)
     trainer = rg.Trainer(net, optimizer, batch_size=batch, shuffle=False)
     trainer.fit(*data(sizes, batch, steps), epochs=1)
     if team:
-        assert trainer._last_team == team
+        assert trainer._core.team() == team
     return net
 
 
@@ -518,7 +518,7 @@ def test_an_epoch_in_parts_is_the_whole_and_takes_the_rate_of_each_step(kind: st
 
     def new() -> tuple[rg.Network, rg.Optimizer, rg.Trainer]:
         net, optimizer = network([13, 40, 4]), of_kind(kind)
-        net._forced_team = team
+        net._core.force_team(team)
         return net, optimizer, rg.Trainer(net, optimizer, batch_size=16)
 
     whole, parts, by_hand = new(), new(), new()
@@ -558,7 +558,7 @@ def test_norms_of_the_gradients_are_measured_without_a_change_of_bits() -> None:
         found = []
         for team in (1, 3):
             net, twin = (network(sizes, activation="tanh", dtype="float64") for _ in range(2))
-            net._forced_team = team
+            net._core.force_team(team)
             trainer, other = (rg.Trainer(n, rg.SGD(0.01, 0.9), batch_size=batch, shuffle=False) for n in (net, twin))
             trainer._epoch(X, y, batch, shuffle=False, snapshot=True, gradient_norms=True)
             other._epoch(X, y, batch, shuffle=False, snapshot=True)

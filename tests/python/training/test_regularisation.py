@@ -382,12 +382,12 @@ def test_batches_of_one_row_have_no_variance() -> None:
 def test_any_team_with_normalisation(name: str, dtype: str) -> None:
     def run(team: int) -> tuple[Any, ...]:
         net = normalising(NORMS[name], dtype, dropout=0.2)
-        net._forced_team = team
+        net._core.force_team(team)
         X, y = inputs(210, 13), targets("cross_entropy", 210, 5)
         for batch_size in (6, 16, 64, 210):
             trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=batch_size)
             history = trainer.fit(X, y, epochs=2)
-            assert trainer._last_team == team
+            assert trainer._core.team() == team
         shown = net.predict_proba(X), net.predict_proba(X[:1]), net.loss(X, y), history.loss
         out = [net.forward(X, training=True)]
         gradients = net.backward(y)
@@ -445,7 +445,7 @@ def test_divergence_puts_the_running_means_back() -> None:
 
 def test_what_set_norm_refuses() -> None:
     net = normalising(("layer", "batch"))
-    before = [net._core.norm(i) for i in range(3)]
+    before = (net.gamma, net.beta, net.running_mean, net.running_var)
     refused: list[tuple[int, dict[str, Any], str]] = [
         (0, {"running_mean": np.zeros(40)}, "running_mean: layer 0 has none"),
         (2, {"gamma": np.ones(5)}, "gamma: layer 2 has none"),
@@ -457,7 +457,7 @@ def test_what_set_norm_refuses() -> None:
     for layer, given, message in refused:
         with pytest.raises(ValueError, match=message):
             net.set_norm(layer, **given)
-    assert same_bits([net._core.norm(i) for i in range(3)], before)
+    assert same_bits((net.gamma, net.beta, net.running_mean, net.running_var), before)
     with pytest.raises(ValueError, match="norm: expected one of layer, batch, got 'group'"):
         rg.Dense(3, norm="group")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="norm: it is for hidden layers"):
@@ -500,13 +500,13 @@ ALL: dict[str, Any] = {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.2}
 def trained(forced: int = 0, **options: Any) -> tuple[Any, ...]:
     layers = [21, rg.Dense(40, max_norm=1.0), rg.Dense(35, dropout=0.1), 6]
     net = network(layers, "cross_entropy", activation="tanh", **(ALL | options))
-    net._forced_team = forced
+    net._core.force_team(forced)
     X, y = inputs(210, 21), targets("cross_entropy", 210, 6)
     for batch_size in (5, 16, 64, 210):
         trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=batch_size)
         history = trainer.fit(X, y, epochs=2)
         if forced:
-            assert trainer._last_team == forced
+            assert trainer._core.team() == forced
     out = net.forward(X, training=True)
     gradients = net.backward(y)
     return parameters(net), history.loss, out, gradients.dw, gradients.dx, net.predict_proba(X), net.steps

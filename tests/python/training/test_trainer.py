@@ -22,7 +22,7 @@ import retrograd as rg
 from helpers import LOSSES, assert_close, inputs, network, parameters, same_bits, targets
 from oracle import Textbook, forward_backward, loss_and_dz
 from retrograd import _core
-from retrograd.trainer import _Bar
+from retrograd.training.progress import Bar
 
 # ---------------------------------------------------------------- what an epoch does
 
@@ -265,7 +265,7 @@ def test_divergence(dtype: str, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("team", [1, 2, 3])
 def test_divergence_has_the_same_end_for_any_team(team: int) -> None:
     net = network([5, 9, 2])
-    net._forced_team = team
+    net._core.force_team(team)
     before = parameters(net)
     with pytest.raises(rg.DivergenceError) as caught:
         rg.Trainer(net, rg.SGD(1e6), batch_size=50).fit(inputs(200, 5), inputs(200, 2), epochs=5)
@@ -618,7 +618,7 @@ def test_the_bar_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_bar_shows_no_loss_before_the_first_step_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tqdm.tqdm", FakeBar)
     monkeypatch.setattr(FakeBar, "made", [])
-    bar = _Bar(True, epochs=2, rows=100)
+    bar = Bar(True, epochs=2, rows=100)
     bar.report(0, 0.0)
     assert FakeBar.made[0].texts == [] and FakeBar.made[0].seen == []
     bar.report(50, 25.0)
@@ -673,7 +673,7 @@ def test_a_trainer_keeps_its_network_alive() -> None:
     rows, answers = inputs(40, 5), inputs(40, 2)
     stranger = _core.OptimizerF32(_core.NetworkF32([5, 9, 2], ["relu", "identity"], "mse"))
     with pytest.raises(ValueError, match="another network"):
-        core.epoch(stranger, rows, answers, 8, False, True, 0, 1)
+        core.epoch(stranger, rows, answers, None, _core.EpochOptions())
 
 
 def test_two_trainers_of_one_network_take_turns() -> None:

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _bench
-from .datasets import load_digits
-from .history import History
-from .network import Network
-from .optimizers import SGD
-from .trainer import Trainer
+from ..datasets import load_digits
+from ..history import History
+from ..network import Network
+from ..optimizers import SGD
+from ..training.trainer import Trainer
+from . import bench
+from .machine import all_threads
 
 # Over 12 seeds: 98.7 % of the test images on average, 98.3 % at worst; without the shifted copies, about 97 %.
-RECIPE = _bench.Workload(
+RECIPE = bench.Workload(
     (64, 128, 10), "relu", "cross_entropy", batch_size=32, rows=7185, momentum=0.9, lr=0.05, weight_decay=3e-4
 )
 EPOCHS = 20
@@ -55,9 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     seconds = sum(history.seconds)
     print(f"\nTest accuracy {right / len(y_test):.2%} ({right} of {len(y_test)}) after {seconds:.2f} s of training.")
     print(save_curve(history, arguments.output))
-    threads = _bench.all_threads()
+    threads = all_threads()
     print(f"\nThe same training in NumPy (retrograd.reference), in turn, medians of {SPEED_ROUNDS} rounds:", flush=True)
-    result = _bench.race_in_child("retrograd._demo:race_demo", threads, SPEED_ROUNDS)
+    result = bench.race_in_child("retrograd.cli.demo:race_demo", threads, SPEED_ROUNDS)
     on = f"{threads} thread{'s' if threads > 1 else ''} each"
     print(f"  retrograd {result['retrograd']['rows_per_second']:>11,.0f} rows/s")
     print(f"  NumPy     {result['numpy']['rows_per_second']:>11,.0f} rows/s")
@@ -118,4 +119,4 @@ def race_demo(threads: int, rounds: int) -> dict[str, Any]:
     """Race on the demonstration's own training: same data, network and optimiser."""
     (X, y), _ = load_digits()
     X, y = with_shifted_copies(X, y)
-    return _bench.race(RECIPE, X, y, threads, rounds)
+    return bench.race(RECIPE, X, y, threads, rounds)

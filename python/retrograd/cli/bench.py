@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -21,10 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import _core, reference
-from .network import Network
-from .optimizers import SGD
-from .trainer import Trainer
+from .. import _core, reference
+from ..network import Network
+from ..optimizers import SGD
+from ..training.trainer import Trainer
+from .machine import blas, cpu_count, cpu_model, default_threads, machine
 
 SECONDS_PER_TURN = 0.1  # an engine trains for so many epochs in its turn that it takes at least this long
 PAUSE = 0.3  # seconds between turns: waiting threads of a BLAS go on spinning for a while, on cores that the other needs
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"   {'us/step':>9} {'NumPy':>9} {'ratio':>8}")
     for name in arguments.workloads:
         for threads in arguments.threads or default_threads():
-            result = race_in_child(f"retrograd._bench:race_workload:{name}", threads, arguments.rounds)
+            result = race_in_child(f"retrograd.cli.bench:race_workload:{name}", threads, arguments.rounds)
             results.append({"workload": name, **result})
             if not arguments.json:
                 workload = WORKLOADS[name]
@@ -210,56 +210,6 @@ if hasattr(os, "sched_setaffinity"):
 module, function, *argument = what.split(":")
 print(json.dumps(getattr(importlib.import_module(module), function)(*argument, threads, rounds)))
 """
-
-
-def default_threads() -> list[int]:
-    """Return one thread and all threads, once where that is the same."""
-    return sorted({1, all_threads()})
-
-
-def all_threads() -> int:
-    """Return the threads that the engine may use here, at most one for each CPU."""
-    return min(_core.max_threads(), cpu_count())
-
-
-def cpu_count() -> int:
-    """Return the number of CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def machine() -> dict[str, Any]:
-    """Return versions, CPU and instruction set, for a report."""
-    return {
-        "retrograd": _core.__version__,
-        "isa": _core.isa(),
-        "openmp": _core.openmp(),
-        "compiler": _core.compiler(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": blas(),
-        "platform": platform.platform(),
-        "cpu": cpu_model(),
-        "cpus": cpu_count(),
-    }
-
-
-def cpu_model() -> str:
-    """Return the name of the CPU, as far as the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def blas() -> str:
-    """Return name and version of the BLAS that NumPy was built with."""
-    config: Any = np.show_config(mode="dicts")  # type: ignore[no-untyped-call, func-returns-value, unused-ignore]
-    found = config.get("Build Dependencies", {}).get("blas", {})
-    return f"{found.get('name', 'unknown BLAS')} {found.get('version', '')}".strip()
 
 
 def layers_text(sizes: tuple[int, ...]) -> str:

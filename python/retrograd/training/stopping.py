@@ -1,15 +1,18 @@
-"""Early stopping: when a figure no longer becomes better, training ends and the best weights come back."""
+"""When training ends before its last epoch: `EarlyStopping` with the best weights, and convergence of the loss."""
+
+from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from ._arrays import as_float, as_int
-from ._monitor import Mode, Monitor, check_mode, check_name
-from .history import History
-from .network import Network
+from .._checks import as_bool, as_float, as_int, check_state
+from .._monitor import Better, Monitor, check_mode, check_monitor
+from ..history import History
+from ..network import Network
 
-__all__ = ["EarlyStopping"]
+__all__ = ["Convergence", "EarlyStopping", "EarlyStoppingRun"]
 
 
 @dataclass(frozen=True)
@@ -40,19 +43,18 @@ class EarlyStopping:
     monitor: str = "val_loss"
     patience: int = 10
     min_delta: float = field(default=0.0, kw_only=True)
-    mode: Mode = field(default="auto", kw_only=True)
+    mode: Better = field(default="auto", kw_only=True)
     restore_best: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        check_name(self.monitor)
+        check_monitor(self.monitor)
         check_mode(self.mode)
         object.__setattr__(self, "patience", as_int(self.patience, "patience", 1))
         object.__setattr__(self, "min_delta", as_float(self.min_delta, "min_delta", 0.0))
-        if not isinstance(self.restore_best, bool):
-            raise TypeError(f"restore_best: expected True or False, got {self.restore_best!r}")
+        as_bool(self.restore_best, "restore_best")
 
 
-class Watch:
+class EarlyStoppingRun:
     """One call of `fit` under early stopping, or without it (None)."""
 
     def __init__(self, settings: EarlyStopping | None, network: Network, names: Iterable[str]) -> None:
@@ -88,6 +90,20 @@ class Watch:
         if self._kept is not None:
             self._network.copy_from(self._kept)
 
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of what was seen so far: the best figure, how long ago, and the weights of that epoch or None."""
+        kept = None if self._kept is None else self._kept._state()
+        return {"best": self._best, "waited": self._waited, "kept": kept}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state as `state_dict` gives it."""
+        check_state(state, ("best", "waited", "kept"), "early stopping")
+        kept = None
+        if state["kept"] is not None:
+            kept = copy.copy(self._network)
+            kept._load_state(state["kept"])
+        self._best, self._waited, self._kept = state["best"], as_int(state["waited"], "waited", 0), kept
+
 
 class Convergence:
     """One call of `fit` under `tol` and `patience`: whether the training loss stands still."""
@@ -106,3 +122,12 @@ class Convergence:
         self._best = min(self._best, loss)
         history.converged = self._waited >= self._patience
         return history.converged
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen so far: the best loss, and how long ago it fell."""
+        return {"best": self._best, "waited": self._waited}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state as `state_dict` gives it."""
+        check_state(state, ("best", "waited"), "convergence")
+        self._best, self._waited = float(state["best"]), as_int(state["waited"], "waited", 0)

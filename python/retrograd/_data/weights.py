@@ -1,15 +1,20 @@
 """Weights of rows: what a user gives (sample_weight, class_weight) as the core takes it, one checked number for each row."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from ._arrays import Array, as_array, as_float, converted
+from .._checks import as_float
+from .._spec import NetworkSpec
+from .arrays import Array, as_array, converted
+from .targets import classes_of
 
 
-def as_weights(value: npt.ArrayLike | None, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array | None:
+def as_weights(value: ArrayLike | None, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array | None:
     """(rows, 1) of the network's dtype, or None where there are none."""
     if value is None:
         return None
@@ -32,34 +37,24 @@ def as_weights(value: npt.ArrayLike | None, rows: int, dtype: np.dtype[Any], nam
     return result
 
 
-def row_weights(
-    sample_weight: npt.ArrayLike | None,
-    class_weight: str | Mapping[int, float] | None,
-    targets: Array,
-    loss: str,
-    dtype: np.dtype[Any],
+def with_class_weight(
+    given: Array | None, class_weight: str | Mapping[int, float] | None, targets: Array, spec: NetworkSpec
 ) -> Array | None:
-    """sample_weight times the weight of each row's class; `targets` as the core takes them."""
-    given = as_weights(sample_weight, len(targets), dtype)
+    """The weights of rows, each times the weight of its row's class; weights and targets as the core takes them."""
     if class_weight is None:
         return given
-    factors = _of_classes(class_weight, _labels(targets, loss))
+    labels = classes_of(targets, spec)
+    if labels is None:
+        raise ValueError(f"class_weight: expected labels as targets, got numbers with {spec.loss_name!r}")
+    factors = _factors(class_weight, labels.astype(np.int64))
     if given is not None:
         factors = factors * given[:, 0].astype(np.float64)
-    return as_weights(factors, len(targets), dtype, "class_weight" if given is None else "sample_weight times class_weight")
+    name = "class_weight" if given is None else "sample_weight times class_weight"
+    return as_weights(factors, len(targets), spec.dtype, name)
 
 
-def _labels(targets: Array, loss: str) -> Array:
-    """The class of each row: labels, or the numbers of one output that are nothing else."""
-    if targets.dtype.kind == "i":
-        return targets
-    two_classes = loss in ("binary_cross_entropy", "hinge") and targets.shape[1] == 1
-    if not two_classes or not np.isin(targets, (-1, 0, 1)).all():
-        raise ValueError(f"class_weight: expected labels as targets, got numbers with {loss!r}")
-    return targets[:, 0].astype(np.int64)
-
-
-def _of_classes(class_weight: str | Mapping[int, float], labels: Array) -> Array:
+def _factors(class_weight: str | Mapping[int, float], labels: Array) -> Array:
+    """The weight of each row's class."""
     classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if isinstance(class_weight, str):
         if class_weight != "balanced":

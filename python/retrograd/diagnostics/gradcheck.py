@@ -1,12 +1,15 @@
 """Are the gradients right? Compares every one of a network's with central differences of its loss, in float64."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from ._arrays import Array, as_array, as_float
-from .network import Network
+from .._checks import as_float
+from .._data.arrays import Array, as_array
+from ..network import Network
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class GradcheckResult:
 
 def gradcheck(
     network: Network,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    sample_weight: npt.ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     epsilon: float = 1e-5,
     training: bool = False,
 ) -> GradcheckResult:

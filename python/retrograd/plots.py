@@ -1,18 +1,57 @@
-"""How histories and range tests are drawn. matplotlib is imported where something is drawn."""
+"""How histories and range tests are drawn: pictures of lists, which two Protocols name. Nothing else is known here.
+
+matplotlib is imported where something is drawn.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .history import History
-    from .lr_range import LRRange
+from typing import Any, Protocol
 
 _TRAINING = "#8a94a6"  # grey blue: the lesser line
 _VALIDATION = "#d1495b"  # red: the line to look at
 _RATE = "#2e7d6b"  # green
 _INK = "#333333"
 _SEVERAL = ("#d1495b", "#30638e", "#edae49", "#00798c", "#7a5195", "#8f9e3d", "#b56b45", "#5b6472")
+
+
+class Curves(Protocol):
+    """The lists of a `History` that are drawn, one entry an epoch."""
+
+    metric_name: str
+    best_epoch: int | None
+    epoch: list[int]
+    loss: list[float]
+    metric: list[float]
+    val_loss: list[float]
+    val_metric: list[float]
+    lr: list[float]
+    step_lr: list[list[float]]
+    metrics: dict[str, list[float]]
+    gradient_norms: dict[int, list[float]]
+
+    @property
+    def best_index(self) -> int:
+        """Where the validation metric is best."""
+
+
+class RangeTest(Protocol):
+    """The arrays of an `LRRange` that are drawn, one entry a step, and the rate that is marked."""
+
+    @property
+    def lr(self) -> Any:
+        """Rates."""
+
+    @property
+    def loss(self) -> Any:
+        """The loss of each batch."""
+
+    @property
+    def smoothed(self) -> Any:
+        """Its running mean."""
+
+    @property
+    def suggestion(self) -> float | None:
+        """Where to begin from."""
 
 
 def need_matplotlib(what: str) -> None:
@@ -24,7 +63,7 @@ def need_matplotlib(what: str) -> None:
     assert matplotlib.pyplot
 
 
-def learning_curves(history: History, ax: Any) -> tuple[Any, ...]:
+def learning_curves(history: Curves, ax: Any) -> tuple[Any, ...]:
     """Panels of a history; see `History.plot`."""
     from matplotlib import pyplot
 
@@ -69,7 +108,7 @@ def learning_curves(history: History, ax: Any) -> tuple[Any, ...]:
     return tuple(drawn)
 
 
-def _others(history: History) -> list[tuple[Any, bool]]:
+def _others(history: Curves) -> list[tuple[Any, bool]]:
     """Panels beside loss and metric, and whether there is something for them."""
     rates = [rate for epoch in history.step_lr for rate in epoch] or history.lr
     return [
@@ -79,7 +118,7 @@ def _others(history: History) -> list[tuple[Any, bool]]:
     ]
 
 
-def _metrics(ax: Any, history: History) -> None:
+def _metrics(ax: Any, history: Curves) -> None:
     """All metrics that were asked for: on the validation data solid, on the training data dashed."""
     names = list(dict.fromkeys(name.removeprefix("val_") for name in history.metrics))
     for name, values in history.metrics.items():
@@ -90,7 +129,7 @@ def _metrics(ax: Any, history: History) -> None:
     ax.legend(frameon=False, labelcolor="linecolor")
 
 
-def _rates(ax: Any, history: History) -> None:
+def _rates(ax: Any, history: Curves) -> None:
     """The learning rate: over the steps of each epoch where each had its own, else as a staircase over the epochs."""
     if history.step_lr:
         at, rates = [], []
@@ -107,7 +146,7 @@ def _rates(ax: Any, history: History) -> None:
     ax.set_title("Learning rate", loc="left", color=_INK)
 
 
-def _norms(ax: Any, history: History) -> None:
+def _norms(ax: Any, history: Curves) -> None:
     """The norm of each layer's gradient."""
     for layer, norms in history.gradient_norms.items():
         _line(ax, history.epoch, norms, color=_SEVERAL[layer % len(_SEVERAL)], label=f"layer {layer}")
@@ -117,7 +156,7 @@ def _norms(ax: Any, history: History) -> None:
     ax.legend(frameon=False, labelcolor="linecolor")
 
 
-def lr_range(found: LRRange, ax: Any) -> Any:
+def lr_range(found: RangeTest, ax: Any) -> Any:
     """The loss over the rate; see `LRRange.plot`."""
     from matplotlib import pyplot
 
@@ -141,7 +180,7 @@ def lr_range(found: LRRange, ax: Any) -> Any:
 # ---------------------------------------------------------------- parts of a panel
 
 
-def _pair(ax: Any, history: History, training: list[float], validation: list[float], style: str) -> None:
+def _pair(ax: Any, history: Curves, training: list[float], validation: list[float], style: str) -> None:
     _line(ax, history.epoch, training, linestyle=style, color=_TRAINING, linewidth=1.6, label="training")
     if validation:
         _line(ax, history.epoch, validation, linestyle=style, color=_VALIDATION, label="validation")
@@ -187,12 +226,12 @@ def _in_percent(ax: Any) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
 
 
-def _metric_title(history: History) -> str:
+def _metric_title(history: Curves) -> str:
     return {"accuracy": "Accuracy", "mae": "Mean absolute error"}.get(history.metric_name, history.metric_name)
 
 
-def _mark_best(ax: Any, history: History) -> None:
-    best = history._best()
+def _mark_best(ax: Any, history: Curves) -> None:
+    best = history.best_index
     value, epoch = history.val_metric[best], history.epoch[best]
     shown = f"{100 * value:.1f} %" if history.metric_name == "accuracy" else f"{value:.3g}"
     ax.plot([epoch], [value], "o", color=_VALIDATION, markersize=6)

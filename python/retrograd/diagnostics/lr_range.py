@@ -1,19 +1,22 @@
 """The range test of the learning rate: a copy of the network is trained with a rate that rises until the loss explodes."""
 
+from __future__ import annotations
+
 import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from ._arrays import as_float, as_int
-from .callbacks import Callback, StepInfo
-from .errors import DivergenceError
-from .network import Network
-from .optimizers import SGD, Optimizer
-from .schedules import Schedule
-from .trainer import Trainer
+from .._checks import as_float, as_int
+from ..callbacks import Callback, StepInfo
+from ..errors import DivergenceError
+from ..network import Network
+from ..optimizers import SGD, Optimizer
+from ..schedules import Schedule
+from ..training.trainer import Trainer
 
 __all__ = ["LRRange", "lr_range_test"]
 
@@ -82,10 +85,10 @@ class LRRange:
         ImportError
             If matplotlib is not installed.
         """
-        from . import _plots
+        from .. import plots
 
-        _plots.need_matplotlib("LRRange.plot")
-        return _plots.lr_range(self, ax)
+        plots.need_matplotlib("LRRange.plot")
+        return plots.lr_range(self, ax)
 
     def __repr__(self) -> str:
         found = "no suggestion: the loss falls nowhere" if self.suggestion is None else f"suggestion {self.suggestion:.3g}"
@@ -96,8 +99,8 @@ class LRRange:
 
 def lr_range_test(
     network: Network,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
     optimizer: Optimizer | None = None,
     lr_min: float = 1e-6,

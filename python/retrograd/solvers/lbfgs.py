@@ -1,15 +1,18 @@
 """L-BFGS for full-batch training: SciPy's optimiser over the core's loss and gradient. Mini-batches are trainer.py's."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from ._arrays import as_float, as_int
-from .errors import DivergenceError
-from .network import Network
+from .._checks import as_float, as_int
+from ..errors import DivergenceError
+from ..network import Network
 
 __all__ = ["LBFGSResult", "fit_lbfgs"]
 
@@ -39,8 +42,8 @@ class LBFGSResult:
 
 def fit_lbfgs(
     network: Network,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
     max_iter: int = 200,
     tol_grad: float = 1e-5,
@@ -109,6 +112,7 @@ def fit_lbfgs(
         "maxcor": as_int(history_size, "history_size", 1),
     }
     decay = as_float(weight_decay, "weight_decay", 0.0)
+    rows, targets, _ = network._examples(X, y)
     shapes = [w.shape for w in network.weights] + [b.shape for b in network.biases]
     n_weights = sum(w.size for w in network.weights)
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
@@ -119,8 +123,8 @@ def fit_lbfgs(
 
     def loss_and_gradient(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         put(flat)
-        network.forward(X, n_threads=n_threads)
-        found = network.backward(y, n_threads=n_threads)
+        network.forward(rows, n_threads=n_threads)
+        found = network.backward(targets, n_threads=n_threads)
         gradient = np.concatenate([part.ravel() for part in (*found.dw, *found.db)]).astype(np.float64)
         weights = flat[:n_weights]
         gradient[:n_weights] += decay * weights

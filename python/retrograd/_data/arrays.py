@@ -1,0 +1,72 @@
+"""From what a user gives to what the core takes: coerces and checks arrays, once per call. Says what was got and expected.
+
+Not here: conversion of float64 and uint8 rows to the network's dtype, which the core does while it gathers a batch.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import ArrayLike
+
+from .. import _core
+
+Array = npt.NDArray[Any]
+CoreNetwork = _core.NetworkF32 | _core.NetworkF64
+
+_NATIVE = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8))
+
+
+def as_array(value: ArrayLike, name: str) -> Array:
+    """A numeric array of real numbers, or TypeError."""
+    try:
+        array = value if type(value) is np.ndarray else np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected an array, got rows of different lengths ({error})") from error
+    # np.ma is imported when it is first asked for: only where there is a subclass
+    if isinstance(value, np.ndarray) and value is not array and isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+        raise ValueError(f"{name}: expected an array without masked values, got {np.sum(value.mask)} of them")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected an array of real numbers, got {_what(value, array)}")
+    return array
+
+
+def _what(value: object, array: Array) -> str:
+    if array.dtype == object and array.ndim == 0:
+        return f"a {type(value).__name__}"
+    return f"dtype {array.dtype}"
+
+
+def converted(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Contiguous, aligned and of the dtype; what does not fit becomes infinite, which is looked for afterwards."""
+    with np.errstate(over="ignore"):
+        return np.require(array, dtype, ("C", "A"))
+
+
+def as_rows(value: ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "X") -> Array:
+    """Rows of `cols` numbers each, in a layout that the core reads where it is; copied only where it has to be."""
+    array = as_array(value, name)
+    if array.ndim != 2 or array.shape[1] != cols:
+        hint = f"; one row is {name}.reshape(1, -1)" if array.ndim == 1 and array.shape[0] == cols else ""
+        raise ValueError(f"{name}: expected shape (rows, {cols}), got {array.shape}{hint}")
+    if array.shape[0] >= 2**32:  # before anybody reads or copies them
+        raise ValueError(f"{name}: expected fewer than 2**32 rows, got {array.shape[0]}")
+    if array.dtype not in _NATIVE:  # float16, integers, bool, swapped bytes; unequal to a native dtype where bytes are swapped
+        return converted(array, dtype)
+    size = array.itemsize
+    in_rows = (cols == 1 or array.strides[1] == size) and (array.shape[0] <= 1 or array.strides[0] % size == 0)
+    return array if in_rows and array.flags.aligned else converted(array, array.dtype)
+
+
+def check_finite(core: CoreNetwork, rows: Array, name: str = "X", given: ArrayLike | None = None) -> None:
+    """ValueError that names the first value which is not finite in the network's dtype; `given`: before conversion."""
+    place = core.find_nonfinite(rows)
+    if place is None:
+        return
+    row, col = place
+    numbers = rows if given is None else np.asarray(given)
+    vector = numbers.ndim == 1
+    value = numbers[row] if vector else numbers[row, col]
+    fits = " that fit float32" if np.isfinite(value) else ""
+    where = f"row {row}" if vector else f"row {row}, column {col}"
+    raise ValueError(f"{name}: expected finite numbers{fits}, got {value} at {where}")

@@ -1,0 +1,92 @@
+"""Targets as the core's loss takes them: labels as an index, or rows of numbers, checked value by value.
+
+Which kind a loss takes is a fact of the loss, and comes with the description of the network.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import ArrayLike
+
+from .. import _core
+from .._spec import NetworkSpec
+from .arrays import Array, CoreNetwork, as_array, check_finite, converted
+
+
+def as_targets(value: ArrayLike, rows: int, spec: NetworkSpec, core: CoreNetwork) -> Array:
+    """int32 labels (rows,), or (rows, outputs) of the network's dtype."""
+    outputs, kind = spec.outputs, spec.targets
+    if spec.picks_one:
+        quick = _core.labels(value, rows, outputs)  # a plain array of integers; None for the rest
+        if quick is not None:
+            return quick
+    array = as_array(value, "y")
+    column = array.ndim == 2 and array.shape[1] == 1
+    labels = spec.picks_one and (array.ndim == 1 or column)
+    vector = labels or (array.ndim == 1 and outputs == 1)
+    if kind == "labels" and not labels:
+        raise ValueError(
+            f"y: expected shape ({rows},) of labels, as {spec.loss_name} takes with several outputs, got {array.shape}"
+        )
+    if not vector and not (array.ndim == 2 and array.shape[1] == outputs):
+        also = " of labels or" if spec.picks_one else " or" if outputs == 1 else ""
+        one = f"({rows},){also} " if also else ""
+        raise ValueError(f"y: expected shape {one}({rows}, {outputs}), got {array.shape}")
+    if array.shape[0] != rows:
+        expected = f"({rows},)" if vector else f"({rows}, {outputs})"
+        raise ValueError(f"y: expected as many rows as X, shape {expected}, got {array.shape}")
+    if labels:
+        return as_labels(array, outputs)
+    result = converted(array.reshape(-1, 1) if vector else array, spec.dtype)
+    check_finite(core, result, "y", array)
+    if kind == "probabilities":
+        _check_probability_rows(result)
+    elif kind == "shares":
+        _check_each(result, (result >= 0) & (result <= 1), "numbers from 0 to 1", array.shape)
+    elif kind == "counts":
+        _check_each(result, result >= 0, "numbers from 0", array.shape)
+    elif kind == "signs":
+        _check_each(result, np.isin(result, (-1, 0, 1)), "-1 or 1, or 0 or 1", array.shape)
+    return result
+
+
+def as_labels(array: Array, classes: int, name: str = "y") -> Array:
+    """Labels 0..classes-1 as int32, always a copy: what the core uses as an index must not change under it."""
+    flat = array.flatten()  # before the checks, so that they hold for what is used
+    if flat.size == 0:
+        return np.zeros(0, np.int32)
+    if array.dtype.kind == "f":
+        wrong = ~np.isfinite(flat) | (flat != np.floor(np.where(np.isfinite(flat), flat, 0)))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(f"{name}: expected integer labels 0 to {classes - 1}, got {flat[row]} at row {row}")
+    if flat.min() < 0 or flat.max() >= classes:
+        row = int(np.argmax((flat < 0) | (flat >= classes)))
+        raise ValueError(f"{name}: expected labels 0 to {classes - 1}, got {flat[row]} at row {row}")
+    return flat.astype(np.int32, copy=False)
+
+
+def classes_of(targets: Array, spec: NetworkSpec) -> Array | None:
+    """The class of each row, from targets that the core takes; None where rows have no single class."""
+    if targets.ndim == 1:
+        return targets
+    two = spec.decides == "sign" and targets.shape[1] == 1 and bool(np.isin(targets, (-1, 0, 1)).all())
+    return targets[:, 0] if two else None
+
+
+def _check_probability_rows(y: Array) -> None:
+    negative: npt.NDArray[np.bool_] = np.asarray((y < 0).any(axis=1))
+    total = y.sum(axis=1, dtype=np.float64)
+    wrong = negative | (np.abs(total - 1) > 1e-3)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        what = "a negative number" if negative[row] else f"a row that sums to {total[row]:g}"
+        raise ValueError(f"y: expected rows of probabilities that sum to 1, got {what} at row {row}")
+
+
+def _check_each(y: Array, right: npt.NDArray[np.bool_], expected: str, shape: tuple[int, ...]) -> None:
+    if not right.all():
+        row, col = np.argwhere(~right)[0]
+        where = f"row {row}" if len(shape) == 1 else f"row {row}, column {col}"
+        raise ValueError(f"y: expected {expected}, got {y[row, col]} at {where}")

@@ -1,0 +1,238 @@
+"""The whole description of a network, frozen: what it is made of, without its weights.
+
+Copies, pickles, the other dtype, folding, `repr` and whatever writes a network down ask this one object. It also says which
+arrays a layer has. The numbers in them are the core's, behind `Network`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from ._checks import as_float, as_int, check_name
+from .activations import ACTIVATIONS
+from .layers import Dense
+from .losses import (
+    Loss,
+    decision_of,
+    gives_probabilities,
+    is_classifier,
+    name_and_parameter,
+    picks_one,
+    targets_of,
+)
+
+
+class LayerArray(NamedTuple):
+    """One array of a network: "w", "b", "gamma", "beta", "running_mean" or "running_var" of a layer."""
+
+    name: str
+    layer: int
+    shape: tuple[int, ...]
+    learned: bool  # whether an optimiser changes it
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What a network is; made by `described`.
+
+    `layers` are resolved: each has its activation, a dropout only where there is one, and no initialiser, for how the weights
+    started is past. `loss` is what the user gave.
+    """
+
+    inputs: int
+    layers: tuple[Dense, ...]
+    loss: str | Loss
+    dtype: np.dtype[Any]
+    seed: int
+    input_dropout: float = 0.0
+    input_noise: float = 0.0
+
+    def __reduce__(self) -> tuple[type[NetworkSpec], tuple[Any, ...]]:
+        # the fields alone: what is cached beside them can be found again
+        return type(self), tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
+    # ---------------------------------------------------------------- layers and arrays
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of inputs, then units of each layer."""
+        return (self.inputs, *(layer.units for layer in self.layers))
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return len(self.layers)
+
+    @property
+    def outputs(self) -> int:
+        """Units of the last layer."""
+        return self.layers[-1].units
+
+    @cached_property
+    def activations(self) -> tuple[str, ...]:
+        """Activation of each layer."""
+        return tuple(str(layer.activation) for layer in self.layers)
+
+    @cached_property
+    def arrays(self) -> tuple[tuple[LayerArray, ...], ...]:
+        """The arrays of each layer, as the core's table has them."""
+        table = _core.parameter_table(self.sizes, [layer.norm or "none" for layer in self.layers])
+        every = [LayerArray(*array) for array in table]
+        return tuple(tuple(array for array in every if array.layer == i) for i in range(self.depth))
+
+    def n_parameters(self, layer: int) -> int:
+        """How many numbers of a layer are learned."""
+        return sum(prod(array.shape) for array in self.arrays[layer] if array.learned)
+
+    @cached_property
+    def has_batch_norm(self) -> bool:
+        """Whether a layer normalises over the rows of a batch."""
+        return any(layer.norm == "batch" for layer in self.layers)
+
+    # ---------------------------------------------------------------- what the loss makes of it
+
+    @cached_property
+    def loss_name(self) -> str:
+        """Name of the loss."""
+        return name_and_parameter(self.loss)[0]
+
+    @property
+    def loss_parameter(self) -> float:
+        """The loss's number; 0 where it has none."""
+        return name_and_parameter(self.loss)[1]
+
+    @cached_property
+    def targets(self) -> str:
+        """The kind of targets: see `losses.LossFacts`."""
+        return targets_of(self.loss_name, self.outputs)
+
+    @cached_property
+    def decides(self) -> str:
+        """What `predict` answers: see `losses.LossFacts`."""
+        return decision_of(self.loss_name, self.outputs)
+
+    @cached_property
+    def picks_one(self) -> bool:
+        """Whether a row has one label of several."""
+        return picks_one(self.loss_name, self.outputs)
+
+    @cached_property
+    def is_classifier(self) -> bool:
+        """Whether answers are classes."""
+        return is_classifier(self.loss_name)
+
+    @cached_property
+    def metric_name(self) -> str:
+        """What is measured beside the loss."""
+        return "accuracy" if self.is_classifier else "mae"
+
+    def check_probabilities(self) -> None:
+        """ValueError where the outputs are no probabilities."""
+        if not gives_probabilities(self.loss_name, self.activations[-1]):
+            raise ValueError(
+                f"predict_proba: expected a loss or output_activation that gives probabilities, "
+                f"got {self.loss_name!r} and {self.activations[-1]!r}"
+            )
+
+    # ---------------------------------------------------------------- others like it
+
+    def check_same_arrays(self, other: NetworkSpec) -> None:
+        """ValueError where the other's arrays do not fit this one's."""
+        if other.sizes != self.sizes or other.dtype != self.dtype:
+            raise ValueError(
+                f"copy_from: expected sizes {self.sizes} and dtype {self.dtype}, got {other.sizes} and {other.dtype}"
+            )
+        norms, others = ([layer.norm for layer in spec.layers] for spec in (self, other))
+        if norms != others:
+            raise ValueError(f"copy_from: expected norms {norms}, got {others}")
+
+    def with_dtype(self, dtype: str) -> NetworkSpec:
+        """The same in another arithmetic."""
+        return dataclasses.replace(self, dtype=np.dtype(dtype))
+
+    def folded(self) -> NetworkSpec:
+        """The same without batch normalisation, which then is part of weights and biases."""
+        layers = (dataclasses.replace(layer, norm=None) if layer.norm == "batch" else layer for layer in self.layers)
+        return dataclasses.replace(self, layers=tuple(layers))
+
+    def table(self) -> str:
+        """Head, a line for each layer, and the total: the `repr` of the network."""
+        inputs = "".join(f"{name}={getattr(self, name)}, " for name in ("input_dropout", "input_noise") if getattr(self, name))
+        head = f"Network({list(self.sizes)}, loss={self.loss!r}, {inputs}dtype={self.dtype.name!r}, seed={self.seed})"
+        lines = [head, f"  {'layer':<7}{'shape':<18}{'activation':<13}{'parameters':>14}"]
+        for i, layer in enumerate(self.layers):
+            shape = f"{self.sizes[i]} -> {layer.units}"
+            line = f"  {i + 1:<7}{shape:<18}{layer.activation:<13}{self.n_parameters(i):>14,}"
+            extras = {"norm": layer.norm, "dropout": layer.dropout, "max_norm": layer.max_norm}
+            lines.append("  ".join([line, *(f"{name}={value}" for name, value in extras.items() if value is not None)]))
+        lines.append(f"  {'total':<38}{sum(map(self.n_parameters, range(self.depth))):>14,}")
+        return "\n".join(lines)
+
+
+def described(
+    layers: Sequence[int | Dense],
+    *,
+    activation: str,
+    output_activation: str,
+    loss: str | Loss,
+    dropout: float,
+    input_dropout: float,
+    input_noise: float,
+    seed: int | None,
+    dtype: npt.DTypeLike,
+) -> tuple[NetworkSpec, list[Dense]]:
+    """The description of what a user asks for, and the layers as they were given.
+
+    Types and single values are checked here; whether the parts go together, by the core when it makes the network.
+    """
+    check_name(activation, tuple(ACTIVATIONS), "activation")
+    check_name(output_activation, tuple(ACTIVATIONS), "output_activation")
+    if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray):
+        raise TypeError(f"layers: expected a sequence like [784, 128, 10], got {layers!r}")
+    if len(layers) < 2:
+        raise ValueError(f"layers: expected the number of inputs and at least one layer, got {list(layers)!r}")
+    if isinstance(layers[0], Dense):
+        raise TypeError("layers: expected the number of inputs first, got a Dense")
+    given = [one if isinstance(one, Dense) else Dense(as_int(one, "layers", 1)) for one in layers[1:]]
+    inputs = as_int(layers[0], "layers", 1)
+    *hidden, last = given
+    activations = [*(layer.activation or activation for layer in hidden), last.activation or output_activation]
+    name_and_parameter(loss)  # checks it
+    precision = _as_dtype(dtype)
+    number = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
+    everywhere = as_float(dropout, "dropout", 0.0, 1.0)
+    dropouts = [*(everywhere if layer.dropout is None else layer.dropout for layer in hidden), last.dropout or 0.0]
+    resolved = (
+        Dense(layer.units, name, dropout=share or None, max_norm=layer.max_norm, norm=layer.norm)
+        for layer, name, share in zip(given, activations, dropouts, strict=True)
+    )
+    spec = NetworkSpec(
+        inputs,
+        tuple(resolved),
+        loss,
+        precision,
+        number,
+        as_float(input_dropout, "input_dropout", 0.0, 1.0),
+        as_float(input_noise, "input_noise", 0.0),
+    )
+    return spec, given
+
+
+def _as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    try:
+        result = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from error
+    if dtype is None or result not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
+    return np.dtype(result.name)  # without the order of bytes, which may be named though it is the native one

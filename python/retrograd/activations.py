@@ -1,0 +1,31 @@
+"""What an activation is: its name, its formula and its facts. The arithmetic is the core's; who uses one names it.
+
+With z = x w + b of a layer and s = sigmoid, a =
+
+- "identity": z
+- "tanh"; "sigmoid": 1 / (1 + exp(-z)); "exponential": exp(z)
+- "softsign": z / (1 + |z|); "softplus": log(1 + exp(z))
+- "relu": max(z, 0); "leaky_relu": z, below 0 0.01 z
+- "elu": z, below 0 exp(z) - 1 (Clevert, Unterthiner, Hochreiter, 2016)
+- "selu": 1.0507 z, below 0 1.7581 (exp(z) - 1) (Klambauer, Unterthiner, Mayr, Hochreiter, 2017)
+- "gelu": z N(z), N the normal distribution (Hendrycks, Gimpel, 2016)
+- "gelu_tanh": z N(z) with N(z) = (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))) / 2
+- "silu": z s(z) (Elfwing, Uchibe, Doya, 2017)
+- "mish": z tanh(log(1 + exp(z))) (Misra, 2019)
+- "softmax": exp(z) / sum exp(z) over the units of a row, for the last layer alone
+"""
+
+from __future__ import annotations
+
+from . import _core
+
+__all__ = ["ACTIVATIONS", "GIVE_PROBABILITIES"]
+
+# By name, from cpp/base/kinds.h:
+# - init: the initialiser of a layer that names none
+# - derived_from_z: whether f' is computed from z, because a = f(z) does not tell it
+# - odd: whether f(-z) = -f(z), so that the sign of z stays
+# - last_only: whether it is for the last layer alone
+ACTIVATIONS = _core.ACTIVATIONS
+
+GIVE_PROBABILITIES = ("softmax", "sigmoid")  # their values are probabilities

@@ -1,0 +1,70 @@
+"""What a layer is: `Dense`, its settings alone. Weights are the network's, formulas of activations are activations.py's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ._checks import above_zero, as_float, as_int, check_name
+from .activations import ACTIVATIONS
+from .initializers import Initializer
+
+__all__ = ["Dense", "Init", "as_initializer"]
+
+
+Init = str | Initializer | None
+
+
+@dataclass(frozen=True)
+class Dense:
+    """One dense layer: a = f(x w + b).
+
+    Parameters
+    ----------
+    units : int
+        Outputs of the layer (`fan_out`).
+    activation : str, optional
+        Its name: "identity", "tanh", "sigmoid", "exponential", "softsign", "softplus", "relu", "leaky_relu", "elu", "selu",
+        "gelu", "gelu_tanh", "silu", "mish", or "softmax" for the last layer; formulas: `help(retrograd.activations)`.
+        Default: the network's `activation`, for the last layer its `output_activation`.
+    init : str or Initializer, optional
+        How the weights start. Default: the network's `init`.
+    dropout : float, optional
+        In training each output is 0 with this probability, at least 0 and below 1, and else divided by its complement, so
+        that the mean is kept (Srivastava and others, "Dropout", JMLR 15, 2014, inverted). Hidden layers only. Default: the
+        network's `dropout`.
+    max_norm : float, optional
+        After each update the incoming weights of each unit are scaled down to this Euclidean norm where theirs is larger
+        (the same paper; biases do not count). Positive. Default: no limit.
+    norm : "layer" or "batch", optional
+        a = f(gamma normalised(z) + beta), with gamma and beta learned like biases, from 1 and 0 on; hidden layers only.
+        "layer": each row over the layer's units (Ba, Kiros, Hinton, "Layer normalization", 2016); "batch": each unit over
+        the rows of the batch in training, else by running means (Ioffe, Szegedy, "Batch normalization", ICML 2015), with
+        at least two rows in every batch. PyTorch's LayerNorm and BatchNorm1d with their defaults: eps 1e-5, momentum 0.1,
+        the variance biased but for the running one.
+    """
+
+    units: int
+    activation: str | None = None
+    init: Init = None
+    dropout: float | None = None
+    max_norm: float | None = None
+    norm: Literal["layer", "batch"] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", as_int(self.units, "units", 1))
+        if self.activation is not None:
+            check_name(self.activation, tuple(ACTIVATIONS), "activation")
+        if self.init is not None:
+            object.__setattr__(self, "init", as_initializer(self.init))
+        if self.dropout is not None:
+            object.__setattr__(self, "dropout", as_float(self.dropout, "dropout", 0.0, 1.0))
+        if self.max_norm is not None:
+            object.__setattr__(self, "max_norm", above_zero(self.max_norm, "max_norm"))
+        if self.norm is not None:
+            check_name(self.norm, ("layer", "batch"), "norm")
+
+
+def as_initializer(init: Init) -> Initializer:
+    """An Initializer, from itself or a name."""
+    return init if isinstance(init, Initializer) else Initializer(init)  # type: ignore[arg-type]  # checked there

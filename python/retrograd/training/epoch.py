@@ -1,0 +1,116 @@
+"""One epoch of a call of `fit`: its steps in one call into the core, or in several where callbacks want to come between.
+
+What the epochs of a call have in common, and what is done between them, is run.py's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .._data.examples import Examples
+from ..callbacks import Callback, StepInfo, TrainerInUse, parts
+from ..errors import DivergenceError
+from ..network import Network
+from .rates import RateClock
+
+Report = Callable[[int, float], object]  # is told the rows so far and the sum of their losses
+
+
+class Sums(NamedTuple):
+    """What is summed over the rows of an epoch, each times its weight."""
+
+    loss: float = 0.0
+    metric: float = 0.0
+    weight: float = 0.0
+
+
+class Steps(TrainerInUse, Protocol):
+    """What an epoch needs of the trainer: the way into the core, and whether `stop` was called."""
+
+    _stopped: bool
+
+    @property
+    def network(self) -> Network:
+        """What is trained."""
+
+    def _epoch(self, data: Examples, options: _core.EpochOptions) -> _core.EpochResult: ...
+
+    def _gradient_norms(self) -> list[float]: ...
+
+
+class EpochSettings(NamedTuple):
+    """What the epochs of one call of `fit` have in common."""
+
+    data: Examples
+    options: _core.EpochOptions  # those of the core; each epoch sets its steps and rates
+    clock: RateClock
+    callbacks: list[Callback]
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return -(-len(self.data.rows) // self.options.batch_size)
+
+
+def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> dict[str, Any] | None:
+    """The next epoch, and its figures as `History.append` takes them; None where a callback stopped it on its way.
+
+    `steps_before`: steps of this call of `fit` before the epoch.
+    """
+    clock, steps, options = settings.clock, settings.steps, settings.options
+    network = trainer.network
+    epoch, lr = trainer.epochs_done + 1, trainer.optimizer.lr
+    rates = clock.rates(epoch, steps, lr)
+    trainer.epochs_done = epoch
+    sums, seconds = Sums(), 0.0
+    norms = np.zeros(network.depth) if options.gradient_norms else None
+    told: dict[int, Sums] = {}  # what each callback has been told of already
+    for first, last, asking in parts(settings.callbacks, steps, steps_before):
+        if trainer.optimizer.lr != lr:  # a callback has changed it
+            lr = trainer.optimizer.lr
+            if rates is not None:
+                rates[first:] = clock.rates(epoch, steps, lr)[first:]  # type: ignore[index]  # as before
+        start = time.perf_counter()
+        options.lr = rates
+        options.first, options.last = first, last
+        options.patient = steps_before + first > 0
+        result = trainer._epoch(settings.data, options)
+        seconds += time.perf_counter() - start
+        if result.diverged:
+            raise DivergenceError(epoch, result.bad_step, rate_of(result.bad_step, rates, lr), result.bad_loss)
+        sums = Sums(sums.loss + result.loss, sums.metric + result.metric, sums.weight + result.weight)
+        if norms is not None:
+            norms += trainer._gradient_norms()
+        for callback in asking:
+            before = told.get(id(callback), Sums())
+            told[id(callback)] = sums
+            loss = mean(sums.loss - before.loss, sums.weight - before.weight)
+            callback.on_step_end(trainer, StepInfo(epoch, last, steps, loss, rate_of(last, rates, lr)))
+        if trainer._stopped and last < steps and asking:
+            return None
+    return {
+        "epoch": epoch,
+        "loss": mean(sums.loss, sums.weight),
+        "metric": network._metric(mean(sums.metric, sums.weight)),
+        "seconds": seconds,
+        "lr": rate_of(steps, rates, lr),
+        "step_lr": clock.to_keep(rates),
+        "rows_per_second": len(settings.data.rows) / seconds,
+        "gradient_norms": None if norms is None else dict(enumerate((norms / steps).tolist())),
+    }
+
+
+def mean(total: float, weight: float) -> float:
+    """A sum as a mean over rows; 0 where no row counts."""
+    return total / weight if weight > 0 else 0.0
+
+
+def rate_of(step: int, rates: npt.NDArray[np.float64] | None, lr: float) -> float:
+    """The learning rate of a step, counted from 1."""
+    return float(lr if rates is None else rates[step - 1])

@@ -1,0 +1,118 @@
+"""Where a trainer stands in its schedule: the rate of each step, and what ReduceOnPlateau has seen. No curve is here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._checks import as_float, as_int, check_state
+from .._monitor import Monitor
+from ..history import History
+from ..schedules import Rates, ReduceOnPlateau, Schedule, check_schedule
+
+_MOST_KEPT = 1000  # rates of an epoch in the history
+
+
+class PlateauRun:
+    """What ReduceOnPlateau has seen so far."""
+
+    def __init__(self) -> None:
+        self.best: float | None = None
+        self.bad = self.cooldown = self.falls = 0
+
+    def see(self, value: float, schedule: ReduceOnPlateau, monitor: Monitor) -> None:
+        """One epoch: PyTorch's `ReduceLROnPlateau.step`."""
+        # of the best, not of its size: with a best below 0, "rel" asks for less than a fall, as PyTorch does
+        margin = schedule.threshold
+        if schedule.threshold_mode == "rel" and self.best is not None:
+            margin *= self.best
+        if monitor.improves(value, self.best, margin):
+            self.best, self.bad = value, 0
+        else:
+            self.bad += 1
+        if self.cooldown > 0:
+            self.cooldown -= 1
+            self.bad = 0
+        if self.bad > schedule.patience:
+            self.falls += 1
+            self.cooldown, self.bad = schedule.cooldown, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best figure and the counts."""
+        return {"best": self.best, "bad": self.bad, "cooldown": self.cooldown, "falls": self.falls}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state as `state_dict` gives it."""
+        counts = ("bad", "cooldown", "falls")
+        check_state(state, ("best", *counts), "plateau")
+        bad, cooldown, falls = (as_int(state[name], name, 0) for name in counts)
+        self.best, self.bad, self.cooldown, self.falls = state["best"], bad, cooldown, falls
+
+
+class RateClock:
+    """Where a trainer stands in its schedule.
+
+    `schedule` is a Schedule, a function of the epoch's number (from 1) that gives the rate, or None; `origin` the number of
+    epochs that came before it.
+    """
+
+    def __init__(self, schedule: Schedule | Callable[[int], float] | None, origin: int) -> None:
+        check_schedule(schedule)
+        self.schedule = schedule
+        self._origin = origin
+        self._epochs = 0  # of the whole, for schedules that need their length
+        self._plateau = PlateauRun()
+        self._monitor: Monitor | None = None
+
+    def check(self, epochs: int, steps: int, names: Iterable[str], metric_name: str) -> None:
+        """ValueError where the length is too short, or the figure is none of `names`, those that `fit` will measure."""
+        schedule = self.schedule
+        if isinstance(schedule, ReduceOnPlateau):
+            self._monitor = Monitor(schedule.monitor, schedule.mode, names, metric_name)
+        if isinstance(schedule, Schedule) and epochs > 0:
+            whole = self._epochs or epochs
+            schedule._check_length(whole * steps if schedule.per == "step" else whole)
+
+    def begin(self, epochs: int) -> None:
+        """A call of `fit`: the first that trains says how long the whole is."""
+        self._epochs = self._epochs or epochs
+
+    def rates(self, epoch: int, steps: int, lr: float) -> Rates | None:
+        """The rate of each step of that epoch (counted from 1 over the life of the trainer); None: the optimiser's."""
+        schedule, past = self.schedule, epoch - 1 - self._origin
+        if schedule is None:
+            return None
+        if not isinstance(schedule, Schedule):
+            return np.full(steps, as_float(schedule(epoch), f"schedule({epoch})", 0.0))
+        if isinstance(schedule, ReduceOnPlateau):
+            lr = schedule._reduced(lr, self._plateau.falls)
+        if schedule.per == "step":
+            return schedule.rates(lr, steps, start=past * steps, length=self._epochs * steps)
+        return np.full(steps, schedule.rates(lr, 1, start=past, length=self._epochs)[0])
+
+    def to_keep(self, rates: Rates | None) -> list[float] | None:
+        """What the history keeps of an epoch's rates where they are of each step: at most 1000, spread evenly."""
+        if rates is None or not isinstance(self.schedule, Schedule) or self.schedule.per == "epoch":
+            return None
+        kept: list[float] = rates[np.linspace(0, len(rates) - 1, min(len(rates), _MOST_KEPT)).round().astype(int)].tolist()
+        return kept
+
+    def epoch_done(self, history: History) -> None:
+        """The figures of an epoch are in the history."""
+        schedule = self.schedule
+        if isinstance(schedule, ReduceOnPlateau) and history.epoch[-1] - self._origin > schedule.warmup:
+            assert self._monitor is not None
+            self._plateau.see(self._monitor.value(history), schedule, self._monitor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the clock stands: the epochs before the schedule, its length, what ReduceOnPlateau has seen."""
+        return {"origin": self._origin, "epochs": self._epochs, "plateau": self._plateau.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state as `state_dict` gives it, under a schedule with the same settings."""
+        check_state(state, ("origin", "epochs", "plateau"), "schedule")
+        origin, epochs = (as_int(state[name], name, 0) for name in ("origin", "epochs"))
+        self._plateau.load_state_dict(state["plateau"])
+        self._origin, self._epochs = origin, epochs

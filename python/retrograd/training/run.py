@@ -1,0 +1,55 @@
+"""One call of `fit`, once everything is checked: epoch after epoch, and what comes between two of them.
+
+How one epoch is trained is epoch.py's; what is checked before, and every setting, trainer.py's.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .._data.examples import Examples
+from ..callbacks import begun
+from ..history import History
+from .epoch import EpochSettings, Steps, train_epoch
+from .measures import MetricsRun
+from .progress import Bar
+from .stopping import Convergence, EarlyStoppingRun
+
+
+class Runs(Steps, Protocol):
+    """What a run needs of the trainer."""
+
+    history: History
+    n_threads: int | None
+
+
+def run(
+    trainer: Runs,
+    epochs: int,
+    settings: EpochSettings,
+    bar: Bar,
+    validation: Examples | None,
+    measures: MetricsRun,
+    early: EarlyStoppingRun,
+    convergence: Convergence,
+) -> None:
+    """Trains for so many epochs, or until something says stop, into `trainer.history`."""
+    history, network, callbacks = trainer.history, trainer.network, settings.callbacks
+    steps_done = 0
+    with bar, begun(callbacks, trainer, history):
+        for _ in range(epochs):
+            figures = None if trainer._stopped else train_epoch(trainer, settings, steps_done)
+            if figures is None:  # `stop` was called
+                break
+            steps_done += settings.steps
+            if validation is not None:
+                figures["val_loss"], figures["val_metric"] = network._scored(validation, trainer.n_threads)
+            history.append(**figures, metrics=measures.measured(trainer.n_threads))
+            bar.epoch_done(history)
+            settings.clock.epoch_done(history)
+            stop = early.epoch_done(history) | convergence.epoch_done(history)
+            for callback in callbacks:
+                callback.on_epoch_end(trainer, history)
+            if stop:
+                break
+        early.end()
