@@ -15,6 +15,21 @@ constexpr const char* kDecisionNames[] = {"nothing", "rates", "sign", "label"};
 const char* text(TargetKind kind) { return kTargetNames[static_cast<std::size_t>(kind)]; }
 const char* text(Decision decision) { return kDecisionNames[static_cast<std::size_t>(decision)]; }
 
+// (name, layer, shape, learned) of each array of a network, in the order of network/parameters.h.
+py::list parameter_table(const std::vector<Index>& sizes, const std::vector<std::string>& norms) {
+  if (norms.size() + 1 != sizes.size()) throw std::invalid_argument("norms: expected one for each layer");
+  std::vector<Norm> kinds;
+  for (const std::string& name : norms) kinds.push_back(kind_named(kNorms, name, "norm"));
+  const ParameterTable table(sizes, kinds);
+  py::list all;
+  for (const ParameterArray& array : table.arrays()) {
+    py::tuple shape = py::make_tuple(array.rows, array.cols);
+    if (array.vector()) shape = py::make_tuple(array.cols);
+    all.append(py::make_tuple(name_of(array.kind), array.layer, shape, array.learned()));
+  }
+  return all;
+}
+
 // The tables of base/kinds.h as dicts by name.
 void register_facts(py::module_& m) {
   using namespace py::literals;
@@ -34,21 +49,6 @@ void register_facts(py::module_& m) {
   m.attr("LOSSES") = losses;
   m.attr("NORM_EPS") = kNormEps;
   m.def("parameter_table", &parameter_table, py::arg("sizes"), py::arg("norms"));
-}
-
-// (name, layer, shape, learned) of each array of a network, in the order of network/parameters.h.
-py::list parameter_table(const std::vector<Index>& sizes, const std::vector<std::string>& norms) {
-  if (norms.size() + 1 != sizes.size()) throw std::invalid_argument("norms: expected one for each layer");
-  std::vector<Norm> kinds;
-  for (const std::string& name : norms) kinds.push_back(kind_named(kNorms, name, "norm"));
-  const ParameterTable table(sizes, kinds);
-  py::list all;
-  for (const ParameterArray& array : table.arrays()) {
-    py::tuple shape = py::make_tuple(array.rows, array.cols);
-    if (array.vector()) shape = py::make_tuple(array.cols);
-    all.append(py::make_tuple(name_of(array.kind), array.layer, shape, array.learned()));
-  }
-  return all;
 }
 
 void register_networks_and_optimizers(py::module_& m) {
