@@ -1,5 +1,7 @@
 """Checks of single settings: numbers, flags and names. Each says what was expected and what it got. Arrays are `_data`'s."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np

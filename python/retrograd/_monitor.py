@@ -1,5 +1,7 @@
 """Which figure of a history decides, and what better means for it. Used by schedules and early stopping."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from typing import Literal

@@ -1,5 +1,7 @@
 """How weights start: names and the scale that each gives for a layer. The numbers themselves are drawn by the core."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
