@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 from ._checks import as_float
 from .activations import ACTIVATIONS
@@ -70,6 +71,7 @@ def normal(scale: float) -> Initializer:
     return Initializer("normal", scale)
 
 
+@cache
 def default_for(activation: str) -> Initializer:
     """What suits an activation."""
     return Initializer(ACTIVATIONS[activation]["init"])

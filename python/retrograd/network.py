@@ -33,9 +33,9 @@ from .losses import Loss
 
 __all__ = ["Dense", "Gradients", "Network"]
 
-_CORE: dict[str, type[_core.NetworkF32] | type[_core.NetworkF64]] = {
-    "float32": _core.NetworkF32,
-    "float64": _core.NetworkF64,
+_CORE: dict[np.dtype[Any], type[_core.NetworkF32] | type[_core.NetworkF64]] = {
+    np.dtype(np.float32): _core.NetworkF32,
+    np.dtype(np.float64): _core.NetworkF64,
 }
 
 # what the core's predict answers: the outputs, those after what the loss applies, or a decision
@@ -181,7 +181,7 @@ class Network:
         seed: int | None = 0,
         dtype: DTypeLike = "float32",
     ) -> None:
-        spec, given = described(
+        spec, inits = described(
             layers,
             activation=activation,
             output_activation=output_activation,
@@ -199,15 +199,15 @@ class Network:
             self.set_weights(*init)
         else:
             common = None if init is None else as_initializer(init)
-            for i, layer in enumerate(given):
-                chosen = layer.init or common or default_for(spec.activations[i])
+            for i, init_of_layer in enumerate(inits):
+                chosen = init_of_layer or common or default_for(spec.activations[i])
                 assert isinstance(chosen, Initializer)
                 self._core.fill(i, *chosen.draw(spec.sizes[i], spec.sizes[i + 1]), spec.seed)
 
     def _make(self, spec: NetworkSpec) -> None:
         """All but the weights."""
         self._spec = spec
-        self._core = _CORE[spec.dtype.name](
+        self._core = _CORE[spec.dtype](
             list(spec.sizes),
             list(spec.activations),
             spec.loss_name,

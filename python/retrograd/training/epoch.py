@@ -81,11 +81,7 @@ class EpochSettings(NamedTuple):
     callbacks: list[Callback]
     gradient_norms: bool
     report: Report | None
-
-    @property
-    def steps(self) -> int:
-        """Steps of an epoch."""
-        return -(-len(self.data.rows) // self.batch_size)
+    steps: int  # of an epoch
 
 
 def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> dict[str, Any] | None:
@@ -93,15 +89,14 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
 
     `steps_before`: steps of this call of `fit` before the epoch.
     """
-    (rows, targets, weights), clock, steps = settings.data, settings.clock, settings.steps
-    network = trainer.network
+    (rows, targets, weights), batch_size, shuffle, clock, callbacks, gradient_norms, report, steps = settings
     epoch, lr = trainer.epochs_done + 1, trainer.optimizer.lr
     rates = clock.rates(epoch, steps, lr)
     trainer.epochs_done = epoch
     sums, seconds = Sums(), 0.0
-    norms = np.zeros(network.depth) if settings.gradient_norms else None
+    norms = np.zeros(trainer.network.depth) if gradient_norms else None
     told: dict[int, Sums] = {}  # what each callback has been told of already
-    for first, last, asking in parts(settings.callbacks, steps, steps_before):
+    for first, last, asking in parts(callbacks, steps, steps_before):
         if trainer.optimizer.lr != lr:  # a callback has changed it
             lr = trainer.optimizer.lr
             if rates is not None:
@@ -110,15 +105,15 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
         result = trainer._epoch(
             rows,
             targets,
-            settings.batch_size,
-            shuffle=settings.shuffle,
+            batch_size,
+            shuffle=shuffle,
             snapshot=True,
             weights=weights,
-            report=settings.report,
+            report=report,
             lr=rates,
             first=first,
             last=last,
-            gradient_norms=settings.gradient_norms,
+            gradient_norms=gradient_norms,
             patient=steps_before + first > 0,
         )
         seconds += time.perf_counter() - start
@@ -137,7 +132,7 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
     return {
         "epoch": epoch,
         "loss": mean(sums.loss, sums.weight),
-        "metric": network._metric(mean(sums.metric, sums.weight)),
+        "metric": trainer.network._metric(mean(sums.metric, sums.weight)),
         "seconds": seconds,
         "lr": rate_of(steps, rates, lr),
         "step_lr": clock.to_keep(rates),
