@@ -43,7 +43,7 @@ class Monitor:
         self.mode: Literal["min", "max"] = mode
 
     def value(self, history: History) -> float:
-        """Of the last epoch."""
+        """The figure of the last epoch."""
         return history.column(self.name)[-1]
 
     def improves(self, value: float, best: float | None, margin: float) -> bool:

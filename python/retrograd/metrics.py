@@ -193,7 +193,7 @@ def auc(
 
 
 def _auc(is_true: Array, scores: Array, w: Array) -> float:
-    """Of one label against the rest."""
+    """The area for one label against the rest."""
     _, place = np.unique(scores, return_inverse=True)
     of_label = np.bincount(place, w * is_true)
     of_rest = np.bincount(place, w * ~is_true)
@@ -349,7 +349,7 @@ def _mean(values: Array, weight: Array | None) -> float:
     return float(np.average(values, weights=weight))
 
 
-# ---------------------------------------------------------------- in training
+# ---------------------------------------------------------------- by name, or your own
 
 
 @dataclass(frozen=True)

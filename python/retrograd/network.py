@@ -5,7 +5,8 @@ What a network is made of is _spec.py's, training over epochs training/'s, the u
 What other rooms of the package may use beside the public names, and nothing else:
 
 - `_spec`: the description; `_core`: the core's network, for the core's optimiser and trainer, `evaluate` and the like
-- `_rows`, `_targets`, `_examples`: what a user gave, checked, as the core takes it; `_scored`: loss and metric of examples
+- `_rows`, `_targets`, `_examples`: what a user gave, checked, as the core takes it
+- `_scored`: loss and metric of examples; `_metric`: the metric as a mean
 - `_about_to_change()`: to be called before weights, or the pass by hand, are overwritten
 - `_state`, `_load_state`: steps and all arrays; `_as_dtype`: a twin in the other arithmetic
 - `_forced_team`: for tests alone, so many threads whatever the work
@@ -257,7 +258,7 @@ class Network:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of weights and arithmetic: float32 or float64."""
+        """The type of weights and arithmetic: float32 or float64."""
         return self._spec.dtype
 
     @property
