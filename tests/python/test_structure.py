@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import retrograd as rg
-from retrograd import callbacks, losses, metrics, schedules
+from retrograd import _core, activations, callbacks, initializers, losses, metrics, schedules
 
 ROOT = Path(str(resources.files("retrograd")))
 
@@ -145,6 +145,13 @@ def test_names_of_losses_stand_with_the_losses(module: str) -> None:
     if room != "cli":
         found = set(re.findall(r"'(\w+)'", code_of(MODULES[module]))) & set(losses.LOSSES)
         assert found <= ({"mse"} if room == "network" else {"mae"})  # that is a metric, too
+
+
+def test_the_tables_of_facts_name_what_the_core_has() -> None:
+    assert list(losses.LOSSES) == list(_core.LOSSES) and list(activations.ACTIVATIONS) == list(_core.ACTIVATIONS)
+    formulas = set(re.findall(r'"(\w+)": ', activations.__doc__ or "")) | {"tanh"}
+    assert formulas == set(activations.ACTIVATIONS)  # whose facts are complete
+    assert all(initializers.Initializer(facts["init"]) for facts in activations.ACTIVATIONS.values())
 
 
 def test_every_loss_is_a_class_and_its_name_is_short_for_it() -> None:
