@@ -52,7 +52,7 @@ def arrays_of(number: int, fan_in: int, layer: Dense) -> tuple[LayerArray, ...]:
     return w, *(LayerArray(name, number, (layer.units,), learned) for name, learned in vectors)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkSpec:
     """What a network is; made by `described`.
 
@@ -174,8 +174,8 @@ class NetworkSpec:
         layers = (dataclasses.replace(layer, norm=None) if layer.norm == "batch" else layer for layer in self.layers)
         return dataclasses.replace(self, layers=tuple(layers))
 
-    def table(self) -> str:
-        """Head, a line for each layer, and the total: the `repr` of the network."""
+    def __repr__(self) -> str:
+        """Head, a line for each layer, and the total: also that of the network."""
         inputs = "".join(f"{name}={getattr(self, name)}, " for name in ("input_dropout", "input_noise") if getattr(self, name))
         head = f"Network({list(self.sizes)}, loss={self.loss!r}, {inputs}dtype={self.dtype.name!r}, seed={self.seed})"
         lines = [head, f"  {'layer':<7}{'shape':<18}{'activation':<13}{'parameters':>14}"]

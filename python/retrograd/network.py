@@ -292,7 +292,7 @@ class Network:
         return sum(map(self._spec.n_parameters, range(self.depth)))
 
     def __repr__(self) -> str:
-        return self._spec.table()
+        return repr(self._spec)
 
     # ---------------------------------------------------------------- weights
 

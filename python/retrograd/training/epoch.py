@@ -16,6 +16,7 @@ from .._data.arrays import Array
 from .._data.examples import Examples
 from ..callbacks import Callback, StepInfo, TrainerInUse, parts
 from ..errors import DivergenceError
+from ..history import History
 from ..network import Network
 from .rates import RateClock
 
@@ -34,17 +35,11 @@ class EpochResult(NamedTuple):
     team: int
 
 
-class Sums(NamedTuple):
-    """What is summed over the rows of an epoch, each times its weight."""
-
-    loss: float = 0.0
-    metric: float = 0.0
-    weight: float = 0.0
-
-
 class Steps(TrainerInUse, Protocol):
-    """What an epoch needs of the trainer: the way into the core, and whether `stop` was called."""
+    """What a run needs of the trainer: the way into the core, the history, and whether `stop` was called."""
 
+    history: History
+    n_threads: int | None
     _stopped: bool
 
     @property
@@ -93,9 +88,9 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
     epoch, lr = trainer.epochs_done + 1, trainer.optimizer.lr
     rates = clock.rates(epoch, steps, lr)
     trainer.epochs_done = epoch
-    sums, seconds = Sums(), 0.0
+    loss = metric = weight = seconds = 0.0
     norms = np.zeros(trainer.network.depth) if gradient_norms else None
-    told: dict[int, Sums] = {}  # what each callback has been told of already
+    told: dict[int, tuple[float, float]] = {}  # loss and weight of what each callback has been told of already
     for first, last, asking in parts(callbacks, steps, steps_before):
         if trainer.optimizer.lr != lr:  # a callback has changed it
             lr = trainer.optimizer.lr
@@ -119,20 +114,20 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
         seconds += time.perf_counter() - start
         if result.diverged:
             raise DivergenceError(epoch, result.bad_step, rate_of(result.bad_step, rates, lr), result.bad_loss)
-        sums = Sums(sums.loss + result.loss, sums.metric + result.metric, sums.weight + result.weight)
+        loss, metric, weight = loss + result.loss, metric + result.metric, weight + result.weight
         if norms is not None:
             norms += trainer._gradient_norms()
         for callback in asking:
-            before = told.get(id(callback), Sums())
-            told[id(callback)] = sums
-            loss = mean(sums.loss - before.loss, sums.weight - before.weight)
-            callback.on_step_end(trainer, StepInfo(epoch, last, steps, loss, rate_of(last, rates, lr)))
+            old_loss, old_weight = told.get(id(callback), (0.0, 0.0))
+            told[id(callback)] = loss, weight
+            since = mean(loss - old_loss, weight - old_weight)
+            callback.on_step_end(trainer, StepInfo(epoch, last, steps, since, rate_of(last, rates, lr)))
         if trainer._stopped and last < steps and asking:
             return None
     return {
         "epoch": epoch,
-        "loss": mean(sums.loss, sums.weight),
-        "metric": trainer.network._metric(mean(sums.metric, sums.weight)),
+        "loss": mean(loss, weight),
+        "metric": trainer.network._metric(mean(metric, weight)),
         "seconds": seconds,
         "lr": rate_of(steps, rates, lr),
         "step_lr": clock.to_keep(rates),
