@@ -7,20 +7,24 @@
 `retrograd.reference` is the same in pure NumPy, to read; `python -m retrograd` shows it at work.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import losses, metrics, schedules
 from ._core import __version__
 from .callbacks import Callback, StepInfo
-from .diagnostics.gradcheck import GradcheckResult, gradcheck
-from .diagnostics.lr_range import LRRange, lr_range_test
 from .errors import DivergenceError
 from .history import History
 from .initializers import Initializer, normal
 from .layers import Dense
 from .network import Gradients, Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Group, Lion, Optimizer, RMSprop
-from .solvers.lbfgs import LBFGSResult, fit_lbfgs
 from .training.stopping import EarlyStopping
 from .training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from .diagnostics.gradcheck import GradcheckResult, gradcheck
+    from .diagnostics.lr_range import LRRange, lr_range_test
+    from .solvers.lbfgs import LBFGSResult, fit_lbfgs
 
 __all__ = [
     "SGD",
@@ -53,3 +57,27 @@ __all__ = [
     "normal",
     "schedules",
 ]
+
+# what most programs do not use is imported when it is first asked for
+_LATER = {
+    "GradcheckResult": "diagnostics.gradcheck",
+    "gradcheck": "diagnostics.gradcheck",
+    "LRRange": "diagnostics.lr_range",
+    "lr_range_test": "diagnostics.lr_range",
+    "LBFGSResult": "solvers.lbfgs",
+    "fit_lbfgs": "solvers.lbfgs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

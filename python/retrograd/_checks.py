@@ -1,6 +1,8 @@
 """Checks of single settings: numbers, flags and names. Each says what was expected and what it got. Arrays are `_data`'s."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -52,7 +54,7 @@ def as_bool(value: object, name: str) -> bool:
     return value
 
 
-def check_name(name: object, known: Sequence[str], what: str) -> None:
+def check_name(name: object, known: Collection[str], what: str) -> None:
     """One of the known names."""
     if not isinstance(name, str):
         raise TypeError(f"{what}: expected a name, got {name!r}")

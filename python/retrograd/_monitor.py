@@ -1,5 +1,7 @@
 """Which figure of a history decides, and what better means for it. Used by schedules and early stopping."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from typing import Literal
@@ -41,7 +43,7 @@ class Monitor:
         self.mode: Literal["min", "max"] = mode
 
     def value(self, history: History) -> float:
-        """Of the last epoch."""
+        """The figure of the last epoch."""
         return history.column(self.name)[-1]
 
     def improves(self, value: float, best: float | None, margin: float) -> bool:

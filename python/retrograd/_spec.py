@@ -20,7 +20,7 @@ import numpy.typing as npt
 from . import _core
 from ._checks import as_float, as_int, check_name
 from .activations import ACTIVATIONS
-from .layers import Dense
+from .layers import Dense, Init
 from .losses import (
     Loss,
     decision_of,
@@ -41,7 +41,7 @@ class LayerArray(NamedTuple):
     learned: bool  # whether an optimiser changes it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkSpec:
     """What a network is; made by `described`.
 
@@ -165,8 +165,8 @@ class NetworkSpec:
         layers = (dataclasses.replace(layer, norm=None) if layer.norm == "batch" else layer for layer in self.layers)
         return dataclasses.replace(self, layers=tuple(layers))
 
-    def table(self) -> str:
-        """Head, a line for each layer, and the total: the `repr` of the network."""
+    def __repr__(self) -> str:
+        """Head, a line for each layer, and the total: also that of the network."""
         inputs = "".join(f"{name}={getattr(self, name)}, " for name in ("input_dropout", "input_noise") if getattr(self, name))
         head = f"Network({list(self.sizes)}, loss={self.loss!r}, {inputs}dtype={self.dtype.name!r}, seed={self.seed})"
         lines = [head, f"  {'layer':<7}{'shape':<18}{'activation':<13}{'parameters':>14}"]
@@ -190,42 +190,46 @@ def described(
     input_noise: float,
     seed: int | None,
     dtype: npt.DTypeLike,
-) -> tuple[NetworkSpec, list[Dense]]:
-    """The description of what a user asks for, and the layers as they were given.
+) -> tuple[NetworkSpec, list[Init]]:
+    """The description of what a user asks for, and how the weights of each layer start.
 
     Types and single values are checked here; whether the parts go together, by the core when it makes the network.
     """
-    check_name(activation, tuple(ACTIVATIONS), "activation")
-    check_name(output_activation, tuple(ACTIVATIONS), "output_activation")
+    check_name(activation, ACTIVATIONS, "activation")
+    check_name(output_activation, ACTIVATIONS, "output_activation")
     if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray):
         raise TypeError(f"layers: expected a sequence like [784, 128, 10], got {layers!r}")
     if len(layers) < 2:
         raise ValueError(f"layers: expected the number of inputs and at least one layer, got {list(layers)!r}")
     if isinstance(layers[0], Dense):
         raise TypeError("layers: expected the number of inputs first, got a Dense")
-    given = [one if isinstance(one, Dense) else Dense(as_int(one, "layers", 1)) for one in layers[1:]]
+    given = [one if isinstance(one, Dense) else as_int(one, "layers", 1) for one in layers[1:]]
     inputs = as_int(layers[0], "layers", 1)
-    *hidden, last = given
-    activations = [*(layer.activation or activation for layer in hidden), last.activation or output_activation]
     name_and_parameter(loss)  # checks it
     precision = _as_dtype(dtype)
+    share = as_float(dropout, "dropout", 0.0, 1.0)
+    hidden = [_resolved(one, activation, share) for one in given[:-1]]
+    last = _resolved(given[-1], output_activation, 0.0)
     number = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
-    everywhere = as_float(dropout, "dropout", 0.0, 1.0)
-    dropouts = [*(everywhere if layer.dropout is None else layer.dropout for layer in hidden), last.dropout or 0.0]
-    resolved = (
-        Dense(layer.units, name, dropout=share or None, max_norm=layer.max_norm, norm=layer.norm)
-        for layer, name, share in zip(given, activations, dropouts, strict=True)
-    )
     spec = NetworkSpec(
         inputs,
-        tuple(resolved),
+        (*hidden, last),
         loss,
         precision,
         number,
         as_float(input_dropout, "input_dropout", 0.0, 1.0),
         as_float(input_noise, "input_noise", 0.0),
     )
-    return spec, given
+    return spec, [one.init if isinstance(one, Dense) else None for one in given]
+
+
+def _resolved(given: int | Dense, activation: str, dropout: float) -> Dense:
+    """The layer, with what it leaves to the network."""
+    if not isinstance(given, Dense):
+        return Dense(given, activation, dropout=dropout or None)
+    share = dropout if given.dropout is None else given.dropout
+    name = given.activation or activation
+    return Dense(given.units, name, dropout=share or None, max_norm=given.max_norm, norm=given.norm)
 
 
 def _as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:

@@ -87,7 +87,7 @@ class Callback:
 
 
 class _OnEpochEnd(Callback):
-    """A plain function as a callback."""
+    """A plain function as a callback, after each epoch."""
 
     def __init__(self, function: Callable[[Any, History], object]) -> None:
         self._function = function

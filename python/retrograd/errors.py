@@ -1,5 +1,7 @@
 """Errors of the package's own. Wrong values and shapes are ValueError, wrong types TypeError; those are not here."""
 
+from __future__ import annotations
+
 
 class DivergenceError(ArithmeticError):
     """A loss or a weight became infinite or NaN in training.
@@ -32,5 +34,5 @@ class DivergenceError(ArithmeticError):
         self.lr = lr
         self.loss = loss
 
-    def __reduce__(self) -> tuple[type["DivergenceError"], tuple[int | None, int, float, float]]:
+    def __reduce__(self) -> tuple[type[DivergenceError], tuple[int | None, int, float, float]]:
         return type(self), (self.epoch, self.step, self.lr, self.loss)

@@ -1,7 +1,10 @@
 """How weights start: names and the scale that each gives for a layer. The numbers themselves are drawn by the core."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from functools import cache
 
 from ._checks import as_float
 from .activations import ACTIVATIONS
@@ -68,6 +71,7 @@ def normal(scale: float) -> Initializer:
     return Initializer("normal", scale)
 
 
+@cache
 def default_for(activation: str) -> Initializer:
     """What suits an activation."""
     return Initializer(ACTIVATIONS[activation]["init"])

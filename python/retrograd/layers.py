@@ -54,7 +54,7 @@ class Dense:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", as_int(self.units, "units", 1))
         if self.activation is not None:
-            check_name(self.activation, tuple(ACTIVATIONS), "activation")
+            check_name(self.activation, ACTIVATIONS, "activation")
         if self.init is not None:
             object.__setattr__(self, "init", as_initializer(self.init))
         if self.dropout is not None:

@@ -248,5 +248,5 @@ def name_and_parameter(loss: str | Loss) -> tuple[str, float]:
         return loss.name, loss.parameter
     if not isinstance(loss, str):
         raise TypeError(f"loss: expected a name or an object of retrograd.losses, got {loss!r}")
-    check_name(loss, tuple(LOSSES), "loss")
+    check_name(loss, LOSSES, "loss")
     return loss, LOSSES[loss]["parameter"]

@@ -20,6 +20,9 @@ from ._data.arrays import Array, as_array
 
 __all__ = ["Metric", "accuracy", "auc", "f1", "mae", "r2", "rmse", "top_k"]
 
+Average = Literal["auto", "binary", "macro", "micro", "weighted"]
+Takes = Literal["predictions", "probabilities"]  # what a metric is given as y_pred
+
 # ---------------------------------------------------------------- to call directly
 
 
@@ -81,7 +84,7 @@ def f1(
     y_pred: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    average: Literal["auto", "binary", "macro", "micro", "weighted"] = "auto",
+    average: Average = "auto",
 ) -> float:
     """The harmonic mean of precision and recall: 2 tp / (2 tp + fp + fn), 0 where that is 0 / 0.
 
@@ -190,7 +193,7 @@ def auc(
 
 
 def _auc(is_true: Array, scores: Array, w: Array) -> float:
-    """Of one label against the rest."""
+    """The area for one label against the rest."""
     _, place = np.unique(scores, return_inverse=True)
     of_label = np.bincount(place, w * is_true)
     of_rest = np.bincount(place, w * ~is_true)
@@ -346,7 +349,7 @@ def _mean(values: Array, weight: Array | None) -> float:
     return float(np.average(values, weights=weight))
 
 
-# ---------------------------------------------------------------- in training
+# ---------------------------------------------------------------- by name, or your own
 
 
 @dataclass(frozen=True)
@@ -365,7 +368,7 @@ class Metric:
 
     function: Callable[..., float]
     name: str = ""
-    takes: Literal["predictions", "probabilities"] = "predictions"
+    takes: Takes = "predictions"
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -385,7 +388,7 @@ def _averaged(function: Callable[..., float], **options: Any) -> Callable[..., f
     return measure
 
 
-_NAMES: dict[str, tuple[Callable[..., float], Literal["predictions", "probabilities"]]] = {
+_NAMES: dict[str, tuple[Callable[..., float], Takes]] = {
     "accuracy": (accuracy, "predictions"),
     "f1": (f1, "predictions"),
     **{f"f1_{way}": (_averaged(f1, average=way), "predictions") for way in ("binary", "macro", "micro", "weighted")},

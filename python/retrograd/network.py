@@ -5,7 +5,8 @@ What a network is made of is _spec.py's, training over epochs training/'s, the u
 What other rooms of the package may use beside the public names, and nothing else:
 
 - `_spec`: the description; `_core`: the core's network, for the core's optimiser and trainer, `evaluate` and the like
-- `_rows`, `_targets`, `_examples`: what a user gave, checked, as the core takes it; `_scored`: loss and metric of examples
+- `_rows`, `_targets`, `_examples`: what a user gave, checked, as the core takes it
+- `_scored`: loss and metric of examples; `_metric`: the metric as a mean
 - `_about_to_change()`: to be called before weights, or the pass by hand, are overwritten
 - `_state`, `_load_state`: steps and all arrays; `_as_dtype`: a twin in the other arithmetic
 """
@@ -32,9 +33,9 @@ from .losses import Loss
 
 __all__ = ["Dense", "Gradients", "Network"]
 
-_CORE: dict[str, type[_core.NetworkF32] | type[_core.NetworkF64]] = {
-    "float32": _core.NetworkF32,
-    "float64": _core.NetworkF64,
+_CORE: dict[np.dtype[Any], type[_core.NetworkF32] | type[_core.NetworkF64]] = {
+    np.dtype(np.float32): _core.NetworkF32,
+    np.dtype(np.float64): _core.NetworkF64,
 }
 
 # what the core's predict answers: the outputs, those after what the loss applies, or a decision
@@ -180,7 +181,7 @@ class Network:
         seed: int | None = 0,
         dtype: DTypeLike = "float32",
     ) -> None:
-        spec, given = described(
+        spec, inits = described(
             layers,
             activation=activation,
             output_activation=output_activation,
@@ -198,15 +199,15 @@ class Network:
             self.set_weights(*init)
         else:
             common = None if init is None else as_initializer(init)
-            for i, layer in enumerate(given):
-                chosen = layer.init or common or default_for(spec.activations[i])
+            for i, init_of_layer in enumerate(inits):
+                chosen = init_of_layer or common or default_for(spec.activations[i])
                 assert isinstance(chosen, Initializer)
                 self._core.fill(i, *chosen.draw(spec.sizes[i], spec.sizes[i + 1]), spec.seed)
 
     def _make(self, spec: NetworkSpec) -> None:
         """All but the weights."""
         self._spec = spec
-        self._core = _CORE[spec.dtype.name](
+        self._core = _CORE[spec.dtype](
             list(spec.sizes),
             list(spec.activations),
             spec.loss_name,
@@ -255,7 +256,7 @@ class Network:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of weights and arithmetic: float32 or float64."""
+        """The type of weights and arithmetic: float32 or float64."""
         return self._spec.dtype
 
     @property
@@ -289,7 +290,7 @@ class Network:
         return sum(map(self._spec.n_parameters, range(self.depth)))
 
     def __repr__(self) -> str:
-        return self._spec.table()
+        return repr(self._spec)
 
     # ---------------------------------------------------------------- weights
 

@@ -3,6 +3,8 @@
 A schedule is a setting and holds no state; where training stands is known to the clock of training/rates.py, one a trainer.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal

@@ -3,6 +3,8 @@
 Not here: conversion of float64 and uint8 rows to the network's dtype, which the core does while it gathers a batch.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -44,5 +44,5 @@ def checked_rows(X: ArrayLike, spec: NetworkSpec, core: CoreNetwork, least: int 
 def as_examples(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, spec: NetworkSpec, core: CoreNetwork) -> Examples:
     """What a user gives, at least one row of it."""
     rows = checked_rows(X, spec, core, least=1)
-    targets = as_targets(y, len(rows), spec, core)
-    return Examples(rows, targets, as_weights(sample_weight, len(rows), spec.dtype))
+    weights = None if sample_weight is None else as_weights(sample_weight, len(rows), spec.dtype)
+    return Examples(rows, as_targets(y, len(rows), spec, core), weights)

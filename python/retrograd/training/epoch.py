@@ -16,23 +16,20 @@ from .. import _core
 from .._data.examples import Examples
 from ..callbacks import Callback, StepInfo, TrainerInUse, parts
 from ..errors import DivergenceError
+from ..history import History
 from ..network import Network
 from .rates import RateClock
 
 Report = Callable[[int, float], object]  # is told the rows so far and the sum of their losses
 
 
-class Sums(NamedTuple):
-    """What is summed over the rows of an epoch, each times its weight."""
-
-    loss: float = 0.0
-    metric: float = 0.0
-    weight: float = 0.0
 
 
 class Steps(TrainerInUse, Protocol):
-    """What an epoch needs of the trainer: the way into the core, and whether `stop` was called."""
+    """What a run needs of the trainer: the way into the core, the history, and whether `stop` was called."""
 
+    history: History
+    n_threads: int | None
     _stopped: bool
 
     @property
@@ -51,11 +48,7 @@ class EpochSettings(NamedTuple):
     options: _core.EpochOptions  # those of the core; each epoch sets its steps and rates
     clock: RateClock
     callbacks: list[Callback]
-
-    @property
-    def steps(self) -> int:
-        """Steps of an epoch."""
-        return -(-len(self.data.rows) // self.options.batch_size)
+    steps: int  # of an epoch
 
 
 def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> dict[str, Any] | None:
@@ -63,45 +56,43 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
 
     `steps_before`: steps of this call of `fit` before the epoch.
     """
-    clock, steps, options = settings.clock, settings.steps, settings.options
-    network = trainer.network
+    data, options, clock, callbacks, steps = settings
     epoch, lr = trainer.epochs_done + 1, trainer.optimizer.lr
     rates = clock.rates(epoch, steps, lr)
     trainer.epochs_done = epoch
-    sums, seconds = Sums(), 0.0
-    norms = np.zeros(network.depth) if options.gradient_norms else None
-    told: dict[int, Sums] = {}  # what each callback has been told of already
-    for first, last, asking in parts(settings.callbacks, steps, steps_before):
+    loss = metric = weight = seconds = 0.0
+    norms = np.zeros(trainer.network.depth) if options.gradient_norms else None
+    told: dict[int, tuple[float, float]] = {}  # loss and weight of what each callback has been told of already
+    for first, last, asking in parts(callbacks, steps, steps_before):
         if trainer.optimizer.lr != lr:  # a callback has changed it
             lr = trainer.optimizer.lr
             if rates is not None:
                 rates[first:] = clock.rates(epoch, steps, lr)[first:]  # type: ignore[index]  # as before
         start = time.perf_counter()
-        options.lr = rates
-        options.first, options.last = first, last
+        options.lr, options.first, options.last = rates, first, last
         options.patient = steps_before + first > 0
-        result = trainer._epoch(settings.data, options)
+        result = trainer._epoch(data, options)
         seconds += time.perf_counter() - start
         if result.diverged:
             raise DivergenceError(epoch, result.bad_step, rate_of(result.bad_step, rates, lr), result.bad_loss)
-        sums = Sums(sums.loss + result.loss, sums.metric + result.metric, sums.weight + result.weight)
+        loss, metric, weight = loss + result.loss, metric + result.metric, weight + result.weight
         if norms is not None:
             norms += trainer._gradient_norms()
         for callback in asking:
-            before = told.get(id(callback), Sums())
-            told[id(callback)] = sums
-            loss = mean(sums.loss - before.loss, sums.weight - before.weight)
-            callback.on_step_end(trainer, StepInfo(epoch, last, steps, loss, rate_of(last, rates, lr)))
+            old_loss, old_weight = told.get(id(callback), (0.0, 0.0))
+            told[id(callback)] = loss, weight
+            since = mean(loss - old_loss, weight - old_weight)
+            callback.on_step_end(trainer, StepInfo(epoch, last, steps, since, rate_of(last, rates, lr)))
         if trainer._stopped and last < steps and asking:
             return None
     return {
         "epoch": epoch,
-        "loss": mean(sums.loss, sums.weight),
-        "metric": network._metric(mean(sums.metric, sums.weight)),
+        "loss": mean(loss, weight),
+        "metric": trainer.network._metric(mean(metric, weight)),
         "seconds": seconds,
         "lr": rate_of(steps, rates, lr),
         "step_lr": clock.to_keep(rates),
-        "rows_per_second": len(settings.data.rows) / seconds,
+        "rows_per_second": len(data.rows) / seconds,
         "gradient_norms": None if norms is None else dict(enumerate((norms / steps).tolist())),
     }
 

@@ -49,7 +49,7 @@ class MetricsRun:
 
     @property
     def names(self) -> list[str]:
-        """Of the figures, as the history has them."""
+        """Names of the figures, as the history has them."""
         return [f"{prefix}{metric.name}" for prefix in self._data for metric in self._metrics]
 
     def measured(self, n_threads: int | None) -> dict[str, float]:

@@ -5,26 +5,16 @@ How one epoch is trained is epoch.py's; what is checked before, and every settin
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from .._data.examples import Examples
 from ..callbacks import begun
-from ..history import History
 from .epoch import EpochSettings, Steps, train_epoch
 from .measures import MetricsRun
 from .progress import Bar
 from .stopping import Convergence, EarlyStoppingRun
 
 
-class Runs(Steps, Protocol):
-    """What a run needs of the trainer."""
-
-    history: History
-    n_threads: int | None
-
-
 def run(
-    trainer: Runs,
+    trainer: Steps,
     epochs: int,
     settings: EpochSettings,
     bar: Bar,

@@ -130,7 +130,7 @@ class Trainer:
         """What the core is told of an epoch; the rest of it is off."""
         options = _core.EpochOptions()
         options.batch_size = batch_size
-        options.seed = self._network.seed
+        options.seed = self._network._spec.seed
         options.n_threads = as_threads(self.n_threads)
         return options
 
@@ -239,23 +239,24 @@ class Trainer:
         callbacks = as_callbacks(self.callbacks)
         self.optimizer._bind(network)  # checks its settings
         training, validation = self._data(X, y, sample_weight, class_weight, validation_data, validation_split)
-        self._check_batches(len(training.rows), batch_size)
+        rows, steps = len(training.rows), -(-len(training.rows) // batch_size)
+        self._check_batches(rows, batch_size)
         measured_on = ({} if validation is None else {"val_": validation}) | ({"": training} if train_metrics else {})
         measures = MetricsRun(metrics, network, measured_on)
-        names = figures(network.metric_name, validation is not None, measures.names)
+        metric_name = network.metric_name
+        names = figures(metric_name, validation is not None, measures.names)
         early = EarlyStoppingRun(early_stopping, network, names)
         clock = self._clock if self._clock.schedule is self.schedule else RateClock(self.schedule, self.epochs_done)
-        clock.check(epochs, -(-len(training.rows) // batch_size), names, network.metric_name)
+        clock.check(epochs, steps, names, metric_name)
         self._check_weights()
 
         clock.begin(epochs)
         self._clock = clock
-        self.history = History(network.metric_name)
-        bar = Bar(self.progress, epochs, len(training.rows))
+        self.history = History(metric_name)
+        bar = Bar(self.progress, epochs, rows)
         options = self._options(batch_size)
-        options.shuffle, options.snapshot = self.shuffle, True
-        options.gradient_norms, options.report = gradient_norms, bar.report
-        settings = EpochSettings(training, options, clock, callbacks)
+        options.shuffle, options.gradient_norms, options.report = self.shuffle, gradient_norms, bar.report
+        settings = EpochSettings(training, options, clock, callbacks, steps)
         try:
             self._fitting, self._stopped = True, False
             run(self, epochs, settings, bar, validation, measures, early, convergence)
