@@ -1,4 +1,5 @@
 // Networks that are made: their kernels, sizes and first weights; what makes no sense is refused before anything happens.
+#include "base/random.h"
 #include "support/networks.h"
 
 using namespace retrograd;

@@ -1,4 +1,5 @@
 // The fused epoch against the stages by hand; threads, sources and layouts that must not change a bit.
+#include "base/random.h"
 #include "network/stages.h"
 #include "support/networks.h"
 

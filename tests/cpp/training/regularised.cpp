@@ -1,5 +1,6 @@
 // Whole networks with dropout, noise, normalisation and limits on norms: the bits of any team and of the stages by hand, what
 // divergence leaves, what is refused. Their kernels are kernels/noise.cpp and kernels/norms.cpp.
+#include "base/random.h"
 #include "network/stages.h"
 #include "support/networks.h"
 
