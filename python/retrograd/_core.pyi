@@ -73,6 +73,7 @@ class EpochOptions(metaclass=_Pybind11Type):
     def __init__(self) -> None: ...
 
 class EpochResult(metaclass=_Pybind11Type):
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # pybind11's: an epoch alone makes one
     @property
     def diverged(self) -> bool: ...
     @property

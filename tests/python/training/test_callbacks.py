@@ -131,9 +131,9 @@ def test_without_steps_an_epoch_is_one_call(monkeypatch: pytest.MonkeyPatch) -> 
     calls: list[tuple[int, int]] = []
     epoch = rg.Trainer._epoch
 
-    def counted(self: rg.Trainer, *arguments: Any, **options: Any) -> Any:
-        calls.append((options["first"], options["last"]))
-        return epoch(self, *arguments, **options)
+    def counted(self: rg.Trainer, data: Any, options: Any) -> Any:
+        calls.append((options.first, options.last))
+        return epoch(self, data, options)
 
     monkeypatch.setattr(rg.Trainer, "_epoch", counted)
     trainer_of(Diary(), lambda trainer, history: None, schedule=rg.schedules.Cosine(per="step")).fit(X, Y, epochs=2)

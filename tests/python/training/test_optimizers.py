@@ -12,6 +12,7 @@ import retrograd as rg
 from helpers import Array, inputs, interrupted_at, network, parameters, same_bits, targets
 from oracle import RULES, Stepper, forward_backward
 from retrograd import _core
+from retrograd._data.examples import Examples
 
 # name: ours, the formula's settings
 KINDS: dict[str, tuple[Callable[..., rg.Optimizer], dict[str, Any]]] = {
@@ -504,10 +505,12 @@ def test_repr_is_what_one_would_write() -> None:
 # ---------------------------------------------------------------------------------------------- parts of an epoch
 
 
-def core_epoch(net: rg.Network, optimizer: rg.Optimizer, trainer: rg.Trainer, X: Array, y: Array, **options: Any) -> Any:
-    """A part of epoch 1 by the trainer's own way to the core."""
-    trainer.epochs_done = 1
-    return trainer._epoch(X, y, 16, shuffle=True, snapshot=True, **options)
+def core_epoch(trainer: rg.Trainer, X: Array, y: Array, **others: Any) -> Any:
+    """An epoch, or a part of one, by the trainer's own way to the core."""
+    options = trainer._options(trainer.batch_size)
+    for name, value in others.items():
+        setattr(options, name, value)
+    return trainer._epoch(Examples(X, y), options)
 
 
 @pytest.mark.parametrize("team", [1, 2, 3])
@@ -519,12 +522,17 @@ def test_an_epoch_in_parts_is_the_whole_and_takes_the_rate_of_each_step(kind: st
     def new() -> tuple[rg.Network, rg.Optimizer, rg.Trainer]:
         net, optimizer = network([13, 40, 4]), of_kind(kind)
         net._core.force_team(team)
-        return net, optimizer, rg.Trainer(net, optimizer, batch_size=16)
+        trainer = rg.Trainer(net, optimizer, batch_size=16)
+        trainer.epochs_done = 1
+        return net, optimizer, trainer
 
     whole, parts, by_hand = new(), new(), new()
-    all_of_it = core_epoch(*whole, X, y, lr=rates)
+    all_of_it = core_epoch(whole[2], X, y, shuffle=True, lr=rates)
     assert all_of_it.weight == len(X)
-    found = [core_epoch(*parts, X, y, lr=rates, first=first, last=last) for first, last in ((0, 1), (1, 5), (5, 5), (5, -1))]
+    found = [
+        core_epoch(parts[2], X, y, shuffle=True, lr=rates, first=first, last=last)
+        for first, last in ((0, 1), (1, 5), (5, 5), (5, -1))
+    ]
     assert [part.weight for part in found] == [16, 64, 0, 16 * 6 + 5]
     assert sum(part.loss for part in found) == pytest.approx(all_of_it.loss, rel=1e-12)
     assert same_bits(parameters(whole[0]), parameters(parts[0]))
@@ -543,9 +551,9 @@ def test_a_later_part_that_diverges_goes_back_to_the_start_of_the_epoch() -> Non
     y[40] = 3e38
     before = parameters(net)
     for first in (0, 1):
-        assert not trainer._epoch(X, y, 16, shuffle=False, snapshot=True, first=first, last=first + 1).diverged
+        assert not core_epoch(trainer, X, y, first=first, last=first + 1).diverged
     assert not same_bits(parameters(net), before)
-    part = trainer._epoch(X, y, 16, shuffle=False, snapshot=True, first=2)
+    part = core_epoch(trainer, X, y, first=2)
     assert part.diverged
     assert part.bad_step == 3
     assert same_bits(parameters(net), before)
@@ -560,8 +568,8 @@ def test_norms_of_the_gradients_are_measured_without_a_change_of_bits() -> None:
             net, twin = (network(sizes, activation="tanh", dtype="float64") for _ in range(2))
             net._core.force_team(team)
             trainer, other = (rg.Trainer(n, rg.SGD(0.01, 0.9), batch_size=batch, shuffle=False) for n in (net, twin))
-            trainer._epoch(X, y, batch, shuffle=False, snapshot=True, gradient_norms=True)
-            other._epoch(X, y, batch, shuffle=False, snapshot=True)
+            core_epoch(trainer, X, y, gradient_norms=True)
+            core_epoch(other, X, y)
             assert other._core.gradient_norms() == []
             assert same_bits(parameters(net), parameters(twin)), shape
             found.append(trainer._core.gradient_norms())
@@ -589,7 +597,7 @@ def test_parts_that_make_no_sense_are_refused() -> None:
         ({"first": 2, "last": 1}, "no such steps"),
     ):
         with pytest.raises(ValueError, match=message):
-            core_epoch(net, optimizer, trainer, X, y, **options)
+            core_epoch(trainer, X, y, **options)
 
 
 def test_ctrl_c_while_a_setting_changes_leaves_what_is_shown() -> None:
