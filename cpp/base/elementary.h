@@ -3,7 +3,7 @@
 //
 // `O` names the operations on one vector type (see simd.h): V, U (unsigned lanes of the same size), T (one lane), set, fma,
 // select, bits, from_bits, for normal_pair sqrt. No tables, no branches, no errno, no flags read or set. NaN gives NaN.
-// Errors in units in the last place, as tests/cpp/test_math.cpp measures them with fused multiply-add: see each function.
+// Errors in units in the last place, as tests/cpp/base/elementary.cpp measures them with fused multiply-add: see each function.
 // Method: Cody and Waite's reduction to |r| <= log(2)/2, then a polynomial (coefficients: a Chebyshev fit of our own).
 #pragma once
 

@@ -3,7 +3,7 @@
 //
 // What falls to zero on the left is written as max(z, 0) minus what is left at |z|, so that both sides keep their precision,
 // and |z| stops where exp(-|z|) is zero, so that infinity times zero never happens. Errors are those that
-// tests/cpp/test_math.cpp measures with fused multiply-add.
+// tests/cpp/base/elementary.cpp measures with fused multiply-add.
 #pragma once
 
 #include "base/elementary.h"
