@@ -36,7 +36,7 @@ TEST_CASE_TEMPLATE("stages: a gradient of one's own is the loss's, if it is the 
       CHECK(same(dx, first_dx));
 
       // the last layer's delta, out and in again
-      const std::vector<T> dz = unpacked_lanes(stages.work().delta_t(network.depth()), rows, data.outputs);
+      const std::vector<T> dz = unpacked_lanes(stages.work().delta_t(network.depth() - 1), rows, data.outputs);
       REQUIRE(stages.backward(Data<T>::view(dz, rows, data.outputs), {0, team}, {}));
       CHECK(same(copy_of(stages.work().gradients()), first_gradient));
       CHECK(same(input_gradient(), first_dx));
