@@ -21,8 +21,8 @@ Values<T> awkward_values() {
 }
 
 // `call(kernels, d, a)` on both sides; d is written, a read.
-template <class T, class Call, class Describe>
-void check_elementwise(const Pair<T>& pair, const Values<T>& d0, const Values<T>& a, int lanes, Call call, Describe describe) {
+template <class T, class Call>
+void check_elementwise(const Pair<T>& pair, const Values<T>& d0, const Values<T>& a, int lanes, Call call, Description describe) {
   Values<T> d = d0;
   call(pair.oracle, d.data(), a.data());
   for (const Guard guard : kGuards) {

@@ -65,8 +65,7 @@ struct Two {
   Panels<T> in(Operands<T>& memory) const { return {const_cast<T*>(memory.in(before)), jump}; }
   Panels<T> out(Operands<T>& memory) const { return {memory.out(before), jump}; }
 
-  template <class Describe>
-  void expect(const Pair<T>& pair, Panels<T> got, int lanes, Describe describe) const {
+  void expect(const Pair<T>& pair, Panels<T> got, int lanes, Description describe) const {
     const auto part = [&](Index from, Index to, int n) {
       const Values<T> wanted(want.begin() + from * kLanes, want.begin() + to * kLanes);
       expect_panel(pair, got.data + from * kLanes, wanted, n, describe);

@@ -26,22 +26,10 @@ struct Pair {
 };
 
 template <class T>
-Pair<T> pair_of(const KernelTable& table, const Kernels<T>& oracle) {
-  const std::string isa = table.isa;
-  const int bytes = isa == "avx2" ? 32 : isa == "baseline" || isa == "neon" ? 16 : 64;  // avx512, halves
-  return {kernels_of<T>(table), oracle, isa + (sizeof(T) == 4 ? " float32" : " float64"), bytes / static_cast<int>(sizeof(T))};
-}
+Pair<T> pair_of(const KernelTable& table, const Kernels<T>& oracle);
 
 template <class T>
-std::vector<Pair<T>> pairs() {
-  std::vector<Pair<T>> list;
-  for (const KernelTable* table : tested_tables()) {
-    Pair<T> pair = pair_of<T>(*table, oracle_of<T>(*table));
-    for (const Pair<T>& before : list) pair.first = pair.first && &before.oracle != &pair.oracle;
-    list.push_back(std::move(pair));
-  }
-  return list;
-}
+std::vector<Pair<T>> pairs();
 
 // One panel: where the next one would lie must not matter.
 template <class T>
@@ -51,62 +39,40 @@ Panels<T> one(T* p) {
 
 // [rows][16] with numbers in the first `lanes` lanes; the others must not matter.
 template <class T>
-Values<T> panel(Dice& dice, Index rows, Index lanes) {
-  Values<T> values(static_cast<std::size_t>(rows * kLanes), nan<T>());
-  for (Index r = 0; r < rows; ++r) {
-    for (Index i = 0; i < lanes; ++i) values[static_cast<std::size_t>(r * kLanes + i)] = dice.number<T>();
-  }
-  return values;
-}
+Values<T> panel(Dice& dice, Index rows, Index lanes);
 
 // `rows` rows out of panels that lie `jump` values apart and hold n lanes together; nothing behind the last row.
 template <class T>
-Values<T> panels_apart(Dice& dice, Index rows, Index n, Index jump) {
-  Values<T> values(static_cast<std::size_t>((panels(n) - 1) * jump + rows * kLanes), nan<T>());
-  for (Index r = 0; r < rows; ++r) {
-    for (Index i = 0; i < n; ++i)
-      values[static_cast<std::size_t>(i / kLanes * jump + r * kLanes + i % kLanes)] = dice.number<T>();
-  }
-  return values;
-}
+Values<T> panels_apart(Dice& dice, Index rows, Index n, Index jump);
+
+// What is compared, in words: they are made only where a comparison fails.
+class Description {
+ public:
+  template <class F>
+  Description(const F& make) : make_(&make), call_([](const void* f) { return (*static_cast<const F*>(f))(); }) {}
+  std::string operator()() const { return call_(make_); }
+
+ private:
+  const void* make_;
+  std::string (*call_)(const void*);
+};
 
 // The test case ends at the first difference: one is enough to know, thousands are none to read.
-template <class T, class Describe>
-void expect_panel(const Pair<T>& pair, const T* got, const Values<T>& want, int lanes, Describe describe) {
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    const int lane = static_cast<int>(i % kLanes);
-    if (lane >= lanes && lane < pair.written(lanes)) continue;
-    if (!same(got[i], want[i])) {
-      FAIL(pair.name << ": " << describe() << ": row " << i / kLanes << " lane " << lane << " of " << lanes << ": got "
-                     << got[i] << ", expected " << want[i] << std::string(lane < lanes ? "" : " (not to be touched)"));
-    }
-  }
-}
+template <class T>
+void expect_panel(const Pair<T>& pair, const T* got, const Values<T>& want, int lanes, Description describe);
 
-template <class T, class Describe>
-void expect_values(const Pair<T>& pair, const T* got, const Values<T>& want, Describe describe) {
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    if (!same(got[i], want[i])) {
-      FAIL(pair.name << ": " << describe() << ": value " << i << ": got " << got[i] << ", expected " << want[i]);
-    }
-  }
-}
+template <class T>
+void expect_values(const Pair<T>& pair, const T* got, const Values<T>& want, Description describe);
 
-template <class T, class Describe>
-void expect_kept(const Pair<T>& pair, const Operands<T>& memory, Describe describe) {
-  if (!memory.kept()) FAIL(pair.name << ": " << describe() << ": an input or the memory beside an operand was written");
-}
+template <class T>
+void expect_kept(const Pair<T>& pair, const Operands<T>& memory, Description describe);
 
 template <class T>
 Index count_of(const Values<T>& values) {
   return static_cast<Index>(values.size());
 }
 
-inline std::vector<Index> reductions() {
-  std::vector<Index> sizes = sizes_to(65);
-  if (!few_sizes()) sizes.insert(sizes.end(), {127, 193, 257});
-  return sizes;
-}
+std::vector<Index> reductions();
 
 // x[r][offset + i] in rows of their own, each at a guard page.
 template <class T>
@@ -142,10 +108,6 @@ struct UserRows {
 };
 
 // Rows of a block of weights: those of a panel's height, and what loops over tiles make of it.
-inline std::vector<Index> heights() {
-  std::vector<Index> rows = sizes_to(19);
-  rows.push_back(37);
-  return rows;
-}
+std::vector<Index> heights();
 
 }  // namespace retrograd::testing
