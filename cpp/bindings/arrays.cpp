@@ -66,7 +66,7 @@ Rows rows_of(const py::array& x, Index cols, const char* what) {
 namespace {
 
 // Unsigned numbers: the highest bit of the result is set where `number`, taken as a signed one, is below 0 or above `largest`.
-// Of many results by "or", so that loops have no early end, and compilers make vectors of them.
+// Many results are joined by "or": loops then have no early end, and compilers make vectors of them.
 template <class U>
 constexpr U outside(U number, U largest) {
   return number | (largest - number);

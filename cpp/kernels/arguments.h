@@ -14,10 +14,10 @@ namespace retrograd {
 enum class Terms : int { unknown = 0, lr, momentum, every };
 
 // One step for one array of parameters. s0, s1, s2 below are arrays laid out as the parameters ("planes" of the state): s0
-// where the functions take v, s1 `second` values further, s2 `third` values further. For every rule first
+// where the functions take v, s1 `to_s1` values further, s2 `to_s2` values further. For every rule first
 //   g = scale dw, held between -clip and clip;  w = shrink w;  g = g + weight_decay w + l1 sign(w)
 // and then
-//   rule     s0          s1        s2 (only where `third` is not 0)
+//   rule     s0          s1        s2 (only where to_s2 is not 0)
 //   sgd      velocity
 //   adam     mean of g   of g^2    largest s1 so far (PyTorch's "amsgrad")
 //   rmsprop  of g^2      velocity  mean of g (PyTorch's "centered")
@@ -48,8 +48,8 @@ struct Update {
   T beta2 = 0;
   T eps = 0;
   T correction = 1;
-  Index second = 0;              // from s0 to s1
-  Index third = 0;               // from s0 to s2: adam's largest squares, rmsprop's means; 0: the rule runs without
+  Index to_s1 = 0;               // from s0 to s1
+  Index to_s2 = 0;               // from s0 to s2: adam's largest squares, rmsprop's means; 0: the rule runs without
   Terms terms = Terms::unknown;  // terms_of() the rest, once for all products; unknown: each of them asks
   bool in_cache = false;         // parameters and state are few, and in the cache: nothing is fetched ahead
 

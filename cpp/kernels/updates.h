@@ -38,8 +38,8 @@ void update_adam(Index count, const T* g, T* w, T* s, const Update<T>& u) {
   using O = Ops<T>;
   const Average<T> first(u.beta1), second(u.beta2);
   const V<T> eps = O::broadcast(&u.eps), correction = O::broadcast(&u.correction);
-  T* squares = s + u.second;
-  T* highest = u.third ? s + u.third : nullptr;
+  T* squares = s + u.to_s1;
+  T* highest = u.to_s2 ? s + u.to_s2 : nullptr;
   update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
     const V<T> mean = first(s + i, gradient);
     V<T> square = second(squares + i, gradient * gradient);
@@ -57,8 +57,8 @@ void update_rmsprop(Index count, const T* g, T* w, T* s, const Update<T>& u) {
   using O = Ops<T>;
   const Average<T> average(u.beta2);
   const V<T> eps = O::broadcast(&u.eps), momentum = O::broadcast(&u.momentum);
-  T* moving = u.momentum != 0 ? s + u.second : nullptr;
-  T* means = u.third ? s + u.third : nullptr;
+  T* moving = u.momentum != 0 ? s + u.to_s1 : nullptr;
+  T* means = u.to_s2 ? s + u.to_s2 : nullptr;
   update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
     V<T> square = average(s + i, gradient * gradient);
     if (means) {

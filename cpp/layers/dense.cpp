@@ -172,13 +172,13 @@ bool dense_delta_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer,
   // As many inputs at once as there is room for the sums of all rows in L1: a panel of w is read in long stretches.
   alignas(64) T sums[kFewRowsRoom], a_block[kLanes * kLanes], block[kLanes * kLanes];
   const Index stretch = kFewRowsRoom / rows / kLanes * kLanes;
-  const Kernels<T>& narrow = kernels.of(kLanes);
+  const Kernels<T>& for_few = kernels.of(kLanes);
   for (Index k0 = part.begin(), stop = part.end(layer.fan_in); k0 < stop; k0 += stretch) {
     const Index end = std::min(stop, k0 + stretch);
     std::fill_n(sums, rows * stretch, T(0));
     for (Index n = 0; n < layer.fan_out; n += kLanes) {
       const int lanes = static_cast<int>(std::min(kLanes, layer.fan_out - n));
-      narrow.delta_rows(end - k0, rows, lanes, layer.w.row(n / kLanes, k0), delta, n, sums, stretch);
+      for_few.delta_rows(end - k0, rows, lanes, layer.w.row(n / kLanes, k0), delta, n, sums, stretch);
       if (watch.spent(static_cast<double>(2 * (end - k0) * rows * lanes))) return false;
     }
     for (Index k = k0; k < end; k += kLanes) {
@@ -210,10 +210,10 @@ void copy_delta_rows(Index units, Index rows, FewRows<T> delta, Panels<const T> 
 template <class T>
 void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, Panels<const T> delta, const Part& part,
                      Index batch) {
-  const Kernels<T>& narrow = kernels.of(kLanes);
+  const Kernels<T>& for_few = kernels.of(kLanes);
   for (Index p = part.p0; p < part.p1; ++p) {
     for (Index j = part.begin(), end = part.end(units); j < end; j += kLanes) {
-      narrow.transpose(std::min(kLanes, units - j), lanes_of(batch, p), delta.row(p, j),
+      for_few.transpose(std::min(kLanes, units - j), lanes_of(batch, p), delta.row(p, j),
                        delta_t.row(j / kLanes, p * kLanes));
     }
   }

@@ -181,7 +181,7 @@ bool Pass<T>::forward() {
 
 namespace {
 
-// Of one panel, without row weights.
+// The score of one panel, without row weights.
 template <class T>
 Score sum_of(const T* loss_rows, const T* metric_rows, int lanes) {
   Score score;

@@ -76,7 +76,7 @@ class Workspace {
   Panels<T> x(Level level) const { return training ? x_[at(level.i)] : a(level); }
   bool drops(Level level) const { return training && drops_[at(level.i)]; }
 
-  // Of layer l.
+  // These belong to layer l.
   Panels<T> z(Index l) const { return z_[at(l)]; }  // data null if it is not kept
   Panels<T> delta(Index l) const { return delta_[l % 2]; }  // two take turns
   Panels<T> delta_t(Index l) const { return delta_t_[at(l)]; }

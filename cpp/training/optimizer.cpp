@@ -116,8 +116,8 @@ void Optimizer<T>::fill_updates(double lr) {
     u.correction = static_cast<T>(1 / std::sqrt(1 - power2_ * s.beta2));
   }
   if (s.rule == Rule::adagrad) step_lr = lr / (1 + static_cast<double>(steps_) * s.lr_decay);
-  if (at_[1] >= 0) u.second = at_[1] - at_[0];
-  if (at_[2] >= 0 && planes_needed()[2]) u.third = at_[2] - at_[0];
+  if (at_[1] >= 0) u.to_s1 = at_[1] - at_[0];
+  if (at_[2] >= 0 && planes_needed()[2]) u.to_s2 = at_[2] - at_[0];
   const GroupSettings all{1, s.weight_decay, 0, false};
   const Index bytes = (count_ + state_.size()) * static_cast<Index>(sizeof(T));
   for (std::size_t i = 0; i < updates_.size(); ++i) {

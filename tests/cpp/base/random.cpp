@@ -16,7 +16,7 @@ Philox philox_of(const std::uint32_t (&c)[4], const std::uint32_t (&k)[2]) {
   return philox(std::uint64_t{k[1]} << 32 | k[0], static_cast<Stream>(c[3]), c[2], std::uint64_t{c[1]} << 32 | c[0]);
 }
 
-// Of counts that should be equal: about `counts.size() - 1`, with a standard deviation of sqrt(2 (size - 1)).
+// The statistic of counts that should be equal, about `counts.size() - 1`, with a standard deviation of sqrt(2 (size - 1)).
 double chi_square(const std::vector<Index>& counts) {
   double total = 0, sum = 0;
   for (const Index c : counts) total += static_cast<double>(c);

@@ -39,8 +39,8 @@ TEST_CASE_TEMPLATE("update: every rule, with all planes of its state and with fe
           update.beta2 = T(0.99);
           update.eps = T(1e-3);
           update.correction = T(1.5);
-          update.second = count;
-          update.third = (flags & 4) != 0 ? 2 * count : 0;
+          update.to_s1 = count;
+          update.to_s2 = (flags & 4) != 0 ? 2 * count : 0;
           Values<T> g = dice.numbers<T>(count), w = dice.numbers<T>(count), s = dice.numbers<T>(3 * count);
           for (std::size_t i = 0; i < s.size(); ++i) {
             // squares have a root; the first plane of adam and lion has signs

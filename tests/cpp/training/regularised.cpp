@@ -41,12 +41,12 @@ Network<T> regular_network(const Spec& spec, Regularisation regularisation) {
 }
 
 template <class T>
-Trained<T> two_epochs(const Spec& spec, const std::vector<Norm>& norms, EpochArgs<T> args, int forced) {
+Trained<T> two_epochs(const Spec& spec, const std::vector<Norm>& norms, EpochArgs<T> args, int exactly) {
   Network<T> network = regular_network<T>(spec, all_of(spec, norms));
   Optimizer<T> state = make_optimizer(network);
   Trainer<T> trainer(network);
   Trained<T> result;
-  args.threads.exactly = forced;
+  args.threads.exactly = exactly;
   for (args.epoch = 0; args.epoch < 2; ++args.epoch) {
     const EpochResult epoch = trainer.epoch(args, state);
     REQUIRE(epoch.end == EpochEnd::finished);

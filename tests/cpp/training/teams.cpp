@@ -36,7 +36,7 @@ int granted(int team) { return std::min(team, omp_get_thread_limit()); }
 // Several epochs with an odd last batch, and a prediction by the same team. Every epoch must have run on `team` threads
 // (0: on whatever it was given).
 template <class T>
-Trained<T> long_training(const Run& run, int forced, int team) {
+Trained<T> long_training(const Run& run, int exactly, int team) {
   constexpr Index epochs = 4;
   const Index rows = kSteps / epochs * run.batch + 1;
   const Data<T> data(run.spec, rows);
@@ -44,7 +44,7 @@ Trained<T> long_training(const Run& run, int forced, int team) {
   Trainer<T> trainer(network);
   Optimizer<T> state = make_optimizer(network, sgd(0.01));
   EpochArgs<T> args = arguments(data, run.batch);
-  args.threads.exactly = forced;
+  args.threads.exactly = exactly;
   Trained<T> result;
   Index steps = 0;
   for (args.epoch = 0; args.epoch < epochs; ++args.epoch) {
@@ -59,7 +59,7 @@ Trained<T> long_training(const Run& run, int forced, int team) {
   result.parameters = copy_of(network.parameters());
   result.velocity = copy_of(state.state());
   std::vector<T> out(static_cast<std::size_t>(rows * data.outputs));
-  REQUIRE(predict(network, data.inputs_view(), true, out.data(), {0, forced}, {}));
+  REQUIRE(predict(network, data.inputs_view(), true, out.data(), {0, exactly}, {}));
   result.parameters.insert(result.parameters.end(), out.begin(), out.end());
   return result;
 }
@@ -254,11 +254,11 @@ TEST_CASE("many threads predict with one network: the bits of one alone, with sp
       const Index first = dice.below(rows);
       part.rows = 1 + dice.below(std::min<Index>(rows - first, round % 2 == 0 ? 4 : rows));
       part.data = part.row(first);
-      const int forced = round % 16 == 0 ? 2 : 1;
+      const int exactly = round % 16 == 0 ? 2 : 1;
       SpareWorkspace<float>* memory = round % 3 == 0 ? nullptr : &spare;
-      if (!predict(network, part, false, out.data(), {0, forced}, {}, memory)) return false;
+      if (!predict(network, part, false, out.data(), {0, exactly}, {}, memory)) return false;
       if (!std::equal(out.begin(), out.begin() + part.rows * 5, whole.begin() + first * 5)) return false;
-      if (!classify(network, part, found.data(), {0, forced}, {}, memory)) return false;
+      if (!classify(network, part, found.data(), {0, exactly}, {}, memory)) return false;
       if (!std::equal(found.begin(), found.begin() + part.rows, labels.begin() + first)) return false;
     }
     return true;

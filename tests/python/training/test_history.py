@@ -49,7 +49,7 @@ def full(epochs: int, start: int = 1) -> rg.History:
 
 
 def lengths(found: rg.History) -> set[int]:
-    """Of all lists that have entries or should have."""
+    """The lengths of all lists that have entries or should have."""
     lists = [getattr(found, name) for name in LISTS if not name.startswith("val_")]
     lists += [*found.metrics.values(), *found.gradient_norms.values()]
     lists += [values for values in (found.val_loss, found.val_metric, found.step_lr) if values]

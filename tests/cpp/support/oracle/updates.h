@@ -38,19 +38,19 @@ struct Updates {
         return u.nesterov ? O::fma(u.momentum, *s, g) : *s;
       case Rule::adam: {
         const T first = mean(u.beta1, *s, g);
-        T second = mean(u.beta2, s[u.second], g * g);
-        if (u.third) second = s[u.third] = std::max(s[u.third], second);
+        T second = mean(u.beta2, s[u.to_s1], g * g);
+        if (u.to_s2) second = s[u.to_s2] = std::max(s[u.to_s2], second);
         return first / O::fma(std::sqrt(second), u.correction, u.eps);
       }
       case Rule::rmsprop: {
         T square = mean(u.beta2, *s, g * g);
-        if (u.third) {
-          const T first = mean(u.beta2, s[u.third], g);
+        if (u.to_s2) {
+          const T first = mean(u.beta2, s[u.to_s2], g);
           square = std::max(T(0), O::fma(-first, first, square));
         }
         const T d = g / (std::sqrt(square) + u.eps);
         if (u.momentum == 0) return d;
-        return s[u.second] = O::fma(u.momentum, s[u.second], d);
+        return s[u.to_s1] = O::fma(u.momentum, s[u.to_s1], d);
       }
       case Rule::adagrad:
         *s = O::fma(g, g, *s);
