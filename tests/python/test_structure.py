@@ -123,6 +123,26 @@ def test_no_floor_imports_one_above(module: str) -> None:
     assert not above, f"{module} is among the {list(FLOORS)[floor]}"
 
 
+# ---------------------------------------------------------------- the floors of cpp/
+
+CPP = next(folder / "cpp" for folder in Path(__file__).parents if (folder / "cpp" / "base").is_dir())
+CPP_FLOORS = ["base", "machine", "kernels", "data", "layers", "network", "training", "bindings"]
+CPP_FILES = sorted(str(path.relative_to(CPP)) for path in CPP.rglob("*") if path.suffix in (".h", ".cpp"))
+
+
+@pytest.mark.parametrize("file", CPP_FILES)
+def test_no_folder_of_the_core_includes_one_above(file: str) -> None:
+    floor = CPP_FLOORS.index(file.split("/")[0])
+    included = re.findall(r'^#include "(.+)"', (CPP / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert all("/" in name and (CPP / name).exists() for name in included), "an include names its folder"
+    assert not [name for name in included if CPP_FLOORS.index(name.split("/")[0]) > floor]
+
+
+def test_names_of_losses_stand_in_two_files_of_the_core() -> None:
+    named = [file for file in CPP_FILES if re.search("huber", (CPP / file).read_text(encoding="utf-8"), re.IGNORECASE)]
+    assert named == ["base/kinds.h", "kernels/losses.h"]
+
+
 # ---------------------------------------------------------------- one place for a fact
 
 
