@@ -232,7 +232,8 @@ def test_the_stubs_name_the_same_arguments_defaults_and_results() -> None:
             assert mine is not None and other is not None and ast.unparse(mine) == ast.unparse(other), name
         assert stub.returns is not None and real.returns is not None
         scalar = "np.float32" if "F32" in name else "np.float64"
-        result = ast.unparse(real.returns).replace("numpy.typing.", "npt.").replace("numpy.", "np.").replace("retrograd._core.", "")
+        result = ast.unparse(real.returns).replace("retrograd._core.", "")
+        result = result.replace("numpy.typing.", "npt.").replace("numpy.", "np.")
         if result == "object":
             continue  # of one of several types, or None
         result = "npt.NDArray[" if result == "np.ndarray" else result

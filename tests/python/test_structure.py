@@ -125,7 +125,7 @@ def test_no_floor_imports_one_above(module: str) -> None:
 
 # ---------------------------------------------------------------- the floors of cpp/
 
-CPP = next(folder / "cpp" for folder in Path(__file__).parents if (folder / "cpp" / "base").is_dir())
+CPP = next(folder / "cpp" for folder in Path(__file__).parents if (folder / "cpp" / "bindings").is_dir())
 CPP_FLOORS = ["base", "machine", "kernels", "data", "layers", "network", "training", "bindings"]
 CPP_FILES = sorted(str(path.relative_to(CPP)) for path in CPP.rglob("*") if path.suffix in (".h", ".cpp"))
 
