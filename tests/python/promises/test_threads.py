@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-from entries import ENTRIES, FREE, SETTINGS, Subject
+from entries import ENTRIES, FREE, Subject, settings
 from helpers import inputs, network, parameters, python, same_bits, targets
 from retrograd import _core
 from threadpoolctl import threadpool_limits
@@ -138,15 +138,18 @@ def test_a_network_in_training_belongs_to_one_thread() -> None:
 def test_every_entry_point_refuses_a_network_in_training(suffix: str) -> None:
     s, twin = Subject(suffix), Subject(suffix)
     X, y = np.tile(s.x, (200, 1)), np.tile(s.y, 200)
-    training_long = (X, y, 64, False, False, 0, 1, 1)
+    options = _core.EpochOptions()
+    options.batch_size, options.snapshot, options.epoch, options.n_threads = 64, False, 1, 1
+    training_long = (X, y, None, options)
     for subject in (s, twin):
-        subject.optimizer.configure(**SETTINGS | {"lr": 1e-3})
+        subject.net.force_team(0)
+        subject.optimizer.configure(settings("sgd", lr=1e-3, momentum=0.9, weight_decay=1e-3, nesterov=True), [])
     thread = threading.Thread(target=s.trainer.epoch, args=(s.optimizer, *training_long))
     thread.start()
     refused = 0
     while thread.is_alive() and refused == 0:
         try:
-            s.net.biases(0)
+            s.net.steps()
         except RuntimeError:
             refused += 1
     for name in ENTRIES.keys() - FREE:

@@ -97,7 +97,7 @@ def state(s: Subject) -> Any:
 
 ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "Network.__init__": lambda s: s.network().get("w", 1),
-    "Network.force_team": lambda s: (s.net.force_team(1), s.net.forward(s.x), s.net.output()),
+    "Network.force_team": lambda s: s.net.force_team(0),
     "Network.get": lambda s: [s.net.get(name, 1) for name in ("w", "b")],
     "Network.set": lambda s: (s.net.set("w", 0, np.ones(SIZES[:2], s.dtype)), s.parameters()),
     "Network.gradient": lambda s: [s.net.gradient(name, 1) for name in ("w", "b")],
@@ -116,7 +116,7 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "Network.delta": lambda s: s.net.delta(1),
     "Network.dx": lambda s: s.net.dx(),
     "Network.predict": lambda s: [s.net.predict(s.x, answer) for answer in range(3)],
-    "Network.predict_quick": lambda s: [s.net.predict_quick(s.x[:1], answer) for answer in range(3)],
+    "Network.predict_quick": lambda s: (s.net.force_team(0), [s.net.predict_quick(s.x[:1], answer) for answer in range(3)]),
     "Network.evaluate": lambda s: s.net.evaluate(s.x, s.y),
     "Network.find_nonfinite_weight": lambda s: s.net.find_nonfinite_weight() is None,
     "Network.find_nonfinite": lambda s: s.net.find_nonfinite(np.ones((5000, 200), s.dtype)) is None,
