@@ -20,10 +20,10 @@
 namespace retrograd {
 namespace {
 
-std::atomic<bool> team_used{false};     // a team of two or more has run in this process
+std::atomic<bool> team_used{false};  // a team of two or more has run in this process
 // True where a team ran in a parent before it forked, or where OpenMP itself does not survive a fork.
 std::atomic<bool> team_is_lost{false};
-std::atomic<int> busy{0};               // threads at work in all calls of this process
+std::atomic<int> busy{0};  // threads at work in all calls of this process
 std::atomic<std::uint32_t> fork_count{0};
 
 // libgomp keeps the threads of a region for the next one, and in a child it would wait for them
