@@ -1,14 +1,15 @@
-# What tests/run is made of: tools that are fetched where they are missing, and one function for each part of the tests.
-# Sourced by tests/run, in the root of the repository.
+# The parts of tests/run: tools, which are fetched where they are missing, and one function for each part
+# of the tests. tests/run sources this file in the root of the repository; it is not a command of its own.
 
 python=${PYTHON:-python3}
 jobs=${JOBS:-$(nproc)}
-export CMAKE_BUILD_PARALLEL_LEVEL=$jobs  # for pip, too
+export CMAKE_BUILD_PARALLEL_LEVEL=$jobs  # pip uses it too
 strict=-DCMAKE_COMPILE_WARNING_AS_ERROR=ON
 venv=build/test-venv           # the package and what its tests need
 cmake_bin=$PWD/build/tools/bin  # cmake, ctest, ninja
 
-# Tests start some 200 interpreters: what these import is compiled to bytecode once, whatever the caller's environment says.
+# Tests start some 200 interpreters, so what these import is compiled to bytecode once, whatever
+# the caller's environment says.
 unset PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX=$PWD/build/bytecode
 
@@ -70,17 +71,18 @@ cpp_build() {  # cpp_build TREE CMAKE-OPTIONS...: the C++ tests without the pack
 
 cpp_tests() {  # cpp_tests TREE TIER: the C++ tests that were built there
   PATH=$cmake_bin:$PATH "$cmake_bin/ctest" --test-dir "$1" -L "$2" --output-on-failure -j "$jobs"
-  # the figures: what the tests themselves counted
+  # These are the figures that the tests themselves counted.
   awk '/assertions:/ { n += $3 } / shapes$/ { shapes += $(NF - 1) } END { print n " comparisons, " shapes + 0 " shapes of layers" }' \
     "$1/Testing/Temporary/LastTest.log"
 }
 
-# What pip is told so that the package and the C++ tests are built in one tree, TREE: the same objects are in both.
+# Sets `settings` to what pip is told so that the package and the C++ tests are built in one tree, TREE,
+# which have the same objects.
 with_tests() {  # with_tests TREE
   settings=(-C "build-dir=$1" -C cmake.define.RETROGRAD_TESTS=ON -C cmake.define.CMAKE_COMPILE_WARNING_AS_ERROR=ON)
 }
 
-python_tests() {  # python_tests PYTEST-OPTIONS...; RETROGRAD_TEST_LONG=1: with many examples, which are counted
+python_tests() {  # python_tests PYTEST-OPTIONS...; with RETROGRAD_TEST_LONG=1 there are many examples, and they are counted
   "$venv/bin/python" -m pytest tests/python "$@"
 }
 
@@ -115,7 +117,7 @@ sanitized() {  # the C++ tests of the ordinary tier
 sanitized_package() { package_beside sanitized-all -C cmake.define.RETROGRAD_SANITIZE=ON -C install.strip=false; }
 
 sanitized_python() {  # sanitized_python PYTEST-OPTIONS...
-  # the interpreter is not sanitized: the libraries must come first, and its own leaks are none of ours
+  # The interpreter is not sanitized, so the libraries must come first; its own leaks are not ours.
   PYTHONPATH=$PWD/build/sanitized-all-package ASAN_OPTIONS=detect_leaks=0 RETROGRAD_TEST_SANITIZED=1 \
     LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libubsan.so)" python_tests "$@"
 }
@@ -127,7 +129,7 @@ threads() {  # threads CLANG-VERSION
     debian "libclang-rt-$1-dev" "ThreadSanitizer is missing"
   tools
   cpp_build build/threads -DCMAKE_CXX_COMPILER="clang++-$1" -DRETROGRAD_SANITIZE_THREADS=ON
-  # threads that wait sleep: there are more of them than cores
+  # Waiting threads sleep, because there are more of them than cores.
   OMP_WAIT_POLICY=passive cpp_tests build/threads short
 }
 
@@ -138,7 +140,7 @@ tidy() {  # tidy CLANG-VERSION
   tools pybind11
   cpp_configure build/tidy -DCMAKE_CXX_COMPILER="clang++-$1" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DRETROGRAD_PYTHON=ON \
     -DRETROGRAD_TESTS=OFF -DRETROGRAD_UNITY=OFF -Dpybind11_DIR="$("$cmake_bin/python" -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$cmake_bin/python"
-  # without the analyzer's paths where they go through every inlined tile, or all of pybind11
+  # The analyzer's paths are left out where they would go through every inlined tile, or all of pybind11.
   local slow='cpp/(kernels/kernels|bindings/.*).cpp' files
   files=$(find cpp -name '*.cpp')
   printf '%s\n' $files | grep -vE "$slow" | xargs -P "$jobs" -n 1 "clang-tidy-$1" --quiet -p build/tidy 2>/dev/null

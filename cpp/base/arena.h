@@ -1,4 +1,5 @@
-// Memory of a run: aligned, zeroed, checked for overflow, released with its owner. One arena holds many tensors.
+// Memory of the core's arrays: aligned, zeroed, checked for overflow, and released with its owner. One
+// arena holds many tensors. Nothing here knows what the numbers mean.
 #pragma once
 
 #include <sys/mman.h>
@@ -15,7 +16,7 @@
 
 namespace retrograd {
 
-// Sizes that do not fit are an error before anything is allocated.
+// Sizes that do not fit throw std::length_error before anything is allocated.
 inline Index checked_multiply(Index a, Index b) {
   Index product;
   if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product) || product > std::numeric_limits<Index>::max() / 64) {
@@ -30,7 +31,7 @@ inline Index checked_add(Index a, Index b) {
   return a + b;
 }
 
-// panels(lanes), or an error where rounding up would overflow.
+// The same as panels(lanes), but it throws where rounding up would overflow.
 inline Index checked_panels(Index lanes) {
   checked_add(lanes, kLanes);
   return panels(lanes);
@@ -48,7 +49,8 @@ class Arena {
     const std::size_t rounded = (bytes + align - 1) / align * align;
     data_ = static_cast<T*>(std::aligned_alloc(align, rounded));
     if (!data_) throw std::bad_alloc();
-    if (align == huge) madvise(data_, rounded, MADV_HUGEPAGE);  // fewer misses of the address cache on large layers
+    // Huge pages mean fewer misses of the address cache on large layers.
+    if (align == huge) madvise(data_, rounded, MADV_HUGEPAGE);
     std::memset(static_cast<void*>(data_), 0, rounded);
   }
   Arena(Arena&& other) noexcept : data_(std::exchange(other.data_, nullptr)), count_(std::exchange(other.count_, 0)) {}
@@ -70,7 +72,7 @@ class Arena {
   Index count_ = 0;
 };
 
-// Hands out consecutive parts of an arena, which is made once all of them are known.
+// Hands out consecutive parts of one arena: panels_of() names each part, then make() allocates them all.
 template <class T>
 class ArenaPlan {
  public:

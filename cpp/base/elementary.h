@@ -1,10 +1,13 @@
-// exp, expm1, log, log1p, tanh, sigmoid, sin and cos, the tail of the normal distribution (erfc): the same operations in the
-// same order on every vector type.
+// exp, expm1, log, log1p, tanh, sigmoid, sin and cos, and the tail of the normal distribution (erfc),
+// in the same operations in the same order on every vector type. Activations that are built from them
+// are in kernels/activations.h.
 //
-// `O` names the operations on one vector type (see simd.h): V, U (unsigned lanes of the same size), T (one lane), set, fma,
-// select, bits, from_bits, for normal_pair sqrt. No tables, no branches, no errno, no flags read or set. NaN gives NaN.
-// Errors in units in the last place, as tests/cpp/base/elementary.cpp measures them with fused multiply-add: see each function.
-// Method: Cody and Waite's reduction to |r| <= log(2)/2, then a polynomial (coefficients: a Chebyshev fit of our own).
+// `O` names the operations on one vector type (kernels/simd.h) or on one number (base/scalar.h): V, U
+// (unsigned lanes of the same size), T (one lane), set, fma, select, bits, from_bits, and for
+// normal_pair sqrt. There are no tables, no branches and no errno; no flags are read or set. NaN gives
+// NaN. Each function states its error in units in the last place, as tests/cpp/base/elementary.cpp
+// measures it with fused multiply-add. Method: Cody and Waite's reduction to |r| <= log(2)/2, then a
+// polynomial (the coefficients are a Chebyshev fit of our own).
 #pragma once
 
 #include "base/panel.h"
@@ -22,14 +25,15 @@ struct Constants<float> {
   static constexpr float two_mantissa = 8388608.0f;
   static constexpr float log2e = 1.44269504f;
   static constexpr float ln2_hi = 0.693359375f, ln2_lo = -2.12194440e-4f;  // n * ln2_hi is exact
-  static constexpr float smallest = 0x1p-126f;                             // of normal numbers
+  static constexpr float smallest = 0x1p-126f;                             // the smallest normal number
   static constexpr float exp_low = -104.0f, exp_high = 89.0f, tanh_high = 20.0f;
   // (exp(r) - 1 - r) / r^2, highest power first; error of exp 8e-9
   static constexpr float expm1[] = {1.3926183587713494e-3f, 8.3631790527225774e-3f, 4.1666554617204574e-2f,
                                     1.6666576986987758e-1f, 0.5f};
   static constexpr int log_terms = 5;
-  // From here on exp(-t^2/2) is 0. With w = 1 / (t + tail_place) and x = w tail_scale + tail_shift in [-1, 1]: the tail of the
-  // normal distribution beyond t, divided by w exp(-t^2/2), highest power first; relative error 1.3e-8
+  // From tail_end on, exp(-t^2/2) is 0. With w = 1 / (t + tail_place) and x = w tail_scale + tail_shift
+  // in [-1, 1], the polynomial is the tail of the normal distribution beyond t, divided by w
+  // exp(-t^2/2); highest power first; relative error 1.3e-8.
   static constexpr float tail_end = 14.5f, tail_place = 4.0f, tail_scale = 10.206896781921387f,
                          tail_shift = -1.5517241954803467f;
   static constexpr float tail[] = {
@@ -85,7 +89,8 @@ inline typename O::V reduced_expm1(typename O::V x, typename O::V& n) {
   return O::fma(r * r, q, r);
 }
 
-// Error below 1.0 ulp (float), 1.1 ulp (double); subnormal results to half their spacing more; overflow gives infinity.
+// exp(x). The error is below 1.0 ulp (float), 1.1 ulp (double); subnormal results may be off by half
+// their spacing more. Overflow gives infinity.
 template <class O>
 inline typename O::V exp(typename O::V x) {
   using C = Constants<typename O::T>;
@@ -93,7 +98,7 @@ inline typename O::V exp(typename O::V x) {
   x = O::select(x < O::set(C::exp_low), O::set(C::exp_low), x);
   typename O::V n;
   const typename O::V p = reduced_expm1<O>(x, n);
-  // in two factors, so that the largest and the subnormal results are reached
+  // The scale is applied in two factors, so that the largest and the subnormal results are reached.
   const typename O::V half = O::fma(n, O::set(0.5), O::set(C::magic)) - O::set(C::magic);
   const typename O::V s = power_of_two<O>(half);
   return O::fma(p, s, s) * power_of_two<O>(n - half);
@@ -108,14 +113,14 @@ inline typename O::V expm1_within(typename O::V x) {
   return O::fma(p, s, s - O::set(1));
 }
 
-// exp(x) - 1 for x <= 0. Error below 1.5 ulp; of -0 it is +0.
+// exp(x) - 1 for x <= 0. Error below 1.5 ulp; for -0 the result is +0.
 template <class O>
 inline typename O::V expm1(typename O::V x) {
   using C = Constants<typename O::T>;
   return expm1_within<O>(O::select(x < O::set(-C::tanh_high), O::set(-C::tanh_high), x));
 }
 
-// Error below 2.5 ulp. Odd: tanh(-x) = -tanh(x) to the last bit; never above 1.
+// tanh(x). Error below 2.5 ulp. It is odd, tanh(-x) = -tanh(x) to the last bit, and never above 1.
 template <class O>
 inline typename O::V tanh(typename O::V x) {
   using C = Constants<typename O::T>;
@@ -147,7 +152,7 @@ inline typename O::V log(typename O::V x) {
   for (int i = C::log_terms - 1; i >= 1; --i) r = O::fma(r, w, O::set(2.0 / (2 * i + 1)));
   const typename O::V h = O::set(0.5) * f * f;
   const typename O::V t = O::fma(s, O::fma(r, w, h), e * O::set(C::ln2_lo));
-  return (O::fma(e, O::set(C::ln2_hi), f - (h - t)) + (x - x));  // x - x: NaN for NaN
+  return (O::fma(e, O::set(C::ln2_hi), f - (h - t)) + (x - x));  // x - x carries NaN on
 }
 
 // log(1 + x) for x >= 0: what rounding 1 + x lost is added back. Error below 2.0 ulp for x <= 1.
@@ -157,7 +162,8 @@ inline typename O::V log1p(typename O::V x) {
   return log<O>(u) + (x - (u - O::set(1))) / u;
 }
 
-// exp(-t^2/2). Error below 2.0 ulp with fused multiply-add, which gives what rounding t^2 lost (without: t^2/2 ulp more).
+// exp(-t^2/2). Error below 2.0 ulp with fused multiply-add, which recovers what rounding t^2 lost;
+// without it, t^2/2 ulp more.
 template <class O>
 inline typename O::V bell(typename O::V t) {
   const typename O::V square = t * t, lost = O::fma(t, t, -square);
@@ -165,20 +171,22 @@ inline typename O::V bell(typename O::V t) {
   return O::fma(e * O::set(-0.5), lost, e);
 }
 
-// The tail of the normal distribution beyond t, erfc(t / sqrt(2)) / 2, divided by exp(-t^2/2), for 0 <= t <= tail_end. Error
-// below 7 ulp (float), 11 ulp (double). A polynomial in 1 / (t + c), as the quotient falls like 1/t.
+// The tail of the normal distribution beyond t, erfc(t / sqrt(2)) / 2, divided by exp(-t^2/2), for 0 <=
+// t <= tail_end. Error below 7 ulp (float), 11 ulp (double). It is a polynomial in 1 / (t + c), because
+// the quotient falls like 1/t.
 template <class O>
 inline typename O::V tail_ratio(typename O::V t) {
   using C = Constants<typename O::T>;
   const typename O::V w = O::set(1) / (t + O::set(C::tail_place)), x = O::fma(w, O::set(C::tail_scale), O::set(C::tail_shift));
   typename O::V q = O::set(C::tail[0]);
-  // else the array would be a symbol of each kernel object
+  // Without unrolling, the array would become a symbol of every kernel object.
 #pragma GCC unroll 32
   for (int i = 1; i < static_cast<int>(sizeof(C::tail) / sizeof(C::tail[0])); ++i) q = O::fma(q, x, O::set(C::tail[i]));
   return q * w;
 }
 
-// sin and cos of t pi/2 for |t| <= 1/2, by their series. Error below 1.5 ulp (float), 1.5 ulp (double) of the larger.
+// sin and cos of t pi/2 for |t| <= 1/2, by their series. Error below 1.5 ulp of the larger of
+// the two (float and double).
 template <class O>
 inline void sin_cos(typename O::V t, typename O::V& sin, typename O::V& cos) {
   constexpr int terms = sizeof(typename O::T) == 4 ? 5 : 9;
@@ -192,14 +200,15 @@ inline void sin_cos(typename O::V t, typename O::V& sin, typename O::V& cos) {
   cos = c + one;
 }
 
-// Two standard normal numbers of two 32-bit ones (in lanes of U): Box and Muller, "A note on the generation of random normal
-// deviates", Ann. Math. Statist. 29 (1958). The radius comes from the upper 23 bits of `a` (double: all 32), the angle from b.
+// Two standard normal numbers from two 32-bit words (in lanes of U), by Box and Muller, "A note on the
+// generation of random normal deviates", Ann. Math. Statist. 29 (1958). The radius comes from the upper
+// 23 bits of `a` (double: all 32), the angle from b.
 template <class O>
 inline void normal_pair(typename O::U a, typename O::U b, typename O::V& x, typename O::V& y) {
   using C = Constants<typename O::T>;
   constexpr int bits = C::mantissa < 32 ? C::mantissa : 32;
   constexpr auto one = C::bias << C::mantissa;
-  // (k + 1/2) / 2^bits, and the angle within its quarter of the circle, from -1/2 to 1/2
+  // u is (k + 1/2) / 2^bits; the angle is taken within its quarter of the circle, from -1/2 to 1/2.
   const typename O::V u = O::from_bits((a >> (32 - bits) << (C::mantissa - bits)) | one) - O::set(1.0 - 0.5 / (1ull << bits));
   typename O::U fraction = b & 0x3fffffffu;
   if constexpr (C::mantissa < 30) {

@@ -1,8 +1,9 @@
 // What the package knows of each kind of activation, loss, update rule, normalisation and distribution: an enum, and beside
 // it one table of names and facts. C++ asks these tables, and Python reads the same ones through the bindings.
 //
-// The formulas are not here: kernels/activations.h, kernels/losses.h and kernels/updates.h have them. To add a kind, add its
-// line to the enum and to the table; README.md beside this folder says what else.
+// The formulas are not here: kernels/activate.h, kernels/activations.h, kernels/losses.h and
+// kernels/updates.h have them. To add a kind, add its line to the enum and to the table; README.md
+// beside this folder says what else is needed.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +37,7 @@ constexpr double kSeluScale = 1.0507009873554804934, kSeluAlpha = 1.673263242354
 struct ActivationFacts {
   Activation kind;
   const char* name;
-  const char* init;             // the initialiser of a layer that is given none
+  const char* init;             // the default initialiser of a layer with this activation
   bool derived_from_z = false;  // f' is computed from z: where f falls and rises, a = f(z) does not tell on which side z lies
   bool odd = false;             // f(-z) = -f(z): the output has the sign of z
   bool last_only = false;       // it runs over all units of a row, and is for the last layer alone
@@ -64,8 +65,8 @@ inline constexpr ActivationFacts kActivations[] = {
 
 // What a loss takes as the answer of a row.
 enum class TargetKind : int {
-  numbers = 0,    // any, one for each output
-  counts,         // numbers from 0
+  numbers = 0,    // any numbers, one for each output
+  counts,         // numbers that are not negative
   shares,         // numbers from 0 to 1
   signs,          // -1 or 1, or 0 or 1
   labels,         // the number of an output
@@ -106,7 +107,7 @@ struct LossFacts {
   TargetKind targets_many;  // where there are several
   const char* parameter_name = "";
   double parameter = 0;     // its default
-  bool odd_output = false;  // the sign of z decides: the output activation must keep it
+  bool odd_output = false;  // predictions follow the sign of z, so the output activation must keep it
 
   constexpr TargetKind targets_of(std::ptrdiff_t outputs) const { return outputs == 1 ? targets : targets_many; }
 };
@@ -173,7 +174,8 @@ static_assert(static_cast<std::size_t>(Loss::focal) + 1 == std::size(kLosses), "
 constexpr const ActivationFacts& facts_of(Activation f) { return kActivations[static_cast<std::size_t>(f)]; }
 constexpr const LossFacts& facts_of(Loss loss) { return kLosses[static_cast<std::size_t>(loss)]; }
 
-// One bit for each activation. Kernels ask this number: a look into the table would make the table a symbol of theirs.
+// One bit for each activation. Kernels use this number, because looking into the table would make the
+// table one of their symbols.
 constexpr unsigned bits_derived_from_z() {
   unsigned bits = 0;
   for (const ActivationFacts& facts : kActivations) bits |= static_cast<unsigned>(facts.derived_from_z) << static_cast<int>(facts.kind);

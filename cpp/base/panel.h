@@ -8,8 +8,8 @@
 //   deltas       rows = units,   lanes = rows of the batch
 //   deltas, transposed           rows = rows of the batch, lanes = units
 //
-// Lanes past the last real one exist in memory and hold finite numbers of no meaning, but for weights, gradients,
-// optimiser state and transposed deltas: there they are zero.
+// Lanes past the last real one exist in memory. In weights, gradients, optimiser state and transposed
+// deltas they are zero; in all others they hold finite numbers without meaning.
 #pragma once
 
 #include <cstddef>
@@ -21,10 +21,11 @@ using Index = std::ptrdiff_t;
 
 constexpr Index kLanes = 16;
 
-// Without a sign the division is one shift.
+// The division is unsigned because that makes it a single shift.
 constexpr Index panels(Index lanes) { return static_cast<Index>(static_cast<std::size_t>(lanes + kLanes - 1) / kLanes); }
 
-// Panels whose distance is a multiple of 2 KiB would fall into the same sets of the L1 cache.
+// The rows that a panel takes in memory. Panels whose distance is a multiple of 2 KiB would fall into
+// the same sets of the L1 cache, so such heights get 8 rows more.
 constexpr Index padded_rows(Index rows) { return rows >= 64 && rows % 32 == 0 ? rows + 8 : rows; }
 
 // Panels [panels(lanes)][rows][16]; `rows` is the distance between panels in rows, padding included.
@@ -40,18 +41,18 @@ struct Panels {
   operator Panels<const T>() const { return {data, rows}; }
 };
 
-// Lanes of panel p of `lanes` lanes, 1..16; the last panel may have fewer than 16.
+// How many of `lanes` lanes panel p holds: 1..16. Only the last panel may hold fewer than 16.
 constexpr int lanes_of(Index lanes, Index p) {
   return static_cast<int>(lanes - p * kLanes < kLanes ? lanes - p * kLanes : kLanes);
 }
 
-// Lanes of panels p0..p1 together.
+// How many lanes panels p0..p1 hold together.
 constexpr int lanes_of(Index lanes, Index p0, Index p1) {
   return static_cast<int>((lanes < p1 * kLanes ? lanes : p1 * kLanes) - p0 * kLanes);
 }
 
-// `count` things cut into `parts` nearly equal parts: where part i begins. One part costs no division, which takes as long as
-// the whole product of a small layer.
+// Cuts `count` things into `parts` nearly equal parts and says where part i begins. One part costs no
+// division, which takes as long as the whole product of a small layer.
 constexpr Index cut(Index count, Index parts, Index i) {
   return parts == 1 ? count * i : count / parts * i + count % parts * i / parts;
 }

@@ -23,8 +23,9 @@ double normal(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint6
 bool permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order, bool (*stop)(void*),
                  void* context) {
   for (std::uint32_t i = 0; i < n; ++i) order[i] = i;
-  // A 64-bit word scaled by the size of the die; the fraction left over is the next die's word. Two dice a word keep the
-  // bias under 2^-24 for n up to 2^20, one a word under 2^-32 beyond.
+  // A die of i sides is a 64-bit word times i: the upper half of the product is the number, and the
+  // fraction left over is the next die's word. Two dice to a word keep the bias under 2^-24 for n up to
+  // 2^20; one to a word keeps it under 2^-32 beyond.
   const int dice = n <= (1u << 20) ? 4 : 2;
   std::uint64_t block = 0;
   for (std::uint32_t i = n; i > 1;) {

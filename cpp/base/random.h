@@ -1,5 +1,7 @@
-// Numbers by counter: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// A number is a pure function of (seed, stream, element); no state, so no thread and no order of calls can change it.
+// Random numbers by counter: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as
+// easy as 1, 2, 3", SC 2011). A number is a pure function of (seed, stream, index, element). There is
+// no state, so neither threads nor the order of calls can change it. The generator on vectors, for
+// dropout and noise, is in kernels/noise.h.
 #pragma once
 
 #include <cmath>
@@ -8,7 +10,7 @@
 
 namespace retrograd {
 
-// What the numbers are for; with an index (layer, epoch) it makes a stream.
+// What the numbers are for. Together with an index (layer, epoch) it makes a stream.
 enum class Stream : std::uint32_t { weights = 1, shuffle = 2, dropout = 3, noise = 4 };
 
 struct Philox {
@@ -33,25 +35,26 @@ inline Philox philox(std::uint64_t seed, Stream stream, std::uint32_t index, std
   return {{c[0], c[1], c[2], c[3]}};
 }
 
-// The stream of a layer at a training step, whose lower half is the index: what for in 4 bits, the layer in 16, the upper half
-// of the step in 12.
+// The stream of a layer at a training step. It packs the purpose into 4 bits, the layer into 16 and the
+// upper half of the step into 12; the lower half of the step is the index.
 inline Stream stream_of(Stream what, std::uint32_t layer, std::uint64_t step) {
   return static_cast<Stream>(static_cast<std::uint32_t>(what) | layer << 4 | static_cast<std::uint32_t>(step >> 32) << 20);
 }
 
-// Uniform in the open interval (0, 1), 52 bits.
+// A number that is uniform in the open interval (0, 1), with 52 bits.
 inline double uniform(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t element) {
   const Philox p = philox(seed, stream, index, element);
   const std::uint64_t bits = (std::uint64_t{p.word[1]} << 32 | p.word[0]) >> 12;
   return (static_cast<double>(bits) + 0.5) * 0x1p-52;
 }
 
-// Standard normal by Marsaglia's polar method with attempts numbered, so that it too is a function of the counter.
-// Basic operations, sqrt (correctly rounded everywhere) and a series for the logarithm: the same bits on every machine.
+// A standard normal number, by Marsaglia's polar method. The attempts are numbered, so that it too is a
+// function of the counter. It needs only basic operations, sqrt (correctly rounded everywhere) and a
+// series for the logarithm, and so has the same bits on every machine.
 double normal(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t element);
 
-// order[i], i < n: Fisher and Yates's shuffle of 0..n-1 for one epoch. `stop`, where given, is asked now and then (less than
-// a millisecond lies between); it said true: false, and the order is not finished.
+// Writes a shuffle of 0..n-1 for one epoch to `order`, by Fisher and Yates. `stop`, where given, is asked at
+// least once in each millisecond; if it says true, the function returns false and the order is unfinished.
 bool permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order,
                  bool (*stop)(void* context) = nullptr, void* context = nullptr);
 

@@ -1,5 +1,6 @@
-// The operations of math.h on a single number, with the library's fma (rounded once on every machine, if slowly on some).
-// For numbers drawn once and for the oracle of the C++ tests; never for kernels.
+// The operations that base/elementary.h asks for, on a single number, with the library's fma (which
+// rounds once on every machine, if slowly on some). They serve numbers that are drawn once and the
+// oracle of the C++ tests; kernels never use them.
 #pragma once
 
 #include <cmath>

@@ -15,7 +15,7 @@ std::string shape_of(const py::array& x) {
 int plain_type(const py::handle& x) {
   if (Py_TYPE(x.ptr()) != Numpy::get().PyArray_Type_) return -1;
   const py::dtype type = py::reinterpret_borrow<py::array>(x).dtype();
-  constexpr char native = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>';  // dtype.newbyteorder() says so, too
+  constexpr char native = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>';  // as dtype.newbyteorder() has it
   const char order = type.byteorder();
   return order == '=' || order == '|' || order == native ? type.num() : -1;
 }
@@ -65,14 +65,16 @@ Rows rows_of(const py::array& x, Index cols, const char* what) {
 
 namespace {
 
-// Unsigned numbers: the highest bit of the result is set where `number`, taken as a signed one, is below 0 or above `largest`.
-// Many results are joined by "or": loops then have no early end, and compilers make vectors of them.
+// On unsigned numbers: the highest bit of the result is set where `number`, read as a signed one, is
+// below 0 or above `largest`. Results can be joined by "or", so that loops over them have no early end
+// and compilers make vectors of them.
 template <class U>
 constexpr U outside(U number, U largest) {
   return number | (largest - number);
 }
 
-// Labels copied to `buffer`, as what is used as an index must not change; false: one of them is out of range.
+// Copies labels to `buffer`, because what is used as an index must not change meanwhile. False:
+// one of them is out of range.
 template <class Label>
 bool copy_labels(const char* from, Index rows, Index outputs, std::int32_t* buffer) {
   const auto largest = static_cast<std::uint64_t>(outputs - 1);
@@ -86,9 +88,9 @@ bool copy_labels(const char* from, Index rows, Index outputs, std::int32_t* buff
   return bad >> 63 == 0;
 }
 
-// Labels in a plain array (rows,) of one of the types that labels mostly have, side by side.
+// Labels that lie side by side in a plain array (rows,) of one of the types that labels mostly have.
 struct PlainLabels {
-  const char* data = nullptr;  // null: there are none
+  const char* data = nullptr;  // null: there are no such labels
   int type = -1;
 
   PlainLabels(const py::handle& y, Index rows) : type(plain_type(y)) {
@@ -172,7 +174,7 @@ Targets targets_of(const py::array& y, Index rows, Index outputs, const std::opt
     if (y.ndim() != 1 || y.strides(0) != y.itemsize())
       throw std::invalid_argument("y: expected contiguous labels (rows,), got " + shape_of(y));
     targets.labels = static_cast<const std::int32_t*>(y.data());
-    // an index into the outputs: never trusted
+    // Labels are indices into the outputs and never trusted.
     const auto largest = static_cast<std::uint32_t>(outputs - 1);
     std::uint32_t bad = 0;
     for (Index i = 0; i < y.shape(0); ++i) bad |= outside(static_cast<std::uint32_t>(targets.labels[i]), largest);

@@ -1,8 +1,10 @@
-// NumPy's arrays as the core takes them, and the core's panels as NumPy's arrays. No network is called here.
+// NumPy's arrays as the core takes them, and the core's panels as NumPy's arrays. Of a network, only
+// its facts and its table of arrays are asked here; nothing is computed with it.
 //
-// Many questions come in two forms. The long one takes what the Python layer has coerced, and throws an error that says what is
-// wrong. The quick one is asked first, with whatever the user gave: it takes a plain array that fits as it is, within a
-// microsecond, and says no (false, or None) to everything else, right or wrong; the caller then takes the long way.
+// Many questions come in two forms. The long form takes what the Python layer has coerced, and throws
+// an error that says what is wrong. The quick form is asked first, with whatever the user gave. Within
+// a microsecond it takes a plain array that fits as it is, and says no (false, or None) to everything
+// else, right or wrong; the caller then takes the long form.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -24,27 +26,28 @@ using Array = py::array_t<T, py::array::c_style>;
 
 std::string shape_of(const py::array& x);
 
-// NumPy's number of the type that a plain array holds in native bytes; -1 for anything else, subclasses too.
+// NumPy's number of the type that a plain array holds in native byte order; -1 for
+// anything else, subclasses included.
 int plain_type(const py::handle& x);
 
 // ---------------------------------------------------------------------------------------------- rows
 
-// Quick: a view of a 2-D array (rows, cols) whose rows are contiguous and aligned.
+// Quick form: a view of a 2-D array (rows, cols) whose rows are contiguous and aligned.
 bool view_rows(const py::handle& x, Index cols, Rows& rows);
 
-// The long way.
+// Long form of the same.
 Rows rows_of(const py::array& x, Index cols, const char* what);
 
 // ---------------------------------------------------------------------------------------------- targets
 
-// Quick: a copy of labels as the core takes them, for those that are right and come in a plain array; else None.
+// Quick form: a copy of labels as the core takes them, if they are right and come in a plain array; else None.
 py::object labels_of(const py::object& y, Index rows, Index outputs);
 
-// Quick: targets of a batch; labels are copied to `buffer`.
+// Quick form: the targets of a batch. Labels are copied to `buffer`.
 template <class T>
 bool view_targets(const py::handle& y, const Network<T>& network, Index rows, std::vector<std::int32_t>& buffer, Targets& targets);
 
-// The long way: int32 labels, one for each row, or rows of outputs; with one weight of type T for each row, (rows, 1), or None.
+// Long form: int32 labels, one for each row, or rows of outputs; and None or row weights of type T, (rows, 1).
 template <class T>
 Targets targets_of(const py::array& y, Index rows, Index outputs, const std::optional<py::array>& row_weights);
 
@@ -55,23 +58,23 @@ Array<T> empty(Index rows, Index cols) {
   return Array<T>(std::vector<py::ssize_t>{rows, cols});
 }
 
-// [rows][cols] of panels whose lanes are columns (weights, gradients, transposed deltas).
+// A [rows][cols] array from panels whose lanes are columns (weights, gradients, transposed deltas).
 template <class T>
 Array<T> unpack(Panels<T> from, Index rows, Index cols);
 
-// [rows][units] of panels whose lanes are rows of a batch.
+// A [rows][units] array from panels whose lanes are rows of a batch.
 template <class T>
 Array<T> unpack_rows(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units);
 
-// An array of a network's table, (fan_in, fan_out) or (fan_out,), from an arena that begins at `base`.
+// Reads an array of a network's table, (fan_in, fan_out) or (fan_out,), from an arena that begins at `base`.
 template <class T>
 Array<T> unpack_parameter(const ParameterArray& array, T* base);
 
-// ... and into it.
+// Writes such an array into the arena.
 template <class T>
 void pack_parameter(const ParameterArray& array, const Array<T>& from, T* base);
 
-// Throws std::invalid_argument where the shape is not that of the array.
+// Throws std::invalid_argument where the shape of `given` is not that of the array.
 void check_shape(const ParameterArray& array, const py::array& given);
 
 }  // namespace retrograd

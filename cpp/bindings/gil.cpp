@@ -33,7 +33,7 @@ bool PythonPoll::ask_python() {
     const auto now = std::chrono::steady_clock::now();
     if (!report_.is_none() && now - reported_ >= std::chrono::milliseconds(100)) {
       reported_ = now;
-      // with nothing on this stack that would have to let go of a Python object
+      // Nothing on this stack holds a Python object that would have to be released if the thread ends here.
       PyObject* result =
           PyObject_CallFunction(report_.ptr(), "nd", static_cast<Py_ssize_t>(progress_->rows.load()), progress_->loss.load());
       if (!result) throw py::error_already_set();

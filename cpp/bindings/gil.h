@@ -1,5 +1,5 @@
-// The interpreter around a call: letting the GIL go and taking it back, Ctrl-C, progress, and the end of the interpreter, which
-// daemon threads outlive. No arrays, no networks.
+// The interpreter around a call: releasing the GIL and taking it back, Ctrl-C, progress, and the end of
+// the interpreter, which daemon threads outlive. It knows no arrays and no networks.
 #pragma once
 
 #include <cxxabi.h>
@@ -15,10 +15,13 @@ namespace retrograd {
 
 namespace py = pybind11;
 
-// Calls what takes the GIL or runs Python. After the interpreter's end Python ends such a thread by unwinding its stack, and
-// what lies on ours (destructors, a team's region) turns that into an abort: so the thread waits for the end of the process.
-// (Such an unwinding carries no object: the reference is null, of which UndefinedBehaviorSanitizer would complain. g++ makes
-// one check of null and alignment, and reads the attribute once more after inlining: only without both is there none.)
+// Runs a call that takes the GIL or runs Python. If the interpreter has ended, Python ends such a
+// thread by unwinding its stack; our frames on it (destructors, a team's region) would turn that into
+// an abort, so the thread waits for the end of the process instead.
+//
+// Such an unwinding carries no object: the reference is null, and UndefinedBehaviorSanitizer would
+// complain. g++ makes one check of null and alignment, and reads the attribute again after inlining, so
+// the check is only gone when both are switched off.
 template <class F>
 __attribute__((no_sanitize("null", "alignment"))) auto or_wait_for_the_end(F call) {
   try {
@@ -31,9 +34,10 @@ __attribute__((no_sanitize("null", "alignment"))) auto or_wait_for_the_end(F cal
 // Whether the interpreter is ending or has ended.
 bool interpreter_ends();
 
-// Made with the GIL: which end of the interpreter this thread has to look out for before it takes the GIL again. Later Python's
-// unwinding is no help: there are no thread states any more, and taking the GIL crashes. Who has the GIL while the interpreter
-// ends is the thread that ends it, and goes on.
+// Made while the thread has the GIL, and asked before it takes the GIL again. Once the interpreter has
+// ended there are no thread states any more: Python unwinds nothing then, and taking the GIL crashes,
+// so the thread waits for the end of the process here. A thread that has the GIL while the interpreter
+// ends is the one that ends it, and goes on.
 class LookOut {
  public:
   LookOut() : ends_it_(interpreter_ends()) {}
@@ -57,11 +61,11 @@ class WithoutGil {
   }
 
  private:
-  LookOut look_out_;  // before the GIL is let go
+  LookOut look_out_;  // made before the GIL is released
   PyThreadState* state_;
 };
 
-// Within WithoutGil, on the thread that released it.
+// Takes the GIL back within WithoutGil, on the thread that released it.
 class WithGil {
  public:
   WithGil() : state_(or_wait_for_the_end(PyGILState_Ensure)) {}
@@ -73,8 +77,8 @@ class WithGil {
   PyGILState_STATE state_;
 };
 
-// Looks for Ctrl-C (Python handles signals on its main thread only) and reports progress ten times a second. The GIL is
-// left alone where neither is wanted.
+// Looks for Ctrl-C (only on the main thread, where Python handles signals) and reports progress ten
+// times a second. Where neither is wanted, it never takes the GIL.
 class PythonPoll {
  public:
   explicit PythonPoll(py::object report = py::none(), const Progress* progress = nullptr);
@@ -83,7 +87,7 @@ class PythonPoll {
     if (!signals_ && report_.is_none()) return {};
     return {[](void* self) { return static_cast<PythonPoll*>(self)->ask(); }, this};
   }
-  // Called with the GIL, after the core has come back.
+  // Must be called with the GIL, after the core has returned.
   void raise_if_interrupted() {
     if (error_) throw py::error_already_set(std::move(*error_));
   }

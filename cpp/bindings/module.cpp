@@ -1,6 +1,6 @@
-// The module retrograd._core: what it exports, each by the room that has it, and what is a line or two. The only folder that
-// knows Python is this one. Arrays must already be what the core takes (the Python layer coerces); anything else is a TypeError
-// or ValueError.
+// The module retrograd._core: it registers what each room of this folder exports, and defines what is
+// only a line or two. This folder is the only one that knows Python. Arrays must already be what the
+// core takes (the Python layer coerces them); anything else is a TypeError or ValueError.
 #include "base/random.h"
 #include "bindings/names.h"
 #include "bindings/objects.h"
@@ -15,7 +15,7 @@ constexpr const char* kDecisionNames[] = {"nothing", "rates", "sign", "label"};
 const char* text(TargetKind kind) { return kTargetNames[static_cast<std::size_t>(kind)]; }
 const char* text(Decision decision) { return kDecisionNames[static_cast<std::size_t>(decision)]; }
 
-// (name, layer, shape, learned) of each array of a network, in the order of network/parameters.h.
+// Lists (name, layer, shape, learned) of each array of a network, in the order of network/parameters.h.
 py::list parameter_table(const std::vector<Index>& sizes, const std::vector<std::string>& norms) {
   if (norms.size() + 1 != sizes.size()) throw std::invalid_argument("norms: expected one for each layer");
   std::vector<Norm> kinds;
@@ -30,7 +30,7 @@ py::list parameter_table(const std::vector<Index>& sizes, const std::vector<std:
   return all;
 }
 
-// The tables of base/kinds.h as dicts by name.
+// Exports the tables of base/kinds.h as dicts by name.
 void register_facts(py::module_& m) {
   using namespace py::literals;
   py::dict activations, losses;
@@ -53,7 +53,7 @@ void register_facts(py::module_& m) {
 
 void register_networks_and_optimizers(py::module_& m) {
   register_optimizer_settings(m);
-  // network and optimiser know each other: all are named before any signature shows them
+  // Networks and optimisers know each other, so all are named before any signature shows them.
   py::class_<PyNetwork<float>> network32(m, "NetworkF32");
   py::class_<PyNetwork<double>> network64(m, "NetworkF64");
   py::class_<PyOptimizer<float>> optimizer32(m, "OptimizerF32");
@@ -97,7 +97,7 @@ PYBIND11_MODULE(_core, m) {
   using namespace retrograd;
   m.doc() = "The compiled core of retrograd. Private: use the package.";
   active_table();  // a wrong RETROGRAD_ISA fails here, at import
-  Numpy::get();    // looked up now: the first call may be a daemon thread's, which the interpreter's end may meet in it
+  Numpy::get();    // looked up now, because a daemon thread's first call may meet the end of the interpreter in it
 
   m.attr("__version__") = RETROGRAD_VERSION;
   register_facts(m);

@@ -1,4 +1,4 @@
-// Kinds by their names, as base/kinds.h has them.
+// Kinds by name: the tables are those of base/kinds.h.
 #pragma once
 
 #include <stdexcept>
@@ -8,7 +8,7 @@
 
 namespace retrograd {
 
-// The kind of that name, or std::invalid_argument that lists the names there are.
+// The kind of that name; throws std::invalid_argument with a list of the names where there is none.
 template <class Facts, std::size_t N>
 auto kind_named(const Facts (&table)[N], const std::string& name, const char* what) {
   std::string known;

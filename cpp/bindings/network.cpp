@@ -1,5 +1,5 @@
-// The class of a network: making it, its arrays, the stages by hand, prediction. Checks what it is given, makes views, releases
-// the GIL, makes one call; no algorithm.
+// The Python class of a network: making it, its arrays, the stages by hand, prediction. A function here
+// checks its arguments, makes views, releases the GIL and makes one call; no algorithm is here.
 #include "bindings/names.h"
 #include "bindings/objects.h"
 #include "kernels/dispatch.h"
@@ -7,7 +7,7 @@
 namespace retrograd {
 namespace {
 
-// One number for each layer, or none at all.
+// Takes one number for each layer, or none at all.
 Regularisation regularisation_of(std::uint64_t seed, double input_dropout, double input_noise,
                                  const std::vector<double>& dropout, const std::vector<double>& max_norm,
                                  const std::vector<std::string>& norm) {
@@ -102,7 +102,7 @@ bool run_predict(PyNetwork<T>& self, const Rows& rows, Answer answer, py::array&
                  &self.spare);
 }
 
-// (rows,) where there is one output, or one label; else (rows, outputs).
+// The array for an answer: (rows,) where there is one output or one label for each row, else (rows, outputs).
 template <class T>
 py::array empty_answer(const Network<T>& network, Index rows, Answer answer) {
   const bool labels = answer == Answer::decisions && network.picks_one();
@@ -131,7 +131,7 @@ py::array network_predict(PyNetwork<T>& self, const py::array& x, int answer_, i
   return out;
 }
 
-// Quick; None also where the work is not small, or a team is forced.
+// Quick form. It is also None where the work is not small or a team is forced.
 template <class T>
 py::object network_predict_quick(PyNetwork<T>& self, const py::object& x, int answer_) {
   const Answer answer = answer_of(answer_);
@@ -300,7 +300,7 @@ std::optional<std::pair<Index, Index>> find_nonfinite_number(const py::array& x,
   return std::pair{place.row, place.col};
 }
 
-// Quick: whether x has rows of so many numbers, is read where it lies, and is finite.
+// Quick form: whether x has rows of so many numbers, is read in place, and is finite.
 template <class T>
 bool takes(const py::object& x, Index cols) {
   Rows rows;

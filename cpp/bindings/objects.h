@@ -1,5 +1,6 @@
-// The three objects that Python holds: a network, its optimiser, its trainer, each with what a call checks first. Their functions
-// are in network.cpp, optimizer.cpp and trainer.cpp; each registers its class.
+// The three objects that Python holds (a network, its optimiser, its trainer), each with the checks
+// that a call makes first. Their functions are not here: network.cpp, optimizer.cpp and trainer.cpp
+// have them and register each class.
 #pragma once
 
 #include "bindings/arrays.h"
@@ -15,7 +16,7 @@ struct PyNetwork {
             Regularisation regularisation)
       : network(sizes, activations, loss, loss_parameter, std::move(regularisation)), stages(network) {}
 
-  // Guards, to be held during a call.
+  // Guards that a call holds while it runs.
   NetworkUse alone() { return {users, NetworkUse::alone}; }
   NetworkUse shared() { return {users, NetworkUse::reading}; }
 
@@ -26,7 +27,7 @@ struct PyNetwork {
       throw py::index_error("layer " + std::to_string(l) + " of " + std::to_string(network.depth()));
     }
   }
-  // The array of that name; one without a gradient only where `learned` is false.
+  // The array of that name. With `learned` it must have a gradient.
   const ParameterArray& array_of(const std::string& name, Index l, bool learned) const {
     check_layer(l);
     for (const ParameterArray& array : network.table().arrays()) {
@@ -40,7 +41,7 @@ struct PyNetwork {
   void need_backward() const {
     if (!stages.has_backward()) throw std::runtime_error("nothing there yet: call forward(X) and backward(y) first");
   }
-  // A backward pass needs activations that belong to the weights.
+  // A backward pass needs activations that belong to the present weights.
   void need_fresh_forward() const {
     need_forward();
     if (stages.version() != network.version) {
@@ -52,10 +53,10 @@ struct PyNetwork {
   Stages<T> stages;
   SpareWorkspace<T> spare;
   NetworkUsers users;
-  int exactly = 0;  // for tests: the team of every call; 0: no such wish
+  int exactly = 0;  // for tests only: the size of the team in every call; 0: no such wish
 };
 
-// The users of an optimiser and of a trainer are those of their network.
+// Who uses an optimiser or a trainer uses its network, so these have no count of users of their own.
 template <class T>
 struct PyOptimizer {
   explicit PyOptimizer(PyNetwork<T>& network_) : network(network_), optimizer(network_.network) {}
@@ -69,7 +70,7 @@ struct PyOptimizer {
 
   PyNetwork<T>& network;
   Optimizer<T> optimizer;
-  StoredGradients<T> stored;  // of a step by hand
+  StoredGradients<T> stored;  // for a step by hand
 };
 
 template <class T>
@@ -78,8 +79,8 @@ struct PyTrainer {
 
   PyNetwork<T>& network;
   Trainer<T> trainer;
-  std::vector<std::int32_t> labels;  // of a step
-  int team = 0;                      // threads of the last epoch, or part of one
+  std::vector<std::int32_t> labels;  // for a step's batch
+  int team = 0;                      // threads of the last epoch or part of one
 };
 
 template <class T>

@@ -1,4 +1,4 @@
-// The class of an optimiser, and its settings. No algorithm.
+// The Python classes of an optimiser and of its settings. No algorithm is here.
 #include "bindings/names.h"
 #include "bindings/objects.h"
 
@@ -11,7 +11,7 @@ template <class T>
 void configure_optimizer(PyOptimizer<T>& self, const OptimizerSettings& settings, const std::vector<Group>& groups) {
   std::vector<GroupSettings> list;
   for (const auto& [lr_factor, decay, l1, frozen] : groups) list.push_back({lr_factor, decay, l1, frozen});
-  const auto use = self.network.shared();  // those who only predict do not mind; the GIL keeps others out
+  const auto use = self.network.shared();  // calls that only predict may run meanwhile; the GIL keeps out everything else
   self.optimizer.configure(settings, list);
 }
 

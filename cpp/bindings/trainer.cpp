@@ -1,10 +1,10 @@
-// The class of a trainer: an epoch or a part of one, and a single step. No algorithm.
+// The Python class of a trainer: an epoch or a part of one, and a single step. No algorithm is here.
 #include "bindings/objects.h"
 
 namespace retrograd {
 namespace {
 
-// What an epoch is asked for, beside its data.
+// The settings of an epoch, besides its data.
 struct EpochOptions {
   Index batch_size = 1;
   bool shuffle = false;
@@ -12,11 +12,11 @@ struct EpochOptions {
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
   int n_threads = 0;
-  py::object report = py::none();   // called with rows and loss so far
-  std::optional<Array<double>> lr;  // of each step of the epoch
+  py::object report = py::none();   // called with the rows and the loss so far
+  std::optional<Array<double>> lr;  // the learning rate of each step of the epoch
   Index first = 0, last = -1;       // the steps to take
   bool gradient_norms = false;
-  bool patient = false;  // waits for those who read the network
+  bool patient = false;  // wait for calls that read the network
 };
 
 template <class T>
@@ -35,7 +35,7 @@ EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const p
     throw std::invalid_argument("lr: expected one for each of " + std::to_string(steps) + " steps, got " + shape_of(*options.lr));
   }
   if (first < 0 || first >= steps || (last >= 0 && last < first)) throw std::invalid_argument("no such steps");
-  const std::optional<Array<double>> lr = options.lr;  // lives as long as the call, whatever becomes of the options
+  const std::optional<Array<double>> lr = options.lr;  // a copy that lives as long as the call, whatever becomes of the options
   args.lr = lr ? lr->data() : nullptr;
   args.first = first;
   args.last = last;
@@ -58,7 +58,8 @@ EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const p
   return result;
 }
 
-// Quick: one batch as it is; its mean loss. None also where the loss is not finite. Then nothing has changed.
+// Quick form: one step on one batch as it is; returns its mean loss. It returns None, and has changed
+// nothing, also where the loss is not finite.
 template <class T>
 py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::object& x, const py::object& y, int n_threads) {
   const Network<T>& network = self.network.network;

@@ -1,5 +1,6 @@
-// Who uses a network at the moment: one who trains or changes it, or any number who read it. Whoever comes in between gets an
-// error, not a wait; only an epoch between two others waits, and says so (`patient`).
+// Who uses a network at the moment: either one call that trains or changes it, or any number of calls
+// that read it. A call that does not go with these gets an error and does not wait; only an epoch that
+// is asked for as `patient` waits for readers.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +11,8 @@
 
 namespace retrograd {
 
-// The count of them. A forked child has none of its parent's readers; but what another thread trained there stays taken, for
-// its weights are those of the midst of a step.
+// The count of users. A forked child has none of its parent's readers. If a thread of the parent was
+// training, the network stays taken in the child, because its weights are those of the middle of a step.
 class NetworkUsers {
  private:
   friend class NetworkUse;
@@ -22,10 +23,11 @@ class NetworkUsers {
   std::atomic<State> state_{State{0, 0}};
 };
 
-// One use, while it lives.
+// One use of a network, for as long as this object lives.
 class NetworkUse {
  public:
-  enum Kind { reading, alone, alone_patiently };  // patiently: it waits for readers, each of whom is soon done; Ctrl-C ends it
+  // alone_patiently waits for readers, each of whom is soon done; Ctrl-C ends the wait.
+  enum Kind { reading, alone, alone_patiently };
 
   NetworkUse(NetworkUsers& users, Kind kind) : users_(users), alone_(kind != reading), since_(forks()) {
     State seen = users_.state_.load(), taken;

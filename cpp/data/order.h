@@ -1,4 +1,5 @@
-// The order in which an epoch takes its rows: drawn once, and kept for the parts of an epoch that come in several calls.
+// The order in which an epoch takes its rows: drawn once, and kept for an epoch that is run in several
+// calls. The shuffle itself is base/random.h's.
 #pragma once
 
 #include "base/arena.h"
@@ -8,11 +9,11 @@ namespace retrograd {
 
 class EpochOrder {
  public:
-  // Memory for fewer than 2^32 rows.
+  // Makes the memory. `rows` must be below 2^32.
   void prepare(Index rows);
 
-  // The order of one epoch, a shuffle that seed and epoch fix; false: interrupted. Asked for the order that it holds, it does
-  // nothing.
+  // Draws the order of one epoch, a shuffle that seed and epoch fix; false: interrupted. If it already
+  // holds that order, it does nothing.
   bool draw(std::uint64_t seed, std::uint32_t epoch, Interrupt& interrupt);
 
   const std::uint32_t* data() const { return order_.data(); }

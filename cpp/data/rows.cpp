@@ -7,7 +7,7 @@
 namespace retrograd {
 namespace {
 
-// Values of one row that are not finite as T: the first, or -1.
+// The first column of a row whose value is not finite as T, or -1.
 template <class T>
 Index first_nonfinite(const Kernels<T>& kernels, const Rows& x, const void* row) {
   for (Index k = 0; k < x.cols; ++k) {
@@ -68,7 +68,7 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, Threads threads, 
   if (x.source == Source::uint8 || x.rows == 0 || x.cols == 0) return {};
   const auto finite = kernels.finite[static_cast<int>(x.source)];
   const bool dense = x.stride == x.cols * source_size(x.source);
-  // rows that lie side by side are read as one
+  // Rows that lie side by side are read as one.
   const Index rows_at_once = dense ? std::max<Index>(1, kLookBytes / x.stride) : 1;
   const Index slices = (x.rows + rows_at_once - 1) / rows_at_once;
   std::atomic<Index> first_row{std::numeric_limits<Index>::max()};
@@ -84,7 +84,7 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, Threads threads, 
       while (r + 1 < r1 && first_nonfinite(kernels, x, x.row(r)) < 0) ++r;
       for (Index seen = first_row.load(); r < seen && !first_row.compare_exchange_weak(seen, r);) {
       }
-      return;  // what this member would find next lies behind
+      return;  // whatever else this member would find lies behind this row
     }
   });
   const Index row = first_row.load();

@@ -1,5 +1,6 @@
-// Activations and their derivatives as passes over [units][16]: which formula belongs to which activation, softmax, and
-// the loops over a panel that losses share. A part of kernels.cpp. The longer formulas are in activations.h.
+// Activations and their derivatives as passes over [units][16]: which formula belongs to which
+// activation, softmax, and the loops over a panel that losses share. It is a part of kernels.cpp. The
+// longer formulas are in activations.h.
 #pragma once
 
 #include "kernels/activations.h"
@@ -9,7 +10,7 @@
 namespace retrograd {
 namespace {
 
-// Written so that NaN fails the comparison and passes through.
+// The comparison is chosen so that NaN fails it and passes through.
 template <class T>
 RG_INLINE V<T> relu(V<T> z) {
   return Ops<T>::select(z < V<T>{}, V<T>{}, z);
@@ -27,7 +28,7 @@ RG_INLINE void map_rows(Index units, int lanes, T* p, F f) {
   }
 }
 
-// The same for what needs no place. Where half a vector holds the lanes, two units share one.
+// The same for an f that does not need the place. Where half a vector holds the lanes, two units share one.
 template <class T, class F>
 RG_INLINE void map_values(Index units, int lanes, T* p, F f) {
   using O = Ops<T>;
@@ -36,7 +37,7 @@ RG_INLINE void map_values(Index units, int lanes, T* p, F f) {
   if (units > 0) O::store(p, f(O::load(p)));
 }
 
-// Over units, one vector of lanes at a time: z -> exp(z - max z) / sum.
+// Softmax over units, one vector of lanes at a time: z -> exp(z - max z) / sum.
 template <class T>
 void softmax(Index units, int lanes, T* a) {
   using O = Ops<T>;
@@ -110,7 +111,7 @@ void activate(Index units, int lanes, T* a, Activation activation) {
   }
 }
 
-// d_j <- a_j (d_j - sum_i d_i a_i)
+// The derivative of softmax: d_j <- a_j (d_j - sum_i d_i a_i).
 template <class T>
 void softmax_derivative(Index units, int lanes, T* d, const T* a) {
   using O = Ops<T>;

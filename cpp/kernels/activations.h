@@ -1,8 +1,10 @@
-// The activations beyond a line of arithmetic, and the derivatives that need z: the same operations in the same order on every
-// vector type, as in elementary.h (whose `O` names them). No branches, no tables; NaN gives NaN.
+// The activations that take more than a line of arithmetic, and the derivatives that need z: the same
+// operations in the same order on every vector type, with the `O` of base/elementary.h. There are no
+// branches and no tables; NaN gives NaN. Which activation calls which formula is in activate.h.
 //
-// What falls to zero on the left is written as max(z, 0) minus what is left at |z|, so that both sides keep their precision,
-// and |z| stops where exp(-|z|) is zero, so that infinity times zero never happens. Errors are those that
+// A function that falls to zero on the left is written as max(z, 0) minus a remainder that is
+// computed from |z|, so that both sides keep their precision. |z| is held where exp(-|z|) becomes
+// zero, so that infinity times zero never happens. The errors are those that
 // tests/cpp/base/elementary.cpp measures with fused multiply-add.
 #pragma once
 
@@ -15,7 +17,7 @@ inline typename O::V absolute(typename O::V x) {
   return O::from_bits(O::bits(x) & ~math::Constants<typename O::T>::sign);
 }
 
-// min(|z|, limit); NaN stays.
+// min(|z|, limit); NaN stays NaN.
 template <class O>
 inline typename O::V distance(typename O::V z, double limit) {
   const typename O::V t = absolute<O>(z);
@@ -27,7 +29,7 @@ inline typename O::V above_zero(typename O::V z) {
   return O::select(z < O::set(0), O::set(0), z);
 }
 
-// s at z < 0; 1 - s at the mirror image, as the derivatives of z F(z) have it where F(z) + F(-z) = 1.
+// s where z < 0, else 1 - s: the derivative of z F(z) has this symmetry where F(z) + F(-z) = 1.
 template <class O>
 inline typename O::V mirrored(typename O::V z, typename O::V s) {
   return O::select(z < O::set(0), s, O::set(1) - s);
@@ -39,15 +41,15 @@ inline typename O::V decay(typename O::V t) {
   return math::exp<O>(-t);
 }
 
-// z N(z), N the normal distribution, erfc(-z / sqrt(2)) / 2 (Hendrycks, Gimpel, 2016). Error below 8 ulp (float), 11 ulp
-// (double).
+// gelu: z N(z) with N the normal distribution, erfc(-z / sqrt(2)) / 2 (Hendrycks, Gimpel, 2016). Error
+// below 8 ulp (float), 11 ulp (double).
 template <class O>
 inline typename O::V gelu(typename O::V z) {
   const typename O::V t = distance<O>(z, math::Constants<typename O::T>::tail_end);
   return above_zero<O>(z) - t * math::tail_ratio<O>(t) * math::bell<O>(t);
 }
 
-// N(z) + z N'(z).
+// The derivative of gelu: N(z) + z N'(z).
 template <class O>
 inline typename O::V gelu_slope(typename O::V z) {
   constexpr double density = 0.39894228040143267794;  // 1 / sqrt(2 pi)
@@ -62,8 +64,9 @@ inline typename O::V gelu_tanh_inner(typename O::V t) {
   return t * O::fma(t * t, O::set(thrice), O::set(once));
 }
 
-// z (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (z + 0.044715 z^3), which is z sigmoid(2u).
-// Error below 2.5 ulp for z >= 0; below, 6 |u| ulp more, no more than a last bit of z makes.
+// gelu by tanh: z (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (z + 0.044715 z^3), which is z
+// sigmoid(2u). Error below 2.5 ulp for z >= 0. For z < 0 it is up to 6 |u| ulp more, which is no
+// more than the last bit of z makes.
 template <class O>
 inline typename O::V gelu_tanh(typename O::V z) {
   const typename O::V t = distance<O>(z, math::Constants<typename O::T>::tail_end);
@@ -71,7 +74,7 @@ inline typename O::V gelu_tanh(typename O::V z) {
   return above_zero<O>(z) - t * e / (O::set(1) + e);
 }
 
-// s(2u) + z s'(2u) 2u', s = sigmoid.
+// Its derivative: s(2u) + z s'(2u) 2u' with s = sigmoid.
 template <class O>
 inline typename O::V gelu_tanh_slope(typename O::V z) {
   constexpr double once = 1.5957691216057307118, thrice = 0.214064448817800747;
@@ -81,14 +84,14 @@ inline typename O::V gelu_tanh_slope(typename O::V z) {
   return mirrored<O>(z, e * q * O::fma(-(t * q), inner, O::set(1)));
 }
 
-// z sigmoid(z) (Elfwing, Uchibe, Doya, 2017). Error below 3.5 ulp for normal results.
+// silu: z sigmoid(z) (Elfwing, Uchibe, Doya, 2017). Error below 3.5 ulp for normal results.
 template <class O>
 inline typename O::V silu(typename O::V z) {
   const typename O::V t = distance<O>(z, -math::Constants<typename O::T>::exp_low), e = decay<O>(t);
   return above_zero<O>(z) - t * e / (O::set(1) + e);
 }
 
-// s(z) + z s(z) s(-z), s = sigmoid.
+// The derivative of silu: s(z) + z s(z) s(-z) with s = sigmoid.
 template <class O>
 inline typename O::V silu_slope(typename O::V z) {
   const typename O::V t = distance<O>(z, -math::Constants<typename O::T>::exp_low);
@@ -96,7 +99,8 @@ inline typename O::V silu_slope(typename O::V z) {
   return mirrored<O>(z, e * q * O::fma(-t, q, O::set(1)));
 }
 
-// tanh(log(1 + exp(z))) = n / (n + r) in whole numbers of e = exp(-|z|), with r / (n + r) what is missing to 1.
+// tanh(log(1 + exp(z))) as n / (n + r), where n and r are polynomials in e = exp(-|z|) with whole
+// coefficients, and r / (n + r) is what is missing to 1.
 template <class O>
 struct MishParts {
   using V = typename O::V;
@@ -109,7 +113,7 @@ struct MishParts {
   }
 };
 
-// z tanh(log(1 + exp(z))) (Misra, 2019). Error below 5 ulp for normal results.
+// mish: z tanh(log(1 + exp(z))) (Misra, 2019). Error below 5 ulp for normal results.
 template <class O>
 inline typename O::V mish(typename O::V z) {
   constexpr double low = math::Constants<typename O::T>::exp_low;
@@ -117,7 +121,7 @@ inline typename O::V mish(typename O::V z) {
   return O::select(z < O::set(low), O::set(low), z) * (p.n / (p.n + p.r));
 }
 
-// w + z (1 - w^2) sigmoid(z), w = mish(z) / z.
+// The derivative of mish: w + z (1 - w^2) sigmoid(z) with w = mish(z) / z.
 template <class O>
 inline typename O::V mish_slope(typename O::V z) {
   const typename O::V t = distance<O>(z, -math::Constants<typename O::T>::exp_low);
@@ -128,13 +132,13 @@ inline typename O::V mish_slope(typename O::V z) {
   return O::fma(O::select(negative, -t, t) * (missing * (O::set(1) + w)), s, w);
 }
 
-// log(1 + exp(z)). Error below 2.5 ulp.
+// softplus: log(1 + exp(z)). Error below 2.5 ulp.
 template <class O>
 inline typename O::V softplus(typename O::V z) {
   return above_zero<O>(z) + math::log1p<O>(decay<O>(absolute<O>(z)));
 }
 
-// z / (1 + |z|). Error below 2 ulp; of an infinity +-1.
+// softsign: z / (1 + |z|). Error below 2 ulp; at infinity it is +-1.
 template <class O>
 inline typename O::V softsign(typename O::V z) {
   using C = math::Constants<typename O::T>;

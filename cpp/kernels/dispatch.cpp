@@ -40,8 +40,9 @@ const char* asked_for() { return std::getenv("RETROGRAD_ISA"); }
 bool free_choice() { return !asked_for() || !*asked_for(); }
 
 #if defined(__x86_64__)
-// A tile of one vector waits for a broadcast with each multiply-add. Two halves of it share the broadcast, at no cost where the
-// CPU would halve it anyway: Zen 4. (Zen 3, of the same family, has no AVX-512.)
+// Zen 4 runs AVX-512 in two halves. A tile of one vector waits for a broadcast with each multiply-add,
+// and its two halves share the broadcast, which costs nothing where the CPU halves vectors anyway. (Zen
+// 3, of the same family, has no AVX-512.)
 bool halves_vectors() { return __builtin_cpu_is("amdfam19h"); }
 #endif
 

@@ -1,5 +1,5 @@
-// The one kernel source, compiled once per instruction set (RG_ISA names it); exports one constant table, kernels_<ISA>.
-// It has no code of its own: each part below is a room of it, and fills its family of the table.
+// The one kernel source, compiled once per instruction set (RG_ISA names it); it exports one constant
+// table, kernels_<ISA>. It has no code of its own: each part below fills its family of the table.
 //
 // All of it is one translation unit in unnamed namespaces, so that no linker can take a function built for one
 // instruction set in place of another's. No standard library, no allocation, no threads, no globals. The contract of each
@@ -28,7 +28,8 @@
 namespace retrograd {
 namespace {
 
-// The families in the order in which Kernels inherits them; each has a type of its own, so none can take another's place.
+// The families in the order in which Kernels inherits them. Each has a type of its own, so that
+// none can take another's place.
 template <class T>
 constexpr Kernels<T> table() {
   return {tile_sizes<T>(),   product_kernels<T>(),    gradient_kernels<T>(), update_kernels<T>(), move_kernels<T>(),

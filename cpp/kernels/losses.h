@@ -1,5 +1,6 @@
-// One function for each loss: the loss of every row of a panel, its metric and the deltas, in one pass. A part of
-// kernels.cpp. The last layer's activation and its derivative are those of activate.h.
+// One function for each loss: the loss of every row of a panel, its metric and its deltas, in one pass.
+// It is a part of kernels.cpp. The last layer's activation and its derivative are in activate.h; the
+// mean over a batch is in network/passes.cpp.
 #pragma once
 
 #include "kernels/activate.h"
@@ -39,8 +40,8 @@ void squared_loss(const LossArgs<T>& p) {
   if (p.delta) derive(p.units, p.lanes, p.delta, derived_from(p.activation, p.a, p.z), p.activation);
 }
 
-// The losses that are a mean over outputs of a function of one: f(a, t, loss, distance) adds to the last two and gives the
-// derivative with respect to a.
+// The losses that are a mean over outputs of a function of one output. f(a, t, loss, distance) adds to
+// the last two, and returns the derivative with respect to a.
 template <class T, class F>
 RG_INLINE void each_output(const LossArgs<T>& p, F f) {
   using O = Ops<T>;
@@ -58,7 +59,7 @@ RG_INLINE void each_output(const LossArgs<T>& p, F f) {
   if (p.delta) derive(p.units, p.lanes, p.delta, derived_from(p.activation, p.a, p.z), p.activation);
 }
 
-// -1, 0 or 1; NaN stays.
+// -1, 0 or 1; NaN stays NaN.
 template <class T>
 RG_INLINE V<T> sign_of(V<T> x) {
   using O = Ops<T>;
@@ -89,7 +90,7 @@ void huber_loss(const LossArgs<T>& p) {
   });
 }
 
-// (1/n) sum exp(z) - t z: that of a count t whose mean is exp(z).
+// (1/n) sum exp(z) - t z: the loss of a count t whose mean is exp(z).
 template <class T>
 void poisson_loss(const LossArgs<T>& p) {
   using O = Ops<T>;
@@ -128,7 +129,7 @@ void hinge_loss(const LossArgs<T>& p) {
   });
 }
 
-// The first of the largest; a NaN never is.
+// The first of the largest outputs; a NaN never is it.
 template <class T>
 RG_INLINE V<T> largest(const T* z, Index units, V<T>& high) {
   using O = Ops<T>;
@@ -188,7 +189,7 @@ void cross_entropy_loss(const LossArgs<T>& p) {
     const V<T> label = p.labels ? load_as<T, std::int32_t>(p.labels + o) : V<T>{};
     V<T> high = O::load(z), guess{}, sum{}, loss{}, mass = one, picked{};
     [[maybe_unused]] V<T> all{};
-    V<T> unit = one;  // counts: an integer made a vector takes three instructions
+    V<T> unit = one;  // an integer made a vector would take three instructions
     for (Index j = 1; j < p.units; ++j, unit += one) {
       const V<T> x = O::load(z + j * kLanes);
       const auto larger = x > high;
@@ -266,7 +267,7 @@ void focal_loss(const LossArgs<T>& p) {
       V<T> q = O::select(guess == place, rest, sum - e) / sum;
       q = O::select(q < tiny, tiny, q);
       const V<T> power = math::exp<O>((gamma - one) * math::log<O>(q)), focus = power * q;  // (1 - p)^(g-1), (1 - p)^g
-      const auto counts = t != V<T>{};                                                      // else 0 times the logarithm of 0
+      const auto counts = t != V<T>{};                                                      // 0 where the log would be of 0
       loss += O::select(counts, -t * (focus * log_p), V<T>{});
       const V<T> c = O::select(counts, t * O::fma(gamma * (e / sum) * power, log_p, -focus), V<T>{});
       total += c;

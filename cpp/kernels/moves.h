@@ -1,5 +1,5 @@
-// Numbers on their way: transpose, gather and convert the user's rows, look for what is not finite. A part of kernels.cpp.
-// Nothing is computed here but the conversion between types.
+// Numbers on their way: transposing, gathering and converting the user's rows, and looking for what is
+// not finite. It is a part of kernels.cpp. Nothing is computed here except the conversion between types.
 #pragma once
 
 #include "kernels/simd.h"
@@ -8,8 +8,8 @@
 namespace retrograd {
 namespace {
 
-// A square of vectors, of which the first ROWS are read and the first OUT are wanted: the compiler drops what these do not
-// need.
+// Transposes a square of vectors, of which the first ROWS are read and the first OUT are wanted. The
+// compiler drops what these do not need.
 template <class T, int ROWS, int OUT>
 RG_INLINE void transpose_block(Index rows, const T* src, T* dst) {
   using O = Ops<T>;
@@ -68,7 +68,9 @@ RG_INLINE void gather_vector(Index cols, int valid, const void* const* x, T* out
   }
   for (; k < cols; ++k) {
     const auto number = [=](int i) RG_LAMBDA { return static_cast<T>(load_one(static_cast<const S*>(x[i]) + k)); };
-    if constexpr (O::width <= 8) {  // in registers: who loads it as a vector would wait for stores of single numbers
+    // The column is built in registers. If it were stored number by number, a later load
+    // of it as a vector would wait.
+    if constexpr (O::width <= 8) {
       V<T> column{};
       RG_UNROLL for (int i = 0; i < O::width; ++i) {
         if (i < valid) column[i] = number(i);
@@ -107,7 +109,7 @@ template <class T, class S>
 bool finite(Index count, const void* x) {
   using O = Ops<T>;
   const S* p = static_cast<const S*>(x);
-  V<T> bad[4] = {};  // 0 times a finite number is 0, else NaN
+  V<T> bad[4] = {};  // 0 times a number is 0 if it is finite, else NaN
   Index i = 0;
   for (; i + 4 * O::width <= count; i += 4 * O::width) {
     RG_UNROLL for (int u = 0; u < 4; ++u) bad[u] += load_as<T, S>(p + i + u * O::width) * O::set(0);

@@ -1,5 +1,6 @@
-// Dropout and noise: random numbers by counter, drawn for as many rows at once as a vector has lanes. A part of kernels.cpp.
-// The numbers are those of base/random.h, bit by bit; nothing is kept from call to call.
+// Dropout and noise: random numbers by counter, drawn for as many rows at once as a vector has
+// lanes. It is a part of kernels.cpp. The numbers are those of base/random.h to the last bit;
+// nothing is kept from call to call.
 #pragma once
 
 #include "base/elementary.h"
@@ -28,7 +29,7 @@ class Generator {
     for (std::uint64_t i = 0; i < Ops<double>::width; ++i) lanes_[i] = i;
   }
 
-  // The numbers of units 4 block to 4 block + 3 for as many rows as a vector has lanes, from `row` on.
+  // The numbers of units 4 block to 4 block + 3, for as many rows from `row` on as a vector has lanes.
   RG_INLINE void numbers(std::uint32_t block, std::uint32_t row, U<T> (&n)[4]) const {
     Wide c[parts][4];
     RG_UNROLL for (unsigned p = 0; p < parts; ++p) {
@@ -63,7 +64,7 @@ class Generator {
   std::uint64_t key0_[kRounds], key1_[kRounds];
 };
 
-// use(numbers of four units, offset of the first of them, how many are wanted) over [units][16].
+// Calls use(numbers of four units, offset of the first of them, how many are wanted) over [units][16].
 template <class T, class F>
 RG_INLINE void each_four(Index units, int lanes, const Draw& draw, Index unit, Index row, F use) {
   const Generator<T> generator(draw);

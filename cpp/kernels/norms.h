@@ -1,5 +1,6 @@
-// Normalisation over the units of a row and over the rows of a batch, and the limit on the norms of weights. A part of
-// kernels.cpp. Where the means of a batch come from and how they are learned is not known here: layers/norm.h does that.
+// Normalisation over the units of a row and over the rows of a batch, and the limit on the norms of
+// weights. It is a part of kernels.cpp. Where the means of a batch come from and how they are
+// learned is in layers/norm.cpp.
 #pragma once
 
 #include "kernels/simd.h"
@@ -20,14 +21,14 @@ void limit_norm(Index rows, T* w, T most) {
       s[r % 4] = O::fma(x, x, s[r % 4]);
     }
     const V<T> sum = (s[0] + s[1]) + (s[2] + s[3]), norm = O::sqrt(sum);
-    const V<T> factor = O::select(norm > limit, limit / norm, O::set(1)) + (sum - sum);  // infinity: NaN
+    const V<T> factor = O::select(norm > limit, limit / norm, O::set(1)) + (sum - sum);  // infinity gives NaN
     bool scaled = false;
     for (int l = 0; l < O::width; ++l) scaled |= !(factor[l] == T(1));
     for (Index r = 0; scaled && r < rows; ++r) O::store(p + r * kLanes, O::load(p + r * kLanes) * factor);
   }
 }
 
-// f(unit) summed over units in four chains.
+// The sum of f(unit) over units, in four chains.
 template <class T, class F>
 RG_INLINE V<T> over_units(Index units, F f) {
   V<T> s[4] = {};

@@ -1,5 +1,5 @@
-// The products that carry numbers through a network: forward and delta, over panels and over rows in any place. A part of
-// kernels.cpp. The third product, dw, is in gradients.h.
+// The products that carry numbers through a network: forward and delta, over panels and over rows in
+// any place. It is a part of kernels.cpp. The third product, dw, is in gradients.h.
 #pragma once
 
 #include "kernels/activate.h"
@@ -49,7 +49,7 @@ struct ForwardTile {
 template <class T>
 void forward(Index k, Index units, int lanes, const T* w, Panels<const T> x, const T* bias, Panels<T> a, Panels<T> z, bool last,
              Activation activation) {
-  const bool in_tile = last && !z.data && activation == Activation::relu;  // cheap enough for the registers
+  const bool in_tile = last && !z.data && activation == Activation::relu;  // relu is cheap enough for the registers
   run_tiles<ForwardTile<T>>({k, w, x, bias, a, in_tile}, units, lanes);
   if (!last || in_tile) return;
   each_panel<T>(lanes, [&](Index p, int n) RG_LAMBDA {
@@ -111,7 +111,7 @@ struct ForwardRowsTile {
   }
 };
 
-// One row: as many vectors side by side as there are, in tiles of 8, 4, 2 and 1.
+// One row: vectors side by side, in tiles of 8, 4, 2 and 1.
 template <class T, int NV>
 RG_INLINE void run_row(const typename ForwardRowsTile<T>::Args& args, int v, int nv) {
   for (; v + NV <= nv; v += NV) {
@@ -173,20 +173,20 @@ struct DeltaTile {
 template <class T>
 void delta(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d, Panels<T> out, Panels<const T> a, bool first,
            bool last, Activation activation) {
-  const bool in_tile = last && activation == Activation::relu;  // any more would cost the inner loop its registers
+  const bool in_tile = last && activation == Activation::relu;  // any other would cost the inner loop its registers
   run_tiles<DeltaTile<T>>({n, w, d, out, a, first, in_tile}, rows, lanes);
   if (!last || in_tile || activation == Activation::identity) return;
   each_panel<T>(lanes, [&](Index p, int n_lanes) RG_LAMBDA { derive(rows, n_lanes, out.panel(p), a.panel(p), activation); });
 }
 
-// The rows i of one vector of w's rows, `left` of them real, turned: lanes = rows of w.
+// Loads one square of w, `left` of whose rows are real, and transposes it: lanes = rows of w.
 template <class T, bool all>
 RG_INLINE void load_turned(V<T> (&turned)[Ops<T>::width], const T* w, Index left) {
   RG_UNROLL for (int i = 0; i < Ops<T>::width; ++i) turned[i] = all || i < left ? Ops<T>::load(w + i * kLanes) : V<T>{};
   transpose_square<T>(turned);
 }
 
-// `all`: a whole vector of w's rows is there, and all lanes.
+// `all`: there is a whole vector of w's rows, and all lanes are real.
 template <class T, bool all>
 RG_INLINE void delta_block(Index left, Index rows, int lanes, const T* w, const V<T>* d, T* out, Index stride) {
   using O = Ops<T>;
@@ -215,7 +215,7 @@ RG_INLINE void delta_block(Index left, Index rows, int lanes, const T* w, const 
 template <class T>
 void delta_rows(Index units, Index rows, int lanes, const T* w, const T* const* d, Index offset, T* out, Index stride) {
   constexpr int W = Ops<T>::width;
-  V<T> values[kDeltaRows * kLanes];  // to each lane
+  V<T> values[kDeltaRows * kLanes];  // each of them in every lane of a vector
   for (Index r = 0; r < rows; ++r) {
     for (Index i = 0; i < lanes; ++i) values[r * kLanes + i] = Ops<T>::broadcast(d[r] + offset + i);
   }

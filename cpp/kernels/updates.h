@@ -1,5 +1,6 @@
-// The optimisers' rules as passes over stored gradients, and the sum of squares that clipping by norm needs. A part of
-// kernels.cpp. What a vector's step of sgd is, alone or in the registers of dw, says gradients.h.
+// The optimisers' rules as passes over stored gradients, and the sum of squares that clipping by norm
+// needs. It is a part of kernels.cpp. The step of sgd for one vector, which dw also takes in its
+// registers, is in gradients.h.
 #pragma once
 
 #include "kernels/gradients.h"
@@ -9,7 +10,7 @@
 namespace retrograd {
 namespace {
 
-// step(gradient, w, i) gives the change of w by -lr for each vector, i values from the first.
+// Adds -lr times step(gradient, w, i) to each vector of w, which begins i values from the first one.
 template <class T, class Step>
 RG_INLINE void update_each(Index count, const T* g, T* w, const Update<T>& u, Step step) {
   using O = Ops<T>;
@@ -21,7 +22,7 @@ RG_INLINE void update_each(Index count, const T* g, T* w, const Update<T>& u, St
   }
 }
 
-// decay s + (1 - decay) x
+// The running mean of s: decay s + (1 - decay) x.
 template <class T>
 struct Average {
   V<T> decay, rest;
@@ -64,7 +65,7 @@ void update_rmsprop(Index count, const T* g, T* w, T* s, const Update<T>& u) {
     if (means) {
       const V<T> mean = average(means + i, gradient);
       square = O::fma(-mean, mean, square);
-      square = O::select(square < V<T>{}, V<T>{}, square);  // what rounding leaves of a constant gradient
+      square = O::select(square < V<T>{}, V<T>{}, square);  // rounding may leave less than 0 for a constant gradient
     }
     V<T> d = gradient / (O::sqrt(square) + eps);
     if (moving) {
@@ -94,7 +95,7 @@ void update_lion(Index count, const T* g, T* w, T* s, const Update<T>& u) {
   update_each(count, g, w, u, [=](V<T> gradient, Index i) RG_LAMBDA {
     const V<T> mix = O::fma(beta1, O::load(s + i), rest1 * gradient);
     momentum(s + i, gradient);
-    return O::select(mix > V<T>{}, one, O::select(mix < V<T>{}, -one, mix));  // NaN stays
+    return O::select(mix > V<T>{}, one, O::select(mix < V<T>{}, -one, mix));  // NaN stays NaN
   });
 }
 
@@ -113,7 +114,7 @@ void update(Index count, const T* g, T* w, T* v, const Update<T>* u) {
       break;
   }
   with_mode(u, [=](auto mode) RG_LAMBDA {
-    if constexpr (decltype(mode)::value != kStore) {  // u is not null
+    if constexpr (decltype(mode)::value != kStore) {  // u is then not null
       const Rates<T> rates(*u);
       const bool moves = u->momentum != 0;
       for (Index i = 0; i < count; i += Ops<T>::width) {

@@ -6,7 +6,7 @@
 namespace retrograd {
 namespace {
 
-// Asks for the lines of a block that is needed next, a share of them each time.
+// Prefetches the lines of the block that is needed next, a share of them in each call.
 template <class T>
 class Ahead {
  public:
@@ -21,7 +21,7 @@ class Ahead {
   Index share_;
 };
 
-// Rows of w in tiles of nearly equal height: where tile t begins.
+// Cuts the rows of w into tiles of nearly equal height; begin(t) says where tile t begins.
 struct Tiles {
   Index count;
   Tiles(Index rows, Index mr)
@@ -69,9 +69,10 @@ bool dense_forward(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels
 
 namespace {
 
-constexpr Index kMaxGroup = 2, kMaxRowGroup = 8;  // of Kernels::group and row_group
+constexpr Index kMaxGroup = 2, kMaxRowGroup = 8;  // the largest Kernels::group and row_group of any table
 
-// put(j, units, block) for each 16 outputs: z of `rows` rows as [rows][16], which it may write over.
+// Calls put(j, units, block) for each 16 outputs; the block holds z of `rows` rows as
+// [rows][16], and put may overwrite it.
 template <class T, class Put>
 bool forward_blocks(const Kernels<T>& kernels, const DenseLayer<T>& layer, const T* const* x, const Part& part, Index rows,
                     InterruptWatch& watch, Put put) {
@@ -105,7 +106,8 @@ bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, P
     const Index rows = lanes_of(batch, p);
     const bool finished =
         forward_blocks(kernels, layer, x + p * kLanes, part, rows, watch, [&](Index j, Index units, T* block) {
-          // the panel has room for a whole block where rows of the layer are left; at the end only `units` of them
+          // The panel has room for a whole block where more rows of the layer follow; at the end it has
+          // room for only `units` rows.
           alignas(64) T turned[kLanes * kLanes];
           if (z.data) {
             kernels.of(kLanes).transpose(rows, units, block, turned);
@@ -169,7 +171,8 @@ template <class T>
 bool dense_delta_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
                      const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
                      InterruptWatch& watch) {
-  // As many inputs at once as there is room for the sums of all rows in L1: a panel of w is read in long stretches.
+  // Takes as many inputs at once as L1 has room for the sums of all rows, so that a panel of
+  // w is read in long stretches.
   alignas(64) T sums[kFewRowsRoom], a_block[kLanes * kLanes], block[kLanes * kLanes];
   const Index stretch = kFewRowsRoom / rows / kLanes * kLanes;
   const Kernels<T>& for_few = kernels.of(kLanes);
@@ -221,14 +224,14 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
 
 namespace {
 
-constexpr Index kMaxMr = 16;  // of Kernels::mr
+constexpr Index kMaxMr = 16;  // the largest Kernels::mr of any table
 
 template <class T>
 void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, Panels<const T> x,
                       const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
-  // A group of tiles of w's rows shares one panel of deltas. Where the batch is cut into blocks of kMc rows, their sums wait
-  // in the scratch, as whole gradients do for an update that is not fused, and the group is small enough for L1; else it is
-  // larger, for longer stretches of w and v.
+  // A group of tiles of w's rows shares one panel of deltas. The sums of a group wait in the scratch
+  // where the batch is cut into blocks of kMc rows, and so do whole gradients for an update that is not
+  // fused; the group is then small enough for L1. Else it is larger, for longer stretches of w and v.
   alignas(64) T scratch[kMaxGroup * kSmallGroup * kMaxMr * kLanes];
   const Update<T>* update = sink.update && sink.update->fused() ? sink.update : nullptr;
   const bool update_after = sink.update && !update;
@@ -243,7 +246,7 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
     const Index t1 = std::min(last_tile, t + group), r = tiles.begin(t), count = tiles.begin(t1) - r;
     for (Index j = first_unit; j < last_unit; j += columns) {
       const Index units = std::min(columns, last_unit - j);
-      // an update that follows runs over whole panels: their padding has to be there, as zero
+      // A separate update runs over whole panels, so their padding must be written too, as zero.
       const int lanes = static_cast<int>(update_after ? panels(units) * kLanes : units);
       const Panels<T> w = layer.w.at(j / kLanes, r), v = sink.v.at(j / kLanes, r);
       const Panels<T> g = sink.g.data                ? sink.g.at(j / kLanes, r)
@@ -252,7 +255,7 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
       if (rows) {
         kernels.of(lanes).dw_rows(count, batch, lanes, rows, r, delta_t.at(j / kLanes, 0), g, w, v, update);
       } else {
-        // a few tiles a call where there is something to fetch in between
+        // With something to prefetch in between, each call takes only a few tiles.
         const bool fetch = batch >= kFetchRows && j + columns < last_unit;
         const Index at_once = fetch ? 2 : t1 - t;
         Ahead<T> ahead(delta_t.panel((j + columns) / kLanes), fetch ? batch * kLanes : 0,

@@ -6,7 +6,7 @@
 namespace retrograd {
 namespace {
 
-// f(first unit, units) for each 16 units of a part.
+// Calls f(first unit, number of units) for each 16 units of a part.
 template <class F>
 void each_block(const Part& part, Index units, F f) {
   for (Index j = part.begin(), end = part.end(units); j < end; j += kLanes) f(j, std::min(kLanes, end - j));

@@ -20,21 +20,23 @@
 namespace retrograd {
 namespace {
 
-std::atomic<bool> team_used{false};     // a team of two or more ran in this process
-std::atomic<bool> team_is_lost{false};  // ... or in a parent before it forked, or OpenMP itself does not survive a fork
-std::atomic<int> busy{0};               // threads at work in all calls of this process
+std::atomic<bool> team_used{false};  // a team of two or more has run in this process
+// True where a team ran in a parent before it forked, or where OpenMP itself does not survive a fork.
+std::atomic<bool> team_is_lost{false};
+std::atomic<int> busy{0};  // threads at work in all calls of this process
 std::atomic<std::uint32_t> fork_count{0};
 
-// libgomp keeps the threads of a region for the next one, and in a child would wait for them forever. They may be another
-// library's that shares this libgomp, so that nothing here knows of them.
+// libgomp keeps the threads of a region for the next one, and in a child it would wait for them
+// forever. So it is told to let them go, always: they may belong to another library that shares this
+// libgomp, and then nothing here knows of them.
 void before_fork() {
 #if !defined(__clang__)
   omp_pause_resource_all(omp_pause_soft);
 #endif
 }
 
-// libomp begins anew in a child by itself, unless the environment tells it not to, as it does for a whole process once
-// scikit-learn is imported there. Then it waits forever for what the parent had, whoever used it.
+// libomp begins anew in a child by itself, unless the environment tells it not to; importing scikit-learn sets
+// that for the whole process. libomp then waits forever for the threads that the parent had, whoever used them.
 bool openmp_is_lost() {
 #if defined(__clang__)
   const char* begins = std::getenv("KMP_INIT_AT_FORK");
@@ -46,14 +48,14 @@ bool openmp_is_lost() {
 
 void after_fork_in_child() {
   team_is_lost.store(team_is_lost.load() || team_used.load() || openmp_is_lost());
-  busy.store(0);  // whoever was at work is not here
+  busy.store(0);  // the threads that were at work are not in the child
   fork_count.fetch_add(1);
 }
 
 [[maybe_unused]] const int registered = pthread_atfork(before_fork, nullptr, after_fork_in_child);
 
-// Whether the system has so many threads more at this moment. OpenMP ends the process where it cannot start one (a limit of
-// memory or of processes); so they are started here first, where that can be seen.
+// Whether the system can start so many more threads at this moment. OpenMP ends the process where it cannot
+// start one (a limit of memory or of processes), so they are started here first, where a failure can be seen.
 bool can_start(int threads) {
   struct Gate {
     std::mutex mutex;
@@ -65,7 +67,7 @@ bool can_start(int threads) {
   try {
     started.reserve(static_cast<std::size_t>(threads));
     for (int i = 0; i < threads; ++i) {
-      started.emplace_back([&gate] {  // waits for the others, so that all live at once
+      started.emplace_back([&gate] {  // each waits for the others, so that all live at once
         std::unique_lock<std::mutex> lock(gate.mutex);
         gate.opened.wait(lock, [&gate] { return gate.open; });
       });
@@ -82,7 +84,7 @@ bool can_start(int threads) {
   return all;
 }
 
-// The same, asked only for more threads than this thread ever had.
+// The same, but asked only where this thread wants a larger team than it ever had.
 bool can_have(int size) {
   thread_local int had = 1;
   if (size <= had) return true;
@@ -91,8 +93,8 @@ bool can_have(int size) {
   return true;
 }
 
-// Counts threads as busy while it lives; but not in a child that its thread forks meanwhile (a signal handler may): that one
-// begins at 0.
+// Counts threads as busy while it lives. It does not count down in a child that its thread has forked
+// meanwhile (a signal handler may do that), because the child's count began at 0.
 class Busy {
  public:
   explicit Busy(int threads) : threads_(threads), since_(forks()) { busy.fetch_add(threads_, std::memory_order_relaxed); }
@@ -125,7 +127,8 @@ int quota_cpus(double quota, double period) {
   return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
 }
 
-// A stream that lets std::bad_alloc out, which streams otherwise take for the end of the file: a quota would be forgotten.
+// A stream that lets std::bad_alloc out. Other streams take it for the end of the file, and
+// a quota would be overlooked.
 struct File : std::ifstream {
   explicit File(const std::string& path) : std::ifstream(path) { exceptions(std::ios::badbit); }
 };
@@ -167,7 +170,8 @@ int cgroup_cpus(const std::string& root) try {
     const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
     const bool v2 = controllers == ",,";
     if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
-    // the limit of every group above counts too; inside a container the path may lead nowhere, then the root is ours
+    // The limits of the groups above count too. Inside a container the path may lead nowhere; the root
+    // is then this process's group.
     for (std::string path = line.substr(second + 1);;) {
       const std::string tail = path == "/" ? "" : path;
       limit = v2 ? tighter(limit, read_v2(root + "/sys/fs/cgroup" + tail + "/cpu.max"))
@@ -179,7 +183,7 @@ int cgroup_cpus(const std::string& root) try {
     }
   }
   return limit;
-} catch (const std::ios_base::failure&) {  // a file that cannot be read
+} catch (const std::ios_base::failure&) {  // the file cannot be read
   return 0;
 }
 
@@ -194,7 +198,7 @@ int max_threads() {
 
 int team_size(double flops, Index shares, Threads threads) {
   if (threads.exactly > 0) return team_is_lost.load() ? 1 : threads.exactly;
-  if (threads.wish == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;  // without a look at the system
+  if (threads.wish == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;  // decided without asking the system
   const int free = std::max(1, max_threads() - busy.load(std::memory_order_relaxed));
   double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(free)});
   if (threads.wish > 0) n = std::min(n, static_cast<double>(threads.wish));
@@ -225,7 +229,7 @@ void Barrier::wait(int size) {
     if (spins < 1000) {
       relax();
     } else {
-      sched_yield();  // some 20 us are over: perhaps a member waits for this very core
+      sched_yield();  // some 20 us have passed: a member may be waiting for this very core
     }
   }
 }

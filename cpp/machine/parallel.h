@@ -1,5 +1,6 @@
-// The one place that knows OpenMP: how many threads a call gets, the team and its barrier, the guards around fork, the CPU
-// limit of a container, and the question whether the caller wants to stop.
+// Threads: how many a call gets, the team and its barrier, the guards around fork, the CPU limit of a
+// container, and the question whether the caller wants to stop. No other file of the core knows OpenMP,
+// and this room knows no networks.
 #pragma once
 
 #include <atomic>
@@ -14,35 +15,38 @@
 
 namespace retrograd {
 
-// Threads that a call may use now: the least of OpenMP's own limit (threadpoolctl sets it), OMP_NUM_THREADS as it is in
-// the environment at this moment, and, where that is unset, the CPUs that affinity and the container's quota allow.
-// 1 in a forked child whose parent had a team: its threads did not survive the fork; and in any child where libomp is told
-// not to begin anew there (KMP_INIT_AT_FORK=FALSE, as scikit-learn sets it).
+// The threads that a call may use now: the least of OpenMP's own limit (threadpoolctl sets it),
+// OMP_NUM_THREADS as it is in the environment at this moment, and, where that is unset, the CPUs that
+// affinity and the container's quota allow. It is 1 in a forked child whose parent had a team, because
+// the team's threads did not survive the fork, and in any child where libomp is told not to begin anew
+// there (KMP_INIT_AT_FORK=FALSE, as scikit-learn sets it).
 int max_threads();
 
-// CPUs granted by the cgroup of this process (quota / period, rounded up), or 0 where there is no limit. `root` is "" but
-// in tests, where a folder stands for the file system.
+// The CPUs granted by the cgroup of this process (quota / period, rounded up), or 0 where there is no
+// limit. `root` is "" outside of tests; in tests it is a folder that stands for the file system.
 int cgroup_cpus(const std::string& root);
 
-// What a caller says of the team: at most `wish` threads (0: no wish). `exactly` > 0 is a team of just that size, whatever the
-// work: for tests alone.
+// The team that a caller asks for: at most `wish` threads (0: no wish). `exactly` > 0, which only tests
+// use, asks for a team of just that size, whatever the work.
 struct Threads {
   int wish = 0;
   int exactly = 0;
 };
 
-// How many threads work of so many flops gets: one for each kFlopsPerThread, at most `shares` (pieces the work falls into),
-// the caller's wish, and those of max_threads() that no other call of this process has at the moment, but always one:
-// fits at the same time share the CPUs instead of each spinning on all of them.
+// How many threads work of so many flops gets: one for each kFlopsPerThread, but at most `shares` (the
+// pieces into which the work falls), at most the caller's wish, and at most those of max_threads() that
+// no other call of this process uses at the moment; always at least one. Several fits at the same time
+// thus share the CPUs instead of each spinning on all of them.
 int team_size(double flops, Index shares, Threads threads);
 
 std::string openmp_description();
 
-// How many forks lie between this process and the one that loaded the library: what other threads held before the last of
-// them is held by nobody.
+// How many forks lie between this process and the one that loaded the library. What other threads held
+// before the last fork, nobody holds any more.
 std::uint32_t forks();
 
-// Spins, then yields: 0.05 us where every thread has a core, and still right where they share one.
+// A barrier that spins, then yields: 0.05 us where every thread has a core, and still
+// right where threads share one.
 class Barrier {
  public:
   void wait(int size);
@@ -61,13 +65,15 @@ struct Member {
   void wait() const {
     if (size > 1) barrier->wait(size);
   }
-  // The first of `count` things that fall to this member; those of member i end where those of i + 1 begin.
+  // Member i's share of `count` things is begin..end; the share of member i ends where
+  // that of member i + 1 begins.
   Index begin(Index count) const { return cut(count, size, id); }
   Index end(Index count) const { return cut(count, size, id + 1); }
 };
 
-// Runs body(context, member) on a team of at most `size` threads (fewer where OpenMP gives fewer, one where the system has
-// no more; Member::size says how many). The body must not throw. Returns the number of threads that ran.
+// Runs body(context, member) on a team of at most `size` threads: fewer where OpenMP gives fewer, one
+// where the system has no more. Member::size says how many there are. The body must not throw. Returns
+// the number of threads that ran.
 int run_team(int size, void (*body)(void* context, const Member& member), void* context);
 
 template <class F>
@@ -77,13 +83,13 @@ int run_team(int size, F&& body) {
       static_cast<void*>(std::addressof(body)));
 }
 
-// A question to the caller, asked only on the thread that called: true means stop.
+// A question to the caller; true means stop. It is asked only on the thread that made the call.
 struct Poll {
   bool (*ask)(void* context) = nullptr;
   void* context = nullptr;
 };
 
-// Shared by the team of one call.
+// Whether a call is to stop; the whole team of the call shares it.
 class Interrupt {
  public:
   explicit Interrupt(Poll poll) : poll_(poll), asked_(std::chrono::steady_clock::now()) {}
@@ -98,12 +104,13 @@ class Interrupt {
   std::atomic<bool> stop_{false};
 };
 
-// One member's view of it: counts work, and after enough of it looks at the clock (member 0) and at the flag (all).
+// One member's view of an Interrupt. It counts work and, after enough of it, looks at the clock
+// (member 0) and at the flag (all).
 class InterruptWatch {
  public:
   InterruptWatch(Interrupt& interrupt, const Member& member) : interrupt_(interrupt), asks_(member.id == 0) {}
 
-  // Books work done; true: leave off, the caller wants to stop.
+  // Adds work that was done. True means that the caller wants to stop.
   bool spent(double flops) {
     work_ += flops;
     if (work_ < 1e6) return false;

@@ -6,7 +6,8 @@
 namespace retrograd {
 namespace {
 
-// use(work, pass, first row of the slice, rows) on every slice, with the outputs of its rows in the workspace.
+// Calls use(work, pass, first row of the slice, rows) for every slice, when the workspace
+// holds the outputs of its rows.
 template <class T, class F>
 bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll poll, SpareWorkspace<T>* spare, F use) {
   const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
@@ -25,7 +26,7 @@ bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll 
   Interrupt interrupt(poll);
   run_team(size, [&](const Member& me) {
     InterruptWatch watch(interrupt, me);
-    const Member alone;  // each slice is one member's
+    const Member alone;  // each slice is the work of one member
     const Workspace<T>& mine = waited ? *waited : work[static_cast<std::size_t>(me.id)];
     for (Index p = me.begin(all), end = me.end(all); p < end; p += slice) {
       const Index row = p * kLanes, rows = std::min(std::min(slice, end - p) * kLanes, x.rows - row);
@@ -36,11 +37,12 @@ bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll 
       if (watch.spent(static_cast<double>(rows * network.outputs()))) return;
     }
   });
-  if (spare && waited) spare->give(std::move(waited));  // waited is never without spare, but g++ cannot see it
+  if (spare && waited) spare->give(std::move(waited));  // `waited` implies `spare`, but g++ cannot see that
   return !interrupt.stopped();
 }
 
-// For each lane of [units][16] the largest, as NumPy's argmax finds it: the first of equals, the first NaN before all.
+// Finds the largest unit of each lane of [units][16] as NumPy's argmax does: the first of equals,
+// and the first NaN before all.
 template <class T>
 void argmax(const T* a, Index units, Index rows, std::int64_t* out) {
   T high[kLanes];

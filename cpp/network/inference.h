@@ -1,4 +1,5 @@
-// The forward pass alone, over any number of rows in slices: outputs, what a classifier decides, or the score against targets.
+// The forward pass alone, over any number of rows in slices: outputs, the decisions of a classifier, or
+// the score against targets. How a batch passes through the layers is in passes.h.
 #pragma once
 
 #include <atomic>
@@ -8,8 +9,8 @@
 
 namespace retrograd {
 
-// The memory of a small predict, kept for the next one, so that one row costs no allocation. It is safe for many threads at
-// once: a thread that finds the slot empty makes its own.
+// Keeps the memory of a small predict for the next one, so that predicting one row allocates nothing.
+// It is safe for many threads at once: a thread that finds the slot empty makes a workspace of its own.
 template <class T>
 class SpareWorkspace {
  public:
@@ -20,7 +21,7 @@ class SpareWorkspace {
   SpareWorkspace(const SpareWorkspace&) = delete;
   SpareWorkspace& operator=(const SpareWorkspace&) = delete;
 
-  // For a forward pass over `rows` rows; capacity may be larger.
+  // A workspace for a forward pass over `rows` rows; its capacity may be larger.
   std::unique_ptr<Workspace<T>> take(const Network<T>& network, Index rows);
   void give(std::unique_ptr<Workspace<T>> work);
 
@@ -30,19 +31,21 @@ class SpareWorkspace {
   std::atomic<Workspace<T>*> slots_[2] = {{nullptr}, {nullptr}};
 };
 
-// out[row][unit], C order: what the last layer gives or, with `probabilities`, that after the loss's own activation.
-// False: interrupted (out is then partly written).
+// Writes out[row][unit], in C order: the outputs of the last layer or, with `probabilities`, these
+// after the activation that the loss applies itself. False: interrupted (`out` is then partly written).
 template <class T>
 bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, Threads threads, Poll poll,
              SpareWorkspace<T>* spare = nullptr);
 
-// What a classifier says. A network that picks one: out[row], the label of the largest output (of several the first, of NaN the
-// first). The others: out[row][unit], 1 where the output is above 0.
+// Writes what a classifier decides. A network that picks one label writes it to out[row]: the number of
+// the largest output (the first of equals; the first NaN before all). The others write out[row][unit]:
+// 1 where the output is above 0. False: interrupted.
 template <class T>
 bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threads threads, Poll poll,
               SpareWorkspace<T>* spare = nullptr);
 
-// Sums over all rows, added panel by panel in their order, with the weights that y has. False: interrupted.
+// Adds the score of all rows to `score`, panel by panel in their order, with the row weights
+// that y has. False: interrupted.
 template <class T>
 bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll);
 
@@ -50,7 +53,7 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
 template <class T>
 void activate_panels(const Kernels<T>& kernels, Panels<T> a, Index rows, Index units, Activation activation);
 
-// out[r][unit] = panels[lane r][unit]: the first rows of a batch out of panels whose lanes are its rows.
+// out[r][unit] = panels[lane r][unit]: unpacks the first rows of a batch from panels whose lanes are its rows.
 template <class T>
 void unpack_batch(const Kernels<T>& kernels, Panels<T> from, Index rows, Index units, T* out);
 

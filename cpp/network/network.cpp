@@ -27,7 +27,7 @@ std::vector<Norm> norms_of(const Regularisation& regularisation, std::size_t dep
   return norms;
 }
 
-// "identity, tanh or softsign"
+// "identity, tanh or softsign", as the table of activations has them.
 std::string odd_activations() {
   std::vector<std::string> names;
   for (const ActivationFacts& facts : kActivations) {
@@ -55,7 +55,7 @@ void check_output(Loss loss, Activation output, Index outputs) {
 
 }  // namespace
 
-// Everything that a description of a network can have wrong, before any memory is asked for.
+// Refuses everything that can be wrong in the description of a network, before any memory is allocated.
 template <class T>
 void Network<T>::check(const std::vector<Index>& sizes, const std::vector<Activation>& activations) const {
   const Regularisation& r = regularisation_;

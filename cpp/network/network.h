@@ -1,5 +1,5 @@
-// A network: its layers over one arena of parameters, its loss, its regularisation, and the checks that these go together. No
-// pass over it is here (passes.h), nor what learns (training/).
+// A network: its layers over one arena of parameters, its loss, its regularisation, and the checks that
+// these fit together. The passes over it are not here (passes.h), nor is what trains it (training/).
 #pragma once
 
 #include <vector>
@@ -10,34 +10,35 @@
 
 namespace retrograd {
 
-// A place between layers: 0 is the inputs, l + 1 the outputs of layer l. It has a type of its own, so that nobody takes it for
-// the number of a layer; layers are counted from 0.
+// A place between layers: 0 is the inputs, l + 1 the outputs of layer l. It has a type of its own so
+// that it cannot be mistaken for the number of a layer; layers count from 0.
 struct Level {
   Index i;
 };
 constexpr Level below(Index layer) { return {layer}; }      // what the layer reads
-constexpr Level above(Index layer) { return {layer + 1}; }  // what it gives
+constexpr Level above(Index layer) { return {layer + 1}; }  // what the layer gives
 
-// What keeps a layer from learning its rows by heart.
+// Settings that keep a layer from learning its rows by heart.
 struct LayerRegularisation {
-  double dropout = 0;      // in training each output is 0 with this probability, else divided by its complement; hidden layers
+  double dropout = 0;      // hidden layers: in training each output is 0 with this probability, else divided by its complement
   double max_norm = 0;     // after an update no unit's incoming weights have a larger norm; 0: no limit
-  Norm norm = Norm::none;  // hidden layers
+  Norm norm = Norm::none;  // hidden layers only
 };
 
 struct Regularisation {
   double input_dropout = 0;
-  double input_noise = 0;  // standard deviation of what is added to the inputs in training, before they are dropped
+  double input_noise = 0;  // standard deviation of the noise on the inputs in training, which is added before dropout
   std::vector<LayerRegularisation> layers;  // one for each layer, or none at all
-  std::uint64_t seed = 0;                   // of the numbers that training draws
+  std::uint64_t seed = 0;                   // of the random numbers that training draws
 };
 
-// Where the gradients of all layers go: they are stored, or, where `updates` are given (one for each of ParameterTable's
-// groups), they go at once into the parameters. Arrays are laid out as the parameters.
+// Where the gradients of all layers go. They are stored in `gradients`, or, where `updates` are given
+// (one for each of ParameterTable's groups), they go straight into the parameters. All arrays are
+// laid out as the parameters.
 template <class T>
 struct GradientSink {
   T* gradients = nullptr;
-  T* state = nullptr;  // its first plane; null where the rule has none
+  T* state = nullptr;  // the first plane of the state; null where the rule has none
   const Update<T>* updates = nullptr;
   bool uniform = false;  // one fused update serves all groups, and nothing is frozen
 };
@@ -45,8 +46,9 @@ struct GradientSink {
 template <class T>
 class Network {
  public:
-  // sizes: inputs, then the units of each layer; one activation for each layer; `loss_parameter` as base/kinds.h names it.
-  // Throws std::invalid_argument, with what was expected and got, where they do not fit.
+  // `sizes` lists the inputs, then the units of each layer; `activations` has one for each layer;
+  // base/kinds.h names `loss_parameter`. Where they do not fit, it throws std::invalid_argument
+  // with what was expected and got.
   Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss, double loss_parameter = 0,
           Regularisation regularisation = {});
 
@@ -60,41 +62,43 @@ class Network {
 
   Loss loss() const { return loss_; }
   T loss_parameter() const { return loss_parameter_; }
-  // What it takes as answers, and what it says of a row.
+  // What the loss takes as answers, and how outputs become decisions.
   TargetKind targets() const { return facts_of(loss_).targets_of(outputs()); }
   Decision decision() const { return decision_; }
-  bool picks_one() const { return decision_ == Decision::label; }  // one of its outputs
+  bool picks_one() const { return decision_ == Decision::label; }  // it picks one of its outputs
   // What the loss applies to the outputs before it compares them.
   Activation loss_activation() const { return facts_of(loss_).applies; }
-  // The last layer's activation as the user sees it. Where the loss applies it itself, the layer's own is identity: its outputs
-  // are logits.
+  // The last layer's activation as the user sees it. Where the loss applies it, the activation of the
+  // layer itself is identity: its outputs are logits.
   Activation output_activation() const { return output_activation_; }
 
   const ParameterTable& table() const { return table_; }
   const Arena<T>& parameters() const { return parameters_; }  // the learned arrays
-  const Arena<T>& statistics() const { return statistics_; }  // the others
+  const Arena<T>& statistics() const { return statistics_; }  // the running means and variances
   const Arena<T>& arena_of(const ParameterArray& array) const { return array.learned() ? parameters_ : statistics_; }
-  // The part of a sink that is layer l's.
+  // Layer l's part of a sink.
   LayerSink<T> sink_of(Index l, const GradientSink<T>& sink) const;
 
-  // Multiply-add flops of one row of a training step, with a charge for activations; half of it is about the forward pass.
+  // Multiply-add flops of one row of a training step, with a charge for activations. Between a third
+  // and a half of it is the forward pass.
   double flops_per_row() const { return flops_per_row_; }
 
   const Regularisation& regularisation() const { return regularisation_; }
-  // Probability that a number of this level is dropped in training.
+  // The probability that a number of this level is dropped in training.
   double dropout(Level level) const { return level.i == 0 ? regularisation_.input_dropout : of_layer(level.i - 1).dropout; }
   double max_norm(Index l) const { return of_layer(l).max_norm; }
   Norm norm(Index l) const { return of_layer(l).norm; }
-  // Whether training changes what is read of a level, or of any.
+  // Whether training changes what the next layer reads of a level; without an argument, of any level.
   bool perturbs(Level level) const { return dropout(level) > 0 || (level.i == 0 && regularisation_.input_noise > 0); }
   bool perturbs() const { return perturbs_; }
-  bool normalises() const { return normalises_; }              // any layer
-  bool normalises_batch() const { return normalises_batch_; }  // ... over the rows of the batch
-  bool limits_norms() const { return limits_norms_; }          // any layer
+  bool normalises() const { return normalises_; }              // any layer does
+  bool normalises_batch() const { return normalises_batch_; }  // any layer does over the rows of the batch
+  bool limits_norms() const { return limits_norms_; }          // any layer does
 
   // Counts the changes of the parameters.
   std::uint64_t version = 0;
-  // Counts the updates that the network has learned from: with the seed it fixes the numbers that training draws.
+  // Counts the updates that the network has learned from. Together with the seed it fixes the
+  // numbers that training draws.
   std::uint64_t steps = 0;
 
  private:
@@ -118,11 +122,12 @@ class Network {
   bool perturbs_ = false, limits_norms_ = false, normalises_ = false, normalises_batch_ = false;
 };
 
-// Weights of layer l = scale * a random number of (seed, l, place in row-major order); biases are left alone.
+// Sets the weights of layer l to scale * a random number of (seed, l, place in row-major
+// order). Biases are left alone.
 template <class T>
 void fill_weights(Network<T>& network, Index l, Distribution distribution, double scale, std::uint64_t seed);
 
-// The first layer with a learned number that is not finite, or -1.
+// The first layer that has a learned number which is not finite, or -1.
 template <class T>
 Index find_nonfinite_layer(const Network<T>& network);
 

@@ -1,9 +1,10 @@
-// Which arrays of numbers a network has, and where each lies: the one table of them. Whoever saves, shows, updates, clips or
-// counts parameters asks it. It holds no numbers itself.
+// Which arrays of numbers a network has, and where each lies. This is the only table of them: code that
+// saves, shows, updates, clips or counts parameters asks it. It holds no numbers itself.
 //
-// The learned arrays lie in one arena, layer by layer: w, b, then gamma and beta where the layer normalises; each is padded to
-// whole panels. Gradients and the planes of an optimiser's state are laid out alike. The running means and variances of
-// batch normalisation, which no gradient moves, lie in an arena of their own.
+// The learned arrays lie in one arena, layer by layer: w, b, then gamma and beta where the layer
+// normalises; each is padded to whole panels. Gradients and the planes of an optimiser's state are laid
+// out in the same way. The running means and variances of batch normalisation, which no gradient moves,
+// lie in an arena of their own.
 #pragma once
 
 #include <string>
@@ -23,20 +24,20 @@ struct ParameterArray {
   Index layer;
   Index rows;    // fan_in; 1 for a vector
   Index cols;    // fan_out
-  Index height;  // of a panel in memory: rows and their padding
-  Index begin;   // its first value, counted in its arena
+  Index height;  // rows of a panel in memory, padding included
+  Index begin;   // the place of its first value in its arena
 
   bool learned() const { return kind < ParameterKind::running_mean; }
   bool vector() const { return kind != ParameterKind::w; }
   Index values() const { return panels(cols) * height * kLanes; }  // padding included
-  // Its panels in an arena that begins at `base`.
+  // Its panels, in an arena that begins at `base`.
   template <class T>
   Panels<T> in(T* base) const {
     return {base + begin, height};
   }
 };
 
-// What one update serves, in one piece of memory: the weights of a layer, or its vectors (b, gamma, beta) together.
+// A stretch of memory that one update serves: the weights of a layer, or its vectors (b, gamma, beta) together.
 struct UpdateGroup {
   Index layer;
   Index begin;
@@ -45,17 +46,18 @@ struct UpdateGroup {
 
 class ParameterTable {
  public:
-  // sizes: inputs, then the units of each layer; one norm for each layer. Throws std::length_error where a size overflows.
+  // `sizes` lists the inputs, then the units of each layer; `norms` has one for each layer. It throws
+  // std::length_error where a size overflows.
   ParameterTable(const std::vector<Index>& sizes, const std::vector<Norm>& norms);
 
   const std::vector<ParameterArray>& arrays() const { return arrays_; }
   // The array, or null where the layer has none of that kind.
   const ParameterArray* find(ParameterKind kind, Index layer) const;
 
-  Index learned_values() const { return learned_values_; }        // of the arena of learned arrays
-  Index statistics_values() const { return statistics_values_; }  // of the other one
+  Index learned_values() const { return learned_values_; }        // size of the arena of learned arrays
+  Index statistics_values() const { return statistics_values_; }  // size of the other arena
 
-  // Two for each layer, in the order of the arena: its weights, then its vectors.
+  // Two groups for each layer, in the order of the arena: its weights, then its vectors.
   const std::vector<UpdateGroup>& groups() const { return groups_; }
   static Index group_of_weights(Index layer) { return 2 * layer; }
   static Index group_of_vectors(Index layer) { return 2 * layer + 1; }

@@ -10,7 +10,7 @@ namespace retrograd {
 template <class T>
 Split split_for(const Network<T>& network, const Workspace<T>& work, Index batch, int team, Threads threads) {
   if (network.normalises_batch()) return Split::units;  // each mean is one member's work
-  if (team == 1) return Split::rows;                    // without a division: this is asked at every step
+  if (team == 1) return Split::rows;                    // decided without a division, as every step asks
   const Index count = panels(batch), rounds = (count + team - 1) / team;
   if (4 * count <= kBusyQuarters * rounds * team) {
     const double intervals = 2.0 * static_cast<double>(network.depth()) + 2;
@@ -63,7 +63,7 @@ void Pass<T>::load_targets(const Targets& y, Selection selection) {
 
 // ---------------------------------------------------------------------------------------------- dropout and noise
 
-// The numbers of a level at this step.
+// Which random numbers a level takes at this step.
 template <class T>
 Draw Pass<T>::draw_of(Stream what, Level level) const {
   const Stream stream = stream_of(what, static_cast<std::uint32_t>(level.i), work_.step);
@@ -107,7 +107,7 @@ bool Pass<T>::forward_product(Index l, const Part& part) {
   return dense_forward_rows<T>(kernels, layer, a, z, rows, part, batch_, watch_);
 }
 
-// What follows the product: normalisation with its activation, dropout.
+// Does what follows the product: normalisation with its activation, and dropout.
 template <class T>
 void Pass<T>::after_product(Index l, const Part& part) {
   const DenseLayer<T>& layer = network_.layer(l);
@@ -129,14 +129,14 @@ bool Pass<T>::forward_units() {
   for (Index l = 0; l < network_.depth(); ++l) {
     const DenseLayer<T>& layer = network_.layer(l);
     Part part = units_of(layer.fan_out);
-    if (layer.activation == Activation::softmax) {  // over all units: one member's work
+    if (layer.activation == Activation::softmax) {  // it runs over all units, so one member does it
       part = {0, panels(batch_)};
       if (member_.id != 0) part.p1 = 0;
     }
     const bool over_units = layer.norm == Norm::layer;
     if (go_on && part.u0 != part.u1 && part.p1 > 0) go_on = over_units ? forward_product(l, part) : forward_layer(l, part);
     member_.wait();
-    if (over_units) {  // each member its rows, over all units of each
+    if (over_units) {  // each member takes its rows, with all units of each
       if (go_on) after_product(l, rows_);
       member_.wait();
     }
@@ -169,7 +169,7 @@ bool Pass<T>::forward_first_units() {
 
 template <class T>
 bool Pass<T>::forward() {
-  if (split_ != Split::rows) wait(Phase::gather);  // for the inputs of all members
+  if (split_ != Split::rows) wait(Phase::gather);  // the inputs of all members must be there
   const bool finished = split_ == Split::rows    ? forward_rows()
                         : split_ == Split::units ? forward_units()
                                                  : forward_first_units();
@@ -181,7 +181,7 @@ bool Pass<T>::forward() {
 
 namespace {
 
-// The score of one panel, without row weights.
+// The score of one panel without row weights.
 template <class T>
 Score sum_of(const T* loss_rows, const T* metric_rows, int lanes) {
   Score score;
@@ -226,7 +226,7 @@ void Pass<T>::loss(const Targets& y, double weight, bool want_delta) {
     Score score = weighted ? Score{} : sum_of(loss_rows, metric_rows, lanes);
     for (int i = 0; weighted && i < lanes; ++i) {
       const double w = static_cast<double>(work_.row_weights(p)[i]);
-      if (w == 0) continue;  // whatever its loss
+      if (w == 0) continue;  // such a row does not count, even if its loss is not finite
       score.loss += w * static_cast<double>(loss_rows[i]);
       score.metric += w * static_cast<double>(metric_rows[i]);
       score.weight += w;
@@ -238,7 +238,7 @@ void Pass<T>::loss(const Targets& y, double weight, bool want_delta) {
 
 // ---------------------------------------------------------------------------------------------- backward
 
-// The deltas below layer l from its own.
+// Computes the deltas below layer l from the layer's own.
 template <class T>
 bool Pass<T>::delta_product(Index l, const Part& part) {
   const Kernels<T>& kernels = work_.kernels();
@@ -253,7 +253,7 @@ bool Pass<T>::delta_product(Index l, const Part& part) {
                                  from.rows, activation, part, batch_, watch_);
 }
 
-// What after_product did, on the way back: from the gradient of what the layer gave to that of its z.
+// Undoes after_product on the way back: turns the gradient of what the layer gave into that of its z.
 template <class T>
 void Pass<T>::before_product(Index l, const Part& part) {
   const DenseLayer<T>& layer = network_.layer(l);
@@ -271,7 +271,7 @@ bool Pass<T>::delta_below(Index l, const Part& part) {
   return true;
 }
 
-// delta_t of layer l, where the product that gave the deltas has not written it.
+// Writes delta_t of layer l, where the product that gave the deltas has not written it.
 template <class T>
 void Pass<T>::transpose_deltas(Index l, const Part& part) {
   if (work_.way().few_rows && l + 1 < network_.depth()) return;
@@ -326,7 +326,7 @@ bool Pass<T>::backward_rows() {
 template <class T>
 bool Pass<T>::backward(bool go_on) {
   if (split_ == Split::units) {
-    wait(Phase::loss);  // for the deltas of the last layer of all members
+    wait(Phase::loss);  // the last layer's deltas of all members must be there
     go_on = backward_units(go_on);
   } else if (go_on) {
     go_on = backward_rows();
@@ -373,7 +373,7 @@ Score small_pass(const Network<T>& network, const Workspace<T>& work, const Rows
   const int lanes = static_cast<int>(batch);
   const void* rows[kLanes];
   Index r = 0;
-  do {  // there is a row at least
+  do {  // there is at least one row
     rows[r] = x.row(selection[r]);
   } while (++r < batch);
   kernels.gather[static_cast<int>(x.source)](x.cols, lanes, rows, work.a(Level{0}).data);

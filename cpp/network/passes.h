@@ -1,5 +1,5 @@
-// The passes over one batch: load, forward, loss, backward, gradients, each the share of one member of a team. Threads are the
-// caller's; memory is the workspace's.
+// The passes over one batch: load, forward, loss, backward and gradients, each for one member's share.
+// The threads are the caller's (machine/parallel.h), the memory is the workspace's (workspace.h).
 #pragma once
 
 #include "base/random.h"
@@ -10,10 +10,12 @@ namespace retrograd {
 
 // How a team shares a batch. Every split gives the same bits.
 //
-//   rows         each member takes panels of the batch through all layers; no barrier until the gradients
-//   units        each member takes units of every layer, over all the batch: a barrier after each layer. For batches that do not
-//                fall into as many equal parts as there are members, and for means over the batch
-//   first_layer  units of the first layer (a barrier after it), from there on rows; the first layer's gradients by the same units
+//   rows         Each member takes panels of the batch through all layers, up to the gradients without a barrier.
+//   units        Each member takes units of every layer, over all the batch, with a barrier after each layer. It is
+//                for batches that do not fall into as many equal parts as there are members, and for means over
+//                the batch.
+//   first_layer  Each member takes units of the first layer; after a barrier it goes on with rows. The gradients of
+//                the first layer are split by the same units.
 enum class Split { rows, units, first_layer };
 
 template <class T>
@@ -23,48 +25,50 @@ Split split_for(const Network<T>& network, const Workspace<T>& work, Index batch
 enum class Phase : int { gather = 0, forward, loss, transpose, delta, wait_for_deltas, gradients, wait_for_gradients };
 constexpr int kPhases = 8;
 
-// A clock that is told the end of each phase: for the profile, which so runs the very code of training.
+// A clock that is told the end of each phase. The profile uses it, and so runs the very code of training.
 struct PhaseClock {
   void (*tick)(void* context, Phase phase) = nullptr;
   void* context = nullptr;
 };
 
-// One member's part of the passes over `batch` rows. Interrupted or not, every member comes to every barrier of its split.
+// One member's share of the passes over `batch` rows. Whether interrupted or not, every member reaches
+// every barrier of its split.
 template <class T>
 class Pass {
  public:
   Pass(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, InterruptWatch& watch,
        Split split = Split::rows, const PhaseClock* clock = nullptr);
 
-  // This member's panels of the batch.
+  // The panels of the batch that this member takes.
   Index first_panel() const { return rows_.p0; }
   Index last_panel() const { return rows_.p1; }
 
-  // The inputs; in training with noise and dropout.
+  // Loads the inputs; in training it adds noise and dropout.
   void load_inputs(const Rows& x, Selection selection);
   void load_targets(const Targets& y, Selection selection);
 
-  // a (and z) of every layer; false: interrupted.
+  // Computes a (and z) of every layer; false: interrupted.
   bool forward();
 
-  // Scores of this member's panels, whose targets `y` were loaded, and, if wanted, the delta of the last layer for the mean over
-  // the batch, whose rows weigh `weight` together (0: every delta is 0).
+  // Computes the scores of this member's panels, after load_targets(y). If `want_delta`, it also
+  // writes the delta of the last layer for the mean over the batch, whose rows weigh `weight`
+  // together (0: every delta is 0).
   void loss(const Targets& y, double weight, bool want_delta);
 
-  // Deltas of every layer from that of the last, each transposed for its dw. `go_on` false: only to the barriers. False:
-  // interrupted.
+  // Computes the deltas of every layer from those of the last one, and transposes each for its dw. If
+  // not `go_on`, it only visits the barriers. False: interrupted.
   bool backward(bool go_on = true);
 
-  // dw and db of every layer; once begun it is finished.
+  // Computes dw and db of every layer; a call that has begun runs to its end.
   void gradients(const GradientSink<T>& sink);
 
-  // After a forward pass in training: the running means take in those of the batch.
+  // Moves the running means towards those of the batch, after a forward pass in training.
   void remember_statistics();
 
-  // dx through the mask of the inputs.
+  // Applies the inputs' dropout mask to dx.
   void drop_input_gradient(Panels<T> dx) const;
 
-  // Waits for the team, and books the time as `phase`.
+  // Waits for the team, and books the time under `phase`.
   void wait(Phase phase) const {
     member_.wait();
     tick(phase);
@@ -103,13 +107,14 @@ class Pass {
   Part rows_;  // this member's panels, all units
 };
 
-// A whole batch where the workspace's way is small, for a single thread: what load_inputs, load_targets, forward, loss and
-// backward do in turn, with nothing asked between them, which would be half of the time. For targets without row weights.
+// A whole batch for a single thread where the workspace's way is small. It does what load_inputs,
+// load_targets, forward, loss and backward do in turn, without the questions between them, which would
+// take half of the time. It is for targets without row weights.
 template <class T>
 Score small_pass(const Network<T>& network, const Workspace<T>& work, const Rows& x, const Targets& y, Selection selection,
                  Index batch);
 
-// The scores of the panels added in their order.
+// The sum of the panels' scores, added in their order.
 template <class T>
 Score batch_score(const Workspace<T>& work, Index batch);
 

@@ -1,5 +1,6 @@
-// The three stages by hand: forward over one batch, backward from its answers or from a gradient of the caller's own, and
-// what can be read between them. The update is optimizer.h's.
+// The three stages by hand: forward over one batch, backward from its answers or from the caller's own
+// gradient, and what can be read between them. The third stage, the update, is not here: it is
+// apply_update in training/gradients.h.
 #pragma once
 
 #include "network/inference.h"
@@ -11,16 +12,16 @@ class Stages {
  public:
   explicit Stages(const Network<T>& network) : network_(network) {}
 
-  // z and a of every layer. `training`: with what acts in training alone, by the random numbers of the network's next step.
-  // False: interrupted; nothing can be read then.
+  // Computes z and a of every layer. If `training`, it also does what only training does, with the
+  // random numbers of the network's next step. False: interrupted; nothing can be read then.
   bool forward(const Rows& x, Threads threads, Poll poll, bool training = false);
 
-  // delta, dw and db of every layer, and the mean loss of the batch. False: interrupted.
+  // Computes delta, dw and db of every layer, and the mean loss of the batch. False: interrupted.
   bool backward(const Targets& y, double& loss, Threads threads, Poll poll);
-  // dz: the gradient with respect to z of the last layer, rows of outputs().
+  // The same from dz, the gradient with respect to z of the last layer: rows of outputs() numbers.
   bool backward(const Rows& dz, Threads threads, Poll poll);
 
-  // The gradient with respect to the inputs, in panels, from the last backward pass.
+  // The gradient with respect to the inputs, in panels `dx`, from the last backward pass.
   Arena<T> input_gradient(Panels<T>& dx, Threads threads) const;
 
   Index rows() const { return rows_; }

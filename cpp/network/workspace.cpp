@@ -8,13 +8,13 @@
 namespace retrograd {
 namespace {
 
-// Whether the first layer had better read the rows where they are than gather them into panels: where such panels would be
-// partly empty, or where the gather is a large share of the layer's work.
+// Whether the first layer is faster if it reads the rows in place than if they are gathered into
+// panels: where panels would be partly empty, or where the gather is a large share of the layer's work.
 template <class T>
 bool rows_beat_panels(const Network<T>& network, Index batch) {
   if (batch < kLanes) return true;
   const Kernels<T>& kernels = network.kernels();
-  // panels without a partner for a tile of two take a third longer
+  // Panels without a partner for a tile of two take a third longer.
   const Index alone = kernels.group == 2 && panels(batch) % 2 == 1 ? kernels.width / 3 : 0;
   const Index lanes = (batch + kernels.width - 1) / kernels.width * kernels.width + alone;
   const bool ragged = 10 * lanes >= kRaggedTenths * batch && network.inputs() >= kRaggedInputs;
@@ -22,7 +22,7 @@ bool rows_beat_panels(const Network<T>& network, Index batch) {
   return batch <= kRowsInPlace && (ragged || much_to_gather);
 }
 
-// The batch, or an error where its panels could not be counted.
+// Returns the batch, or throws where its panels could not be counted.
 Index countable(Index batch) {
   checked_panels(batch);
   return batch;
@@ -40,7 +40,7 @@ Way way_for(const Network<T>& network, Index batch, Purpose purpose) {
     widest = std::max(widest, units);
     if (l + 1 < network.depth()) widest_hidden = std::max(widest_hidden, units);
   }
-  // dropout, noise and normalisation know panels alone
+  // Dropout, noise and normalisation work on panels only.
   const bool perturbs = network.perturbs() && purpose == Purpose::training;
   const bool plain = !perturbs && !network.normalises();
   way.few_rows = plain && batch < kFewRows && widest_hidden > kLanes;
@@ -82,7 +82,7 @@ void Workspace<T>::make_panels(const Network<T>& network, Purpose purpose) {
     const Index units = network.size_of({i}), height = padded_rows(units);
     const bool last = i == depth;
     if (last || (i > 0 ? !way_.few_rows : !way_.first_rows)) plan.panels_of(a_[at(i)], count, height);
-    // nobody else reads the inputs of a batch in training: they are changed in place
+    // In training nobody else reads the inputs of a batch, so they are changed in place.
     if (network.perturbs(Level{i}) && (i == 0 ? by_hand : learns)) plan.panels_of(x_[at(i)], count, height);
     if (i == 0) continue;
     const Index l = i - 1;

@@ -1,5 +1,5 @@
-// The memory of one batch: activations, deltas, targets, and the choice of the way in which the passes run over them. The passes
-// themselves are passes.h's.
+// The memory of one batch (activations, deltas, targets), and the choice of the way in which passes run
+// over it. The passes themselves are in passes.h.
 #pragma once
 
 #include <vector>
@@ -10,20 +10,20 @@
 
 namespace retrograd {
 
-// What a batch is kept for. By hand: the user looks at z, a and the gradients.
+// What a workspace is for. By hand means that the user looks at z, a and the gradients.
 enum class Purpose { inference, training, by_hand };
 
 // How the passes over a batch run. Every way gives the same bits.
 struct Way {
-  bool first_rows = false;  // the first layer reads its rows where they are, with lanes = units, instead of panels
-  bool few_rows = false;    // so do the hidden layers, and the deltas are rows too
+  bool first_rows = false;  // the first layer reads its rows in place, with lanes = units, instead of panels
+  bool few_rows = false;    // the hidden layers run over rows too, and their deltas are rows
   bool small = false;       // the passes are lists of calls: a small network and a batch of one panel
 };
 
 template <class T>
 Way way_for(const Network<T>& network, Index batch, Purpose purpose);
 
-// A pass over a small network as a list of calls, which is kept and written anew where its arguments are others.
+// A pass over a small network as a list of calls. The list is kept, and written anew when its arguments change.
 template <class T>
 class CallList {
  public:
@@ -39,10 +39,10 @@ class CallList {
     }
   };
 
-  // Room for so many calls: those of a whole batch, as no other list is longer.
+  // Makes room for so many calls. A list for a whole batch needs the most.
   void reserve(Index calls) { calls_.resize(static_cast<std::size_t>(calls)); }
 
-  // Runs the list. write(calls) writes it anew and returns its length; it is asked where the list is that of another key.
+  // Runs the list. Where the list was made for another key, write(calls) writes it anew and returns its length.
   template <class Write>
   void run(const Key& key, Write write) {
     if (!(key_ == key)) {
@@ -63,26 +63,26 @@ class Workspace {
  public:
   Workspace(const Network<T>& network, Index batch, Purpose purpose);
 
-  // Whether passes do what is done in training alone, and with the random numbers of which step.
+  // Whether passes do what only training does, and the step whose random numbers they take.
   bool training;
   std::uint64_t step = 0;
 
   Index batch() const { return batch_; }
   const Way& way() const { return way_; }
-  const Kernels<T>& kernels() const { return *kernels_; }  // for passes over this batch
+  const Kernels<T>& kernels() const { return *kernels_; }  // the kernels for passes over this batch
 
   Panels<T> a(Level level) const { return a_[at(level.i)]; }
-  // What is read of a level: a or, in training, what dropout and noise make of it.
+  // What the next layer reads of a level: a or, in training, what dropout and noise make of it.
   Panels<T> x(Level level) const { return training ? x_[at(level.i)] : a(level); }
   bool drops(Level level) const { return training && drops_[at(level.i)]; }
 
-  // These belong to layer l.
+  // The members below belong to layer l.
   Panels<T> z(Index l) const { return z_[at(l)]; }  // data null if it is not kept
-  Panels<T> delta(Index l) const { return delta_[l % 2]; }  // two take turns
+  Panels<T> delta(Index l) const { return delta_[l % 2]; }  // two buffers take turns
   Panels<T> delta_t(Index l) const { return delta_t_[at(l)]; }
-  // What f' of layer l is computed from: a, or z, which is kept for training where f asks for it.
+  // What f' of layer l is computed from: a, or z where f needs it (training keeps z for such f).
   Panels<T> derived_from(Index l, Activation f) const { return derived_from_z(f) ? z(l) : a(above(l)); }
-  // Where the layer normalises.
+  // The state of a layer that normalises.
   NormState<T> norm(Index l) const {
     NormState<T> state = norms_[at(l)];
     state.of_batch = training;
@@ -90,12 +90,13 @@ class Workspace {
   }
 
   Panels<T> target() const { return target_; }
-  T* row_weights(Index p) const { return row_weights_.panel(p); }  // of batch panel p, where rows have weights
+  T* row_weights(Index p) const { return row_weights_.panel(p); }  // of batch panel p, where targets have row weights
   std::int32_t* labels() const { return labels_.data(); }
   Score* scores() const { return scores_.data(); }  // one for each panel of the batch
   const Arena<T>& gradients() const { return gradients_; }
 
-  // way().first_rows: pointers to the rows of the batch, and where they are converted if they are not of type T. Else null.
+  // way().first_rows: pointers to the rows of the batch, and the buffer for rows that must
+  // be converted to T. Else null.
   const T** rows() const { return rows_.data(); }
   T* row_buffer() const { return row_buffer_.data(); }
   // The inputs of layer l as row pointers, or null where they lie in panels.
@@ -103,11 +104,11 @@ class Workspace {
     return l == 0 ? rows_.data() : way_.few_rows ? few_a(below(l)).rows : nullptr;
   }
 
-  // way().few_rows: activations of the hidden layers and deltas as rows. Of panels there are then a and delta of the last layer,
-  // and delta_t.
+  // way().few_rows: the activations of the hidden layers and the deltas, as rows. The only panels are
+  // then a and delta of the last layer, and every delta_t.
   FewRows<T> few_a(Level level) const { return few_a_[at(level.i)]; }        // of a hidden layer
   FewRows<T> few_z(Index l) const { return few_z_[at(l)]; }                  // data null if it is not kept
-  FewRows<T> few_delta(Index l) const { return few_delta_[at(l % 2)]; }  // two take turns
+  FewRows<T> few_delta(Index l) const { return few_delta_[at(l % 2)]; }  // two buffers take turns
 
   // way().small: the passes, for `lanes` rows.
   const SmallLayer<T>& small_last() const { return small_.back(); }

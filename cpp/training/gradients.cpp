@@ -7,7 +7,7 @@
 namespace retrograd {
 namespace {
 
-constexpr Index kPiece = 4096;  // a sum of squares is taken piece by piece: its bits depend on this
+constexpr Index kPiece = 4096;  // a sum of squares is taken in pieces of this size: its bits depend on it
 
 }  // namespace
 

@@ -60,7 +60,7 @@ void Optimizer<T>::prepare() {
 template <class T>
 void Optimizer<T>::make_plane(int i) {
   if (plane(i)) return;
-  // all in one arena, the first one in front: the kernels reach the others from there
+  // All planes lie in one arena and the first one in front: the kernels reach the others from there.
   Arena<T> larger(checked_multiply(state_.size() / count_ + 1, count_));
   std::array<Index, kPlanes> at{-1, -1, -1};
   Index next = 0;
@@ -77,7 +77,7 @@ void Optimizer<T>::make_plane(int i) {
 
 template <class T>
 void Optimizer<T>::advance_powers() {
-  constexpr double nothing = 1e-30;  // 1 - it is 1
+  constexpr double nothing = 1e-30;  // subtracting less than this from 1 gives 1
   power1_ = power1_ * settings_.beta1 < nothing ? 0 : power1_ * settings_.beta1;
   power2_ = power2_ * settings_.beta2 < nothing ? 0 : power2_ * settings_.beta2;
 }

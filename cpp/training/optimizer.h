@@ -1,6 +1,7 @@
-// The optimiser of one network: its settings, its state, and the update of every group of parameters in the next step. The
-// arithmetic of a step is kernels/updates.h's. In training it runs behind dw (layers/dense.cpp); gradients.h has it as a pass
-// of its own over gradients that are stored.
+// The optimiser of one network: its settings, its state, and the update of every group of parameters in
+// the next step; and the limit on the norms of weights after a step. The arithmetic of the rules is not
+// here (kernels/updates.h). In training an update runs behind dw (layers/dense.cpp) or as a pass over
+// stored gradients (gradients.h).
 #pragma once
 
 #include <array>
@@ -12,7 +13,7 @@
 
 namespace retrograd {
 
-// PyTorch's names. What a rule has no use for is ignored.
+// The settings by PyTorch's names. A rule ignores those that it has no use for.
 struct OptimizerSettings {
   Rule rule = Rule::sgd;
   double lr = 0;
@@ -24,19 +25,19 @@ struct OptimizerSettings {
   double beta2 = 0;  // rmsprop: alpha
   double eps = 0;
   double lr_decay = 0;     // adagrad
-  double initial = 0;      // adagrad: of the accumulator
+  double initial = 0;      // adagrad: what the accumulator begins with
   bool decoupled = false;  // weight decay shrinks the weights instead of adding to their gradient
   bool amsgrad = false;    // adam
   bool centered = false;   // rmsprop
   double clip_value = std::numeric_limits<double>::infinity();
-  double clip_norm = std::numeric_limits<double>::infinity();  // of all gradients together
+  double clip_norm = std::numeric_limits<double>::infinity();  // for the norm of all gradients together
 };
 
-// The settings of one of ParameterTable's groups: the weights of a layer, or its vectors.
+// The settings of one of ParameterTable's groups: a layer's weights, or its vectors.
 struct GroupSettings {
   double lr_factor = 1;
   double weight_decay = 0;
-  double l1 = 0;  // of the absolute values of the weights, added to the loss
+  double l1 = 0;  // what the sum of the weights' absolute values is multiplied by in the loss
   bool frozen = false;
 };
 
@@ -45,35 +46,36 @@ class Optimizer {
  public:
   explicit Optimizer(const Network<T>& network);
 
-  // `groups`: one for each of ParameterTable's groups; empty: the settings hold for all.
+  // `groups` has one entry for each of ParameterTable's groups; if it is empty,
+  // `settings` holds for all of them.
   void configure(const OptimizerSettings& settings, const std::vector<GroupSettings>& groups = {});
   const OptimizerSettings& settings() const { return settings_; }
 
-  // The memory that the settings need exists from here on; what it held is kept.
+  // Makes sure that the planes which the settings need exist; what they hold is kept.
   void prepare();
 
-  // Fills the updates of the next step, at learning rate `lr` (for each group times its factor).
+  // Fills the updates of the next step, at learning rate `lr` times each group's factor.
   void begin_step(double lr) {
     if (outdated_ || changes_each_step_ || lr != lr_) fill_updates(lr);
   }
-  // The step was taken.
+  // Counts the step as taken.
   void end_step() {
     ++steps_;
     if (settings_.rule == Rule::adam) advance_powers();
   }
 
   bool clips_norm() const { return settings_.clip_norm < std::numeric_limits<double>::infinity(); }
-  // Whether one fused update serves all parameters.
+  // Whether one fused update serves all parameters, none of them frozen.
   bool uniform() const { return uniform_; }
-  // Updates of this step, and the first plane of the state.
+  // The updates of this step with the first plane of the state.
   GradientSink<T> sink() const { return {nullptr, plane(0), updates_.data(), uniform_}; }
   const Update<T>& update(Index group) const { return updates_[static_cast<std::size_t>(group)]; }
 
-  // All zero, as before the first step.
+  // Sets the state back to what it is before the first step (zero; adagrad's accumulator to `initial`).
   void clear();
 
-  // The state, for those who save or look at it: up to kPlanes arrays laid out as the parameters, null where there is none.
-  // Update in kernels/arguments.h says what each of them holds.
+  // The state, for code that saves or shows it: up to kPlanes arrays laid out as the parameters; null
+  // where a plane is not used. Update in kernels/arguments.h says what each of them holds.
   static constexpr int kPlanes = 3;
   T* plane(int i) const {
     return at_[static_cast<std::size_t>(i)] < 0 ? nullptr : state_.data() + at_[static_cast<std::size_t>(i)];
@@ -95,13 +97,14 @@ class Optimizer {
   Arena<T> state_;
   std::array<Index, kPlanes> at_{-1, -1, -1};  // where each plane begins
   Index steps_ = 0;
-  double power1_ = 1, power2_ = 1;  // beta1 and beta2 to the steps-th, as running products: the same bits on every machine
-  double lr_ = 0;                   // that of updates_
-  bool uniform_ = false, outdated_ = true, changes_each_step_ = false;  // the last: at the same lr
+  // beta1 and beta2 to the power of steps_, as running products: so they have the same bits on every machine.
+  double power1_ = 1, power2_ = 1;
+  double lr_ = 0;  // the learning rate that updates_ were filled for
+  bool uniform_ = false, outdated_ = true, changes_each_step_ = false;  // the last: even if lr stays the same
 };
 
-// This member's share of the columns of w, after the step of all members: those whose norm is above their layer's limit are
-// scaled down to it, but for frozen weights.
+// Scales the columns of w whose norm is above their layer's limit down to it, for this member's share
+// of the columns. It must follow the step of all members. Frozen weights are left alone.
 template <class T>
 void limit_norms(const Network<T>& network, const Optimizer<T>& optimizer, const Member& member);
 

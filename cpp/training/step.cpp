@@ -20,7 +20,7 @@ Step<T>::Step(const StepContext<T>& context, const Member& member, InterruptWatc
   if (context.y.labels) answers_ = {context.y.labels, rows_, 1, sizeof(std::int32_t), Source::float32};
 }
 
-// Asks for this member's rows of the batch after step `number`.
+// Prefetches this member's rows of the batch that follows step `number`.
 template <class T>
 void Step<T>::fetch_next(const Pass<T>* pass, Selection selection, Index number) const {
   const Index m = rows_of(number), next = std::min(batch_, rows_ - number * batch_ - m);

@@ -1,5 +1,5 @@
-// One training step by one member of a team: load a batch, pass forward and backward, update. The epoch around it is
-// trainer.h's; the passes are network/passes.h's.
+// One training step by one member of a team: it loads a batch, passes forward and backward, and
+// updates. The epoch around it is in trainer.h; the passes are in network/passes.h.
 #pragma once
 
 #include "network/passes.h"
@@ -13,15 +13,16 @@ struct StepContext {
   Network<T>& network;
   Workspace<T>& work;
   Optimizer<T>& optimizer;
-  // Gradients are stored before they are used: where all must be known first, and in a small network, where one pass over all
-  // of it is the faster way for what is not fused. Null: the update runs behind dw.
+  // Where gradients are stored before they are used: if all must be known before the first update, if
+  // their norms are asked for, and in a small network whose update is not uniform, because one pass
+  // over all parameters is then faster. Null: the update runs behind dw.
   StoredGradients<T>* stored;
   std::vector<double>* gradient_norms;  // the norm of each layer's gradient is added here; null: not wanted
   Rows x;
   Targets y;
-  const std::uint32_t* order;  // of the rows; null: as they are
+  const std::uint32_t* order;  // the order of the rows; null: as they are
   const double* lr;            // the learning rate of each step of the epoch; null: the optimiser's
-  bool far;                    // the rows may come from far away: those of the next batch are asked for ahead
+  bool far;                    // the data set is far away in memory: the rows of the next batch are prefetched
   Threads threads;
   const PhaseClock* clocks;  // one for each member, or null
 };
@@ -33,14 +34,15 @@ class Step {
  public:
   Step(const StepContext<T>& context, const Member& member, InterruptWatch& watch, const Interrupt& interrupt);
 
-  // Step `number` of the epoch, up to the update but for what end() does; `score` is that of its batch. All members come to the
-  // same end. Diverged: the batch's loss is not finite, and it is not learned from.
+  // Takes step `number` of the epoch, except for what end() does; `score` becomes that of its
+  // batch. All members come to the same end. Diverged means that the loss of the batch is not
+  // finite; the step then updates nothing.
   StepEnd run(Index number, Score& score);
 
-  // Waits for all members; the step is then taken.
+  // Waits for all members and counts the step as taken.
   void end();
 
-  // Rows of the batch of step `number`.
+  // The number of rows in the batch of step `number`.
   Index rows_of(Index number) const { return std::min(batch_, rows_ - number * batch_); }
 
  private:
@@ -59,7 +61,7 @@ class Step {
   const Interrupt& interrupt_;
   const PhaseClock* clock_;
   Index batch_, rows_;
-  Rows answers_;  // labels or rows, as rows to ask for
+  Rows answers_;  // the answers (labels or rows) as rows, for prefetching them
   bool small_;
 };
 

@@ -36,7 +36,7 @@ bool Trainer<T>::stores(const EpochArgs<T>& args, const Optimizer<T>& optimizer)
   return args.gradient_norms || optimizer.clips_norm() || (work_->way().small && !optimizer.uniform());
 }
 
-// A share of the weights into the snapshot.
+// Copies a share of the weights into the snapshot.
 template <class T>
 void Trainer<T>::keep(Index line0, Index lines) {
   const T* from = network_.parameters().data() + line0 * kLanes;
@@ -64,7 +64,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
   prepare(args, optimizer);
   Workspace<T>& work = *work_;
   work.step = network_.steps;
-  if (args.first == 0 && args.snapshot) {  // a step that a callback makes within an epoch leaves them
+  if (args.first == 0 && args.snapshot) {  // only at the epoch's start: an epoch that goes on keeps them
     steps_before_ = network_.steps;
     std::copy_n(network_.statistics().data(), statistics_.size(), statistics_.data());
   }
@@ -115,7 +115,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
       }
       if (end != StepEnd::finished) return;
       if (me.id == 0) {
-        ++work.step;  // which nobody reads before the barrier
+        ++work.step;  // nobody reads it before the barrier
         result.score += score;
         ++result.steps;
         report(args, result, i * batch + step.rows_of(i), loss_before);

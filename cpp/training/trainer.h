@@ -1,5 +1,6 @@
-// The epoch: step after step in one team of threads, in the order of its rows. It looks after interruption and divergence, keeps
-// the weights to go back to, and reports progress. It knows nothing of Python; a single step is step.h's.
+// The epoch: step after step in one team of threads, in the order of its rows. It handles
+// interruption and divergence, keeps the weights to go back to, and reports progress. It knows
+// nothing of Python; a single step is in step.h.
 #pragma once
 
 #include <memory>
@@ -19,28 +20,28 @@ struct EpochArgs {
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
   const double* lr = nullptr;   // the learning rate of each step of the epoch; null: the optimiser's for all
-  Index first = 0, last = -1;   // the steps to take, counted from 0; last < 0: to the end
-  bool gradient_norms = false;  // measure them
+  Index first = 0, last = -1;   // the steps to take, counted from 0; last < 0: up to the end
+  bool gradient_norms = false;  // sum up the norms of the gradients
   Threads threads;
   Poll poll;
-  const PhaseClock* clocks = nullptr;  // one for each member of the team, to be told the phases of each step; null: none
+  const PhaseClock* clocks = nullptr;  // one for each member of the team, which tells it the end of each phase; null: none
 };
 
 enum class EpochEnd : int { finished = 0, interrupted, diverged };
 
 struct EpochResult {
   EpochEnd end = EpochEnd::finished;
-  Score score;          // sums over the rows of the finished steps, as each was seen before its update, with their weights
+  Score score;          // sums over the rows of the finished steps, with row weights, as each was before its step's update
   Index steps = 0;      // finished steps
-  double bad_loss = 0;  // diverged: the loss of the batch that was not learned from, NaN where it was a weight
-  Index bad_step = 0;   // ... and its number in the epoch, counted from 1
+  double bad_loss = 0;  // diverged: the loss of the batch that no step learned from, or NaN where a weight is not finite
+  Index bad_step = 0;   // diverged: the number of that step in the epoch, counted from 1
   int team = 1;         // threads that ran
 };
 
-// What a reader of the progress may see while the epoch runs.
+// What another thread may read of an epoch while it runs.
 struct Progress {
   std::atomic<Index> rows{0};
-  std::atomic<double> loss{0};  // sum over those rows; with weights their mean so far times the rows
+  std::atomic<double> loss{0};  // sum over those rows; with row weights, their weighted mean so far times the number of rows
 };
 
 template <class T>
@@ -48,16 +49,17 @@ class Trainer {
  public:
   explicit Trainer(Network<T>& network) : network_(network) {}
 
-  // One pass over the rows, or a part of one: the order of the rows is that of the whole. Interrupted: the weights are those
-  // after the last finished step. Diverged (a loss, or at the end a weight, is not finite): the weights are those at the start
-  // of the epoch (of its step 0) and the optimiser's state is as new, if `snapshot`; else the weights are those before the bad
-  // batch.
+  // Passes over the rows once, or takes a part of such a pass; a part uses the order of the whole.
+  // Interrupted: the weights are those after the last finished step. Diverged (a loss is not finite, or
+  // at the end, with `snapshot`, a weight): with `snapshot` the weights and running statistics are
+  // those at the start of the epoch (before its step 0) and the optimiser's state is as new; without it
+  // the weights are those before the bad batch.
   EpochResult epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer);
 
   const Progress& progress() const { return progress_; }
 
-  // For each layer the sum of the norms of its gradients (weights and biases together) over the finished steps of the last
-  // call, where they were asked for.
+  // For each layer, the sum of the norms of its gradients (of all its learned arrays together) over the
+  // finished steps of the last call, if it asked for them.
   const std::vector<double>& gradient_norms() const { return gradient_norms_; }
 
  private:
@@ -71,7 +73,7 @@ class Trainer {
   std::unique_ptr<Workspace<T>> work_;
   EpochOrder order_;
   Arena<T> snapshot_, statistics_;
-  std::uint64_t steps_before_ = 0;  // the epoch
+  std::uint64_t steps_before_ = 0;  // network_.steps before the epoch
   StoredGradients<T> stored_;
   std::vector<double> gradient_norms_;
   Progress progress_;

@@ -4,7 +4,7 @@
     Trainer(net, SGD(lr=0.1, momentum=0.9), batch_size=64).fit(X, y, epochs=10)
     net.predict(X)
 
-`retrograd.reference` is the same in pure NumPy, to read; `python -m retrograd` shows it at work.
+`retrograd.reference` does the same in pure NumPy, for reading; `python -m retrograd` shows the package at work.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -58,7 +58,7 @@ __all__ = [
     "schedules",
 ]
 
-# what most programs do not use is imported when it is first asked for
+# What most programs do not use is imported when it is first asked for.
 _LATER = {
     "GradcheckResult": "diagnostics.gradcheck",
     "gradcheck": "diagnostics.gradcheck",

@@ -1,4 +1,4 @@
-"""`python -m retrograd`: the door to the command line, which is `cli`'s."""
+"""`python -m retrograd`: starts the command line, which is in `cli`."""
 
 import sys
 

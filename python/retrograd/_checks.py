@@ -1,4 +1,7 @@
-"""Checks of single settings: numbers, flags and names. Each says what was expected and what it got. Arrays are `_data`'s."""
+"""Checks of single settings: numbers, flags and names.
+
+Each error says what was expected and what was given. Arrays are checked in `_data`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 
 
 def as_threads(n_threads: int | None) -> int:
-    """The core's cap on the team: 0 for no wish."""
+    """The core's limit on the team: 0 where the user has no wish."""
     if n_threads is None:
         return 0
     return as_int(n_threads, "n_threads", 1, bits=31)
@@ -16,7 +19,7 @@ def as_threads(n_threads: int | None) -> int:
 
 def as_int(value: object, name: str, least: int, bits: int = 63) -> int:
     """An integer (NumPy's too, but no bool) from `least` to 2^bits - 1."""
-    if type(value) is int and least <= value < 1 << bits:  # at once: `fit` asks several times
+    if type(value) is int and least <= value < 1 << bits:  # this comes first because `fit` asks several times
         return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
@@ -48,14 +51,14 @@ def above_zero(value: object, name: str, below: float = float("inf")) -> float:
 
 
 def as_bool(value: object, name: str) -> bool:
-    """True or False, and nothing that only counts as one of them."""
+    """True or False, and nothing else that only counts as one of them."""
     if not isinstance(value, bool):
         raise TypeError(f"{name}: expected True or False, got {value!r}")
     return value
 
 
 def check_name(name: object, known: Collection[str], what: str) -> None:
-    """One of the known names."""
+    """Refuse a name that is not among the known ones."""
     if not isinstance(name, str):
         raise TypeError(f"{what}: expected a name, got {name!r}")
     if name not in known:
@@ -63,7 +66,7 @@ def check_name(name: object, known: Collection[str], what: str) -> None:
 
 
 def check_state(state: object, names: Iterable[str], what: str) -> None:
-    """A mapping with these names and no others, as a `state_dict` gave it."""
+    """Refuse a state that is not a mapping with exactly these names, as `state_dict` gives it."""
     if not isinstance(state, Mapping):
         raise TypeError(f"{what}: expected a dict as state_dict gives it, got {type(state).__name__}")
     if set(state) != set(names):

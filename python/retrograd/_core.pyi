@@ -1,7 +1,7 @@
-"""Types of the compiled core: what cpp/bindings exports, held against it by tests/python/test_package.py.
+"""Types of the compiled core: what cpp/bindings exports. tests/python/test_package.py compares the two.
 
-Every class that computes exists for float32 and for float64: each pair is written once, as a generic base that exists here
-alone. The facts of losses and activations are those of cpp/base/kinds.h.
+Every class that computes exists for float32 and for float64. Each pair is written once, as a generic base that exists
+only here. The facts of losses and activations are those of cpp/base/kinds.h.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,7 +73,7 @@ class EpochOptions(metaclass=_Pybind11Type):
     def __init__(self) -> None: ...
 
 class EpochResult(metaclass=_Pybind11Type):
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # pybind11's: an epoch alone makes one
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # pybind11's: only an epoch makes one
     @property
     def diverged(self) -> bool: ...
     @property

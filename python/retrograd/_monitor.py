@@ -1,4 +1,4 @@
-"""Which figure of a history decides, and what better means for it. Used by schedules and early stopping."""
+"""Which figure of a history decides, and whether less or more of it is better. Schedules and early stopping use it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _LESS = re.compile(r"(val_)?(loss|mae|rmse)")
 
 
 def check_mode(mode: object) -> None:
-    """ValueError where it does not say which is better."""
+    """Raise a ValueError where the mode does not say which is better."""
     if mode not in ("auto", "min", "max"):
         raise ValueError(f'mode: expected "auto", "min" or "max", got {mode!r}')
 
 
 def check_monitor(monitor: object) -> None:
-    """TypeError where it is not the name of a figure."""
+    """Raise a TypeError where the monitor is not the name of a figure."""
     if not isinstance(monitor, str):
         raise TypeError(f"monitor: expected the name of a figure, got {monitor!r}")
 
 
 class Monitor:
-    """One figure of a history, read so that less is better."""
+    """One figure of a history, turned so that less is better."""
 
     def __init__(self, name: str, mode: Better, there: Iterable[str], metric_name: str) -> None:
         names = list(there)
@@ -47,13 +47,13 @@ class Monitor:
         return history.column(self.name)[-1]
 
     def improves(self, value: float, best: float | None, margin: float) -> bool:
-        """Whether a value is better than the best by more than the margin; the first that is a number is."""
+        """Whether a value is better than `best` by more than the margin; the first value that is a number always is."""
         if best is None:
             return value == value
         return value < best - margin if self.mode == "min" else value > best + margin
 
 
 def figures(metric_name: str, validation: bool, metrics: Iterable[str]) -> list[str]:
-    """Names of the figures that a history will have."""
+    """The names of the figures that a history will have."""
     training = ["loss", "metric", metric_name]
     return training + [f"val_{name}" for name in training if validation] + list(metrics)

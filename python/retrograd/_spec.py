@@ -1,7 +1,7 @@
-"""The whole description of a network, frozen: what it is made of, without its weights.
+"""The whole description of a network, frozen: its layers, loss and settings, without its weights.
 
-Copies, pickles, the other dtype, folding, `repr` and whatever writes a network down ask this one object. It also says which
-arrays a layer has. The numbers in them are the core's, behind `Network`.
+Copies, pickles, the other dtype, folding, `repr` and whatever saves a network ask this one object. It also lists the
+arrays of each layer. The numbers in them belong to the core, behind `Network`.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class LayerArray(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class NetworkSpec:
-    """What a network is; made by `described`.
+    """What a network consists of; `described` makes it.
 
-    `layers` are resolved: each has its activation, a dropout only where there is one, and no initialiser, for how the weights
-    started is past. `loss` is what the user gave.
+    `layers` are resolved: each has its activation, a dropout only where there is one, and no initialiser, because the
+    weights have started already. `loss` is what the user gave.
     """
 
     inputs: int
@@ -58,7 +58,7 @@ class NetworkSpec:
     input_noise: float = 0.0
 
     def __reduce__(self) -> tuple[type[NetworkSpec], tuple[Any, ...]]:
-        # the fields alone: what is cached beside them can be found again
+        # only the fields: what is cached beside them can be computed again
         return type(self), tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
     # ---------------------------------------------------------------- layers and arrays
@@ -99,7 +99,7 @@ class NetworkSpec:
         """Whether a layer normalises over the rows of a batch."""
         return any(layer.norm == "batch" for layer in self.layers)
 
-    # ---------------------------------------------------------------- what the loss makes of it
+    # ---------------------------------------------------------------- what follows from the loss
 
     @cached_property
     def loss_name(self) -> str:
@@ -108,22 +108,22 @@ class NetworkSpec:
 
     @property
     def loss_parameter(self) -> float:
-        """The loss's number; 0 where it has none."""
+        """The parameter of the loss; 0 where it has none."""
         return name_and_parameter(self.loss)[1]
 
     @cached_property
     def targets(self) -> str:
-        """The kind of targets: see `losses.LossFacts`."""
+        """The kind of targets; see `losses.LossFacts`."""
         return targets_of(self.loss_name, self.outputs)
 
     @cached_property
     def decides(self) -> str:
-        """What `predict` answers: see `losses.LossFacts`."""
+        """What `predict` answers; see `losses.LossFacts`."""
         return decision_of(self.loss_name, self.outputs)
 
     @cached_property
     def picks_one(self) -> bool:
-        """Whether a row has one label of several."""
+        """Whether the answer for a row is one label of several."""
         return picks_one(self.loss_name, self.outputs)
 
     @cached_property
@@ -133,21 +133,21 @@ class NetworkSpec:
 
     @cached_property
     def metric_name(self) -> str:
-        """What is measured beside the loss."""
+        """The name of what is measured besides the loss."""
         return "accuracy" if self.is_classifier else "mae"
 
     def check_probabilities(self) -> None:
-        """ValueError where the outputs are no probabilities."""
+        """Raise a ValueError where the outputs are not probabilities."""
         if not gives_probabilities(self.loss_name, self.activations[-1]):
             raise ValueError(
                 f"predict_proba: expected a loss or output_activation that gives probabilities, "
                 f"got {self.loss_name!r} and {self.activations[-1]!r}"
             )
 
-    # ---------------------------------------------------------------- others like it
+    # ---------------------------------------------------------------- similar descriptions
 
     def check_same_arrays(self, other: NetworkSpec) -> None:
-        """ValueError where the other's arrays do not fit this one's."""
+        """Raise a ValueError where the other's arrays do not fit this network's."""
         if other.sizes != self.sizes or other.dtype != self.dtype:
             raise ValueError(
                 f"copy_from: expected sizes {self.sizes} and dtype {self.dtype}, got {other.sizes} and {other.dtype}"
@@ -157,16 +157,16 @@ class NetworkSpec:
             raise ValueError(f"copy_from: expected norms {norms}, got {others}")
 
     def with_dtype(self, dtype: str) -> NetworkSpec:
-        """The same in another arithmetic."""
+        """The same network in the other dtype."""
         return dataclasses.replace(self, dtype=np.dtype(dtype))
 
     def folded(self) -> NetworkSpec:
-        """The same without batch normalisation, which then is part of weights and biases."""
+        """The same network without batch normalisation, which is then part of the weights and biases."""
         layers = (dataclasses.replace(layer, norm=None) if layer.norm == "batch" else layer for layer in self.layers)
         return dataclasses.replace(self, layers=tuple(layers))
 
     def __repr__(self) -> str:
-        """Head, a line for each layer, and the total: also that of the network."""
+        """A head, a line for each layer, and the total; it is also the network's repr."""
         inputs = "".join(f"{name}={getattr(self, name)}, " for name in ("input_dropout", "input_noise") if getattr(self, name))
         head = f"Network({list(self.sizes)}, loss={self.loss!r}, {inputs}dtype={self.dtype.name!r}, seed={self.seed})"
         lines = [head, f"  {'layer':<7}{'shape':<18}{'activation':<13}{'parameters':>14}"]
@@ -193,7 +193,7 @@ def described(
 ) -> tuple[NetworkSpec, list[Init]]:
     """The description of what a user asks for, and how the weights of each layer start.
 
-    Types and single values are checked here; whether the parts go together, by the core when it makes the network.
+    Types and single values are checked here. Whether they go together, the core checks when it makes the network.
     """
     check_name(activation, ACTIVATIONS, "activation")
     check_name(output_activation, ACTIVATIONS, "output_activation")
@@ -205,7 +205,7 @@ def described(
         raise TypeError("layers: expected the number of inputs first, got a Dense")
     given = [one if isinstance(one, Dense) else as_int(one, "layers", 1) for one in layers[1:]]
     inputs = as_int(layers[0], "layers", 1)
-    name_and_parameter(loss)  # checks it
+    name_and_parameter(loss)  # this checks the loss
     precision = _as_dtype(dtype)
     share = as_float(dropout, "dropout", 0.0, 1.0)
     hidden = [_resolved(one, activation, share) for one in given[:-1]]
@@ -224,7 +224,7 @@ def described(
 
 
 def _resolved(given: int | Dense, activation: str, dropout: float) -> Dense:
-    """The layer, with what it leaves to the network."""
+    """The layer, with every setting filled in that it leaves to the network."""
     if not isinstance(given, Dense):
         return Dense(given, activation, dropout=dropout or None)
     share = dropout if given.dropout is None else given.dropout
@@ -239,4 +239,4 @@ def _as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
         raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from error
     if dtype is None or result not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
-    return np.dtype(result.name)  # without the order of bytes, which may be named though it is the native one
+    return np.dtype(result.name)  # the byte order is left out: it may be named although it is the native one

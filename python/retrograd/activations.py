@@ -1,4 +1,4 @@
-"""What an activation is: its name, its formula and its facts. The arithmetic is the core's; who uses one names it.
+"""What an activation is: its name, its formula and its facts. The core does the arithmetic.
 
 With z = x w + b of a layer and s = sigmoid, a =
 
@@ -21,11 +21,11 @@ from . import _core
 
 __all__ = ["ACTIVATIONS", "GIVE_PROBABILITIES"]
 
-# By name, from cpp/base/kinds.h:
+# Facts by name, from cpp/base/kinds.h:
 # - init: the initialiser of a layer that names none
-# - derived_from_z: whether f' is computed from z, because a = f(z) does not tell it
-# - odd: whether f(-z) = -f(z), so that the sign of z stays
-# - last_only: whether it is for the last layer alone
+# - derived_from_z: whether f' is computed from z, because a = f(z) does not determine it
+# - odd: whether f(-z) = -f(z), so that a has the sign of z
+# - last_only: whether only the last layer may have it
 ACTIVATIONS = _core.ACTIVATIONS
 
 GIVE_PROBABILITIES = ("softmax", "sigmoid")  # their values are probabilities

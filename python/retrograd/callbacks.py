@@ -1,4 +1,4 @@
-"""Callbacks: a user's own code at the beginning and the end of training, after each epoch, after every so many steps."""
+"""Callbacks: a user's own code at the beginning and the end of training, after each epoch, or after every so many steps."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["Callback", "StepInfo", "TrainerInUse"]
 
 
 class TrainerInUse(Protocol):
-    """What a callback may touch of the trainer that calls it; a `Trainer` has it, and more.
+    """What a callback may use of the trainer that calls it; a `Trainer` has this and more.
 
     `network` is a `Network` and may be read; `optimizer` is an `Optimizer`, whose settings may be changed.
     """
 
     @property
     def network(self) -> Any:
-        """What is trained."""
+        """The network that is trained."""
 
     optimizer: Any
 
     epochs_done: int
 
     def stop(self) -> None:
-        """Ends the `fit` that is running."""
+        """End the `fit` that is running."""
 
 
 class StepInfo(NamedTuple):
@@ -42,7 +42,8 @@ class StepInfo(NamedTuple):
     steps : int
         Steps of the whole epoch.
     loss : float
-        Mean loss over the rows since this callback was last called, or since the epoch began; each row as it was seen.
+        Mean loss over the rows since this callback was last called, or since the epoch began; each before its own
+        update.
     lr : float
         Learning rate of that step.
     """
@@ -55,51 +56,51 @@ class StepInfo(NamedTuple):
 
 
 class Callback:
-    """Your own code at work in training: derive, give the methods that you need, `Trainer(..., callbacks=[...])`.
+    """Your own code during training: derive a class with the methods you need, `Trainer(..., callbacks=[...])`.
 
-    A method may read the network (between two calls into the core it is free), change `trainer.optimizer.lr` or other
-    settings, and end the training with `trainer.stop()`; `TrainerInUse` lists what it may touch. It may not call `fit`.
-    What it raises ends the training as Ctrl-C does: the network has the weights of the last finished step, an epoch that
-    was cut short is left out of the history.
+    A method may read the network (it is free between two calls into the core), change `trainer.optimizer.lr` or other
+    settings, and end the training with `trainer.stop()`; `TrainerInUse` lists what it may use. It may not call `fit`.
+    An error that it raises ends the training as Ctrl-C does: the network has the weights of the last finished step, and
+    an epoch that was cut short is left out of the history.
 
     Attributes
     ----------
     every : int, default 0
-        `on_step_end` is called after every so many steps, counted over a call of `fit`; 0: never. Only then does Python come
-        between the steps of an epoch. A new value counts from the next epoch on.
+        `on_step_end` is called after every so many steps, counted over a call of `fit`; 0: never. Only then does Python
+        run between the steps of an epoch. A new value counts from the next epoch on.
     """
 
     every: int = 0
 
-    # Any stands for the trainer, so that an override may name `Trainer` or `TrainerInUse`, whichever it needs.
+    # The trainer's type is Any, so that an override may name `Trainer` or `TrainerInUse`, whichever it needs.
 
     def on_train_begin(self, trainer: Any) -> None:
-        """Before the first epoch of a call of `fit`, once all arguments were found to be good."""
+        """Called before the first epoch of a call of `fit`, once all arguments have been checked."""
 
     def on_step_end(self, trainer: Any, info: StepInfo) -> None:
-        """After every `every` steps."""
+        """Called after every `every` steps."""
 
     def on_epoch_end(self, trainer: Any, history: History) -> None:
-        """After each epoch, whose figures the history has already."""
+        """Called after each epoch; the history already has its figures."""
 
     def on_train_end(self, trainer: Any, history: History) -> None:
-        """After the last epoch; also after Ctrl-C or an error, if `on_train_begin` came to its end."""
+        """Called after the last epoch; also after Ctrl-C or an error, if `on_train_begin` returned."""
 
 
 class _OnEpochEnd(Callback):
-    """A plain function as a callback, after each epoch."""
+    """A plain function as a callback, which is called after each epoch."""
 
     def __init__(self, function: Callable[[Any, History], object]) -> None:
         self._function = function
 
     def on_epoch_end(self, trainer: Any, history: History) -> None:
-        """Calls it."""
+        """Call the function."""
         self._function(trainer, history)
 
 
 def as_callbacks(given: object) -> list[Callback]:
-    """Callbacks, from a sequence of them and of functions."""
-    if type(given) is tuple and not given:  # the default, at once
+    """Callbacks, from a sequence of callbacks and functions."""
+    if type(given) is tuple and not given:  # the default needs no checks
         return []
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise TypeError(f"callbacks: expected a sequence of callbacks, got {given!r}")
@@ -115,7 +116,7 @@ def as_callbacks(given: object) -> list[Callback]:
 
 
 def begun(callbacks: Sequence[Callback], trainer: TrainerInUse, history: History) -> AbstractContextManager[None]:
-    """Their training: whoever has begun is told of the end, the last first."""
+    """A context for the training: every callback that has begun is told of the end, the last one first."""
     return _begun(callbacks, trainer, history) if callbacks else nullcontext()
 
 
@@ -129,11 +130,11 @@ def _begun(callbacks: Sequence[Callback], trainer: TrainerInUse, history: Histor
 
 
 def parts(callbacks: Sequence[Callback], steps: int, before: int) -> Iterator[tuple[int, int, list[Callback]]]:
-    """The parts of an epoch between which somebody is called: first step, end, and who is called after it.
+    """The parts of an epoch between which callbacks are called: first step, end, and which are called after it.
 
-    `before`: steps of this call of `fit` before the epoch.
+    `before` is the number of steps of this call of `fit` before the epoch.
     """
-    asking = [(one, every) for one in callbacks if (every := as_int(one.every, "every", 0)) > 0]  # those of now
+    asking = [(one, every) for one in callbacks if (every := as_int(one.every, "every", 0)) > 0]  # the present values
     if not asking:
         yield 0, steps, []
         return

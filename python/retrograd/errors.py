@@ -1,4 +1,4 @@
-"""Errors of the package's own. Wrong values and shapes are ValueError, wrong types TypeError; those are not here."""
+"""The package's own errors. Others are not here: wrong values and shapes are ValueError, wrong types TypeError."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 class DivergenceError(ArithmeticError):
     """A loss or a weight became infinite or NaN in training.
 
-    The batch whose loss is not finite is not learned from. After `Trainer.fit` the weights are those at the start of the
+    The step whose loss is not finite changes nothing. After `Trainer.fit` the weights are those at the start of the
     epoch and the optimiser starts anew (its velocity is zero); after `Trainer.step` the weights are as they were.
 
     Attributes
@@ -18,7 +18,7 @@ class DivergenceError(ArithmeticError):
     lr : float
         The learning rate; 0 where there is none (`fit_lbfgs`).
     loss : float
-        The loss of that batch: inf or nan; nan where it was a weight.
+        The loss of that batch: inf or nan. It is nan where a weight was the reason.
     """
 
     def __init__(self, epoch: int | None, step: int, lr: float, loss: float) -> None:

@@ -1,4 +1,4 @@
-"""What a training run went through, epoch by epoch. It records; it decides nothing. How it is drawn: plots.py."""
+"""What a training run went through, epoch by epoch. It only records and decides nothing. plots.py draws it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class History:
     epoch : list of int
         Numbers of the epochs, counted from 1 over the life of the trainer.
     loss, metric : list of float
-        On the training data: means over the rows as they were seen, each before its own update.
+        On the training data: means over the rows, each measured before the update of its own batch.
     val_loss, val_metric : list of float
         On the validation data after the epoch; empty where there is none.
     metrics : dict of str to list of float
@@ -37,13 +37,13 @@ class History:
     seconds : list of float
         Wall-clock time of the training of the epoch, validation and callbacks left out.
     lr : list of float
-        Learning rate, of the epoch's last step.
+        The learning rate of the epoch's last step.
     step_lr : list of lists of float
-        Where a schedule gives each step a rate of its own: those of the epoch's steps, or of 1000 of them spread evenly (the
-        first and the last among them) where there are more. Else empty.
+        Where a schedule gives each step its own rate: the rates of the epoch's steps, or, where there are more than
+        1000, 1000 of them spread evenly, including the first and the last. Otherwise empty.
     gradient_norms : dict of int to list of float
-        Mean over the epoch's steps of the norm of each layer's gradient (weights and biases together), where `fit` was asked
-        for them. Layers are counted from 0.
+        Mean over the epoch's steps of the norm of each layer's gradient (everything that the layer learns, together),
+        where `fit` was asked for it. Layers are counted from 0.
     rows_per_second : list of float
         Rows trained on per second.
     converged : bool
@@ -51,7 +51,7 @@ class History:
     stopped_early : bool
         Whether early stopping ended it.
     best_epoch : int or None
-        The epoch that was the best to early stopping; its weights are the network's where `restore_best` says so.
+        The best epoch by early stopping's figure; the network has its weights where `restore_best` says so.
     """
 
     def __init__(self, metric_name: str = "accuracy") -> None:
@@ -88,7 +88,7 @@ class History:
         step_lr: list[float] | None = None,
         gradient_norms: Mapping[int, float] | None = None,
     ) -> None:
-        """Add an epoch, all of it or (Ctrl-C, no memory) nothing; the arguments are single entries of the attributes.
+        """Add one epoch, all of it or (Ctrl-C, no memory) nothing; the arguments are single entries of the attributes.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class History:
         return self
 
     def _check_same(self, validation: bool, step_lr: bool, metrics: Mapping[str, Any], norms: Mapping[int, Any]) -> None:
-        """What an epoch brings must be what the others have."""
+        """Refuse an epoch that does not bring the same figures as the others."""
         if not self.epoch:
             return
         if validation != bool(self.val_loss):
@@ -148,14 +148,15 @@ class History:
         metrics: Mapping[str, Any],
         norms: Mapping[int, Any],
     ) -> None:
-        """Puts each value into its place, all or none."""
+        """Append each value to its list, all of them or none."""
         if metrics or norms:
             places = [*places, *(self.metrics.setdefault(name, []) for name in metrics)]
             places += [self.gradient_norms.setdefault(layer, []) for layer in norms]
             values = [*values, *metrics.values(), *norms.values()]
         before = len(self.epoch)
         try:
-            # one call of C, within which no signal is answered: Ctrl-C comes before all of them or after
+            # This is a single call of C, within which no signal is answered: Ctrl-C comes
+            # before all of them or after.
             deque(map(put, places, values), maxlen=0)
         except MemoryError:
             for place in places:
@@ -220,12 +221,12 @@ class History:
     # ---------------------------------------------------------------- to and from other forms
 
     def to_dict(self) -> dict[str, Any]:
-        """A copy of all that is recorded, as lists and dicts by the names of the attributes."""
+        """A copy of everything recorded, as lists and dicts by the names of the attributes."""
         return {name: _copied(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, figures: Mapping[str, Any]) -> Self:
-        """The history of `to_dict`.
+        """The history that `to_dict` gave.
 
         Parameters
         ----------
@@ -258,14 +259,14 @@ class History:
         return result
 
     def to_json(self) -> str:
-        """All that is recorded as JSON, every bit of it; NaN and infinity, which JSON does not know, are strings."""
+        """Everything recorded as JSON, with every bit; NaN and infinity, which JSON does not have, are strings."""
         import json
 
         return json.dumps(_without_nonfinite(self.to_dict()), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The history of `to_json`.
+        """The history that `to_json` gave.
 
         Parameters
         ----------
@@ -279,7 +280,7 @@ class History:
         Raises
         ------
         ValueError, TypeError
-            If it is no JSON, or not that of a history.
+            If it is not JSON, or not the JSON of a history.
         """
         import json
 
@@ -324,13 +325,14 @@ class History:
         Parameters
         ----------
         ax : matplotlib Axes, or a sequence of them, optional
-            Where to draw: a pair takes loss and metric, more of them the other panels too; a single one takes the loss, and
+            Where to draw. Two take loss and metric; more take the other panels too; a single one takes the loss, and
             the metric on an axis at its right. Default: all panels, in a new figure.
 
         Returns
         -------
         tuple of matplotlib Axes
-            Of the loss, of the metric, and of the other panels. ``axes[0].figure.savefig("curve.png")`` writes the picture.
+            The axes of the loss, of the metric, and of the other panels. ``axes[0].figure.savefig("curve.png")`` writes
+            the picture.
 
         Raises
         ------
@@ -348,7 +350,7 @@ class History:
 
 
 def _copied(value: Any) -> Any:
-    """A copy of lists and dicts, all the way down."""
+    """A deep copy of lists and dicts."""
     if isinstance(value, list):
         return [_copied(part) for part in value]
     return {key: _copied(part) for key, part in value.items()} if isinstance(value, dict) else value

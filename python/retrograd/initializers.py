@@ -1,4 +1,4 @@
-"""How weights start: names and the scale that each gives for a layer. The numbers themselves are drawn by the core."""
+"""How weights start: the initialisers by name, and the scale that each gives for a layer. The core draws the numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Initializer:
 
         "he", "glorot" and "lecun" mean "he_normal", "glorot_uniform" and "lecun_normal".
     scale : float, default 0.01
-        The standard deviation, for "normal" alone.
+        The standard deviation; only "normal" uses it.
 
     Raises
     ------
@@ -56,7 +56,7 @@ class Initializer:
         object.__setattr__(self, "scale", as_float(self.scale, "scale", 0.0))
 
     def draw(self, fan_in: int, fan_out: int) -> tuple[str, float]:
-        """The distribution ("normal": standard normal, "uniform": on (-1, 1)) and the factor on it."""
+        """The distribution ("normal": standard normal, "uniform": on (-1, 1)) and the factor by which it is scaled."""
         if self.name == "zeros":
             return "uniform", 0.0
         if self.name == "normal":
@@ -73,5 +73,5 @@ def normal(scale: float) -> Initializer:
 
 @cache
 def default_for(activation: str) -> Initializer:
-    """What suits an activation."""
+    """The initialiser that suits an activation."""
     return Initializer(ACTIVATIONS[activation]["init"])

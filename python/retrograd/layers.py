@@ -1,4 +1,4 @@
-"""What a layer is: `Dense`, its settings alone. Weights are the network's, formulas of activations are activations.py's."""
+"""What a layer is: `Dense`, which only holds settings. Weights are in the network, formulas in activations.py."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ class Dense:
     init : str or Initializer, optional
         How the weights start. Default: the network's `init`.
     dropout : float, optional
-        In training each output is 0 with this probability, at least 0 and below 1, and else divided by its complement, so
-        that the mean is kept (Srivastava and others, "Dropout", JMLR 15, 2014, inverted). Hidden layers only. Default: the
-        network's `dropout`.
+        In training each output is 0 with this probability, at least 0 and below 1, and otherwise divided by its
+        complement, so that the mean is kept (Srivastava and others, "Dropout", JMLR 15, 2014, inverted). For hidden
+        layers only. Default: the network's `dropout`.
     max_norm : float, optional
-        After each update the incoming weights of each unit are scaled down to this Euclidean norm where theirs is larger
-        (the same paper; biases do not count). Positive. Default: no limit.
+        After each update, the incoming weights of each unit are scaled down to this Euclidean norm where theirs is
+        larger (the same paper; biases do not count). It is positive. Default: no limit.
     norm : "layer" or "batch", optional
-        a = f(gamma normalised(z) + beta), with gamma and beta learned like biases, from 1 and 0 on; hidden layers only.
-        "layer": each row over the layer's units (Ba, Kiros, Hinton, "Layer normalization", 2016); "batch": each unit over
-        the rows of the batch in training, else by running means (Ioffe, Szegedy, "Batch normalization", ICML 2015), with
-        at least two rows in every batch. PyTorch's LayerNorm and BatchNorm1d with their defaults: eps 1e-5, momentum 0.1,
-        the variance biased but for the running one.
+        a = f(gamma normalised(z) + beta), where gamma and beta start at 1 and 0 and are learned like biases; for hidden
+        layers only. "layer" normalises each row over the layer's units (Ba, Kiros, Hinton, "Layer normalization",
+        2016). "batch" normalises each unit over the rows of the batch in training, and otherwise by running means
+        (Ioffe, Szegedy, "Batch normalization", ICML 2015); every batch must have at least two rows. Both are PyTorch's
+        LayerNorm and BatchNorm1d with their defaults: eps 1e-5, momentum 0.1, and biased variances except for the
+        running one.
     """
 
     units: int
@@ -66,5 +67,5 @@ class Dense:
 
 
 def as_initializer(init: Init) -> Initializer:
-    """An Initializer, from itself or a name."""
+    """The initialiser itself, or the one of that name."""
     return init if isinstance(init, Initializer) else Initializer(init)  # type: ignore[arg-type]  # checked there

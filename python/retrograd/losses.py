@@ -1,9 +1,10 @@
-"""What a loss is: one class for each, with its formula, its gradient and the facts that the package asks for.
+"""What a loss is: one class for each, with its formula, its gradient and the facts that other code needs.
 
-`Network(..., loss=losses.Huber(delta=2.0))`; a name is short for the class with its default: `loss="huber"`. The arithmetic is
-the core's. In the formulas z = x w + b of the last layer, a = f(z) its output, t = target, n rows, k outputs. `delta` of
-the last layer is the gradient that is given: with respect to z where the class says so, else with respect to a and then times
-f'(z). A loss of your own: `Network.backward(dz=...)`.
+`Network(..., loss=losses.Huber(delta=2.0))` takes an object; a name is short for the class with its default:
+`loss="huber"`. The core does the arithmetic. In the formulas z = x w + b of the last layer, a = f(z) is its output, t
+the target, n the number of rows and k the number of outputs. The gradient is `delta` of the last layer: with respect to
+z where the class says so, else with respect to a, and f'(z) is multiplied in afterwards. For a loss of your own, use
+`Network.backward(dz=...)`.
 """
 
 from __future__ import annotations
@@ -33,39 +34,39 @@ __all__ = [
 # ---------------------------------------------------------------- facts
 
 
-# By name, from cpp/base/kinds.h:
+# Facts by name, from cpp/base/kinds.h:
 # - applies: the activation that the loss applies to the outputs itself, once; "identity": none
-# - targets, targets_of_several: with one output and with several: "numbers"; "counts", from 0; "shares", from 0 to 1; "signs",
-#   -1 and 1 or 0 and 1; "labels"; "probabilities", labels or rows of them
-# - decides, decides_of_several: what predict answers: "nothing", the outputs as they are; "rates", the outputs after what
-#   the loss applies; "sign", whether an output is above 0; "label", the number of the largest output
-# - parameter, parameter_name: the default of its number; 0 and "" where it has none
+# - targets, targets_of_several: what it takes with one output and with several: "numbers"; "counts" (at least 0);
+#   "shares" (from 0 to 1); "signs" (-1 and 1, or 0 and 1); "labels"; "probabilities" (labels, or rows of them)
+# - decides, decides_of_several: what predict answers: "nothing" (the outputs as they are); "rates" (the outputs
+#   after what the loss applies); "sign" (whether an output is above 0); "label" (the number of the largest output)
+# - parameter, parameter_name: its parameter's default and name; 0 and "" where it has none
 # - odd_output: whether the output activation must keep the sign of z
 LOSSES = _core.LOSSES
 
 
 def targets_of(loss: str, outputs: int) -> str:
-    """The kind of targets that the loss takes: see `LossFacts`."""
+    """The kind of targets that the loss takes; see `LossFacts`."""
     return LOSSES[loss]["targets" if outputs == 1 else "targets_of_several"]
 
 
 def decision_of(loss: str, outputs: int) -> str:
-    """What `predict` answers: see `LossFacts`."""
+    """What `predict` answers; see `LossFacts`."""
     return LOSSES[loss]["decides" if outputs == 1 else "decides_of_several"]
 
 
 def picks_one(loss: str, outputs: int) -> bool:
-    """Whether the loss takes one label of `outputs` for each row (perhaps also the probability of each)."""
+    """Whether the loss takes one label of `outputs` for each row (perhaps also a probability for each output)."""
     return targets_of(loss, outputs) in ("labels", "probabilities")
 
 
 def is_classifier(loss: str) -> bool:
-    """Whether answers are classes, so that accuracy is what is measured."""
+    """Whether answers are classes, so that accuracy is measured."""
     return LOSSES[loss]["decides"] in ("sign", "label")
 
 
 def gives_probabilities(loss: str, output_activation: str) -> bool:
-    """Whether the outputs, after what the loss applies, are probabilities."""
+    """Whether the outputs, after the activation that the loss applies, are probabilities."""
     return LOSSES[loss]["applies"] in GIVE_PROBABILITIES or output_activation in GIVE_PROBABILITIES
 
 
@@ -74,21 +75,21 @@ def gives_probabilities(loss: str, output_activation: str) -> bool:
 
 @dataclass(frozen=True)
 class Loss:
-    """What all losses share: a name, and at most one number to set.
+    """What all losses have in common: a name, and at most one parameter.
 
     Attributes
     ----------
     name : str
-        The name under which a `Network` takes the loss with its default number.
+        The name under which a `Network` takes the loss with its default parameter.
     parameter : float
-        The number that is set; 0 where the loss has none.
+        The parameter; 0 where the loss has none.
     """
 
     name: ClassVar[str]
 
     @property
     def parameter(self) -> float:
-        """The number that is set; 0 where the loss has none."""
+        """The parameter; 0 where the loss has none."""
         attribute = LOSSES[self.name]["parameter_name"]
         return float(getattr(self, attribute)) if attribute else 0.0
 
@@ -195,7 +196,7 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class Focal(Loss):
-    """Cross-entropy that looks away from what is right already: -1/n sum t (1 - p)^gamma log p, p = softmax(z).
+    """Cross-entropy that counts less what is right already: -1/n sum t (1 - p)^gamma log p, p = softmax(z).
 
     Gradient with respect to z, with c_j = t_j (gamma p_j (1 - p_j)^(gamma - 1) log p_j - (1 - p_j)^gamma):
     (c_j - p_j sum c) / n. Targets are labels or rows of probabilities; gamma = 0 is "cross_entropy".
@@ -219,7 +220,7 @@ class Focal(Loss):
 
 
 class BinaryCrossEntropy(Loss):
-    """For yes or no, in each output, sigmoid cross-entropy: -1/(nk) sum t log s(z) + (1 - t) log(1 - s(z)).
+    """For yes or no in each output, sigmoid cross-entropy: -1/(nk) sum t log s(z) + (1 - t) log(1 - s(z)).
 
     s = sigmoid; targets are numbers from 0 to 1. Gradient with respect to z: (s(z) - t) / (nk).
     """
@@ -228,7 +229,7 @@ class BinaryCrossEntropy(Loss):
 
 
 class Hinge(Loss):
-    """For classes, the loss of a support vector machine: nothing is paid once the margin is 1.
+    """For classes, the loss of a support vector machine: it is 0 once the margin is 1.
 
     One output, targets 0 and 1 or -1 and 1: 1/n sum max(0, 1 - s a), s = 1 where t > 0, else -1. Gradient: -s / n where
     s a < 1, else 0.
@@ -243,7 +244,7 @@ class Hinge(Loss):
 
 
 def name_and_parameter(loss: str | Loss) -> tuple[str, float]:
-    """The name of a loss, and its number: the default where the loss is a name, 0 where it has none."""
+    """The name and the parameter of a loss: the default where the loss is a name, 0 where it has none."""
     if isinstance(loss, Loss):
         return loss.name, loss.parameter
     if not isinstance(loss, str):

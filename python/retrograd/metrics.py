@@ -1,8 +1,8 @@
-"""Measures of answers against the truth, as scikit-learn defines them: to call directly, or by name in `Trainer.fit`.
+"""Measures of answers against the truth, as scikit-learn defines them: call them directly, or name them in `Trainer.fit`.
 
-Everywhere: `y_true` holds labels 0, 1, ... (rows,), 0 and 1 for several outputs (rows, outputs), or numbers; `y_pred` labels,
-or probabilities (scores) from which the label is taken: the largest of a row (rows, outputs), above 0.5 of a single column.
-(rows, 1) means (rows,). `sample_weight` (rows,) weighs the rows.
+In all of them `y_true` holds labels 0, 1, ... (rows,), 0 and 1 for several outputs (rows, outputs), or numbers.
+`y_pred` holds labels, or probabilities (scores) from which the label is taken: the largest of a row (rows, outputs), or
+whether a single column is above 0.5. (rows, 1) means (rows,). `sample_weight` (rows,) weighs the rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Takes = Literal["predictions", "probabilities"]  # what a metric is given as y_p
 
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-    """The share of right answers; with several outputs, of all of them.
+    """The share of right answers; with several outputs, the share over all of them.
 
     Parameters
     ----------
@@ -93,9 +93,10 @@ def f1(
     y_true, y_pred, sample_weight : array
         See the module.
     average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
-        "binary": of label 1. Else over the labels that occur in either array, or over all outputs: "macro" their mean,
-        "weighted" their mean weighed by how often each occurs in y_true, "micro" from the sums of tp, fp and fn. "auto":
-        "binary" where no label is above 1 and `y_pred` has no more than two columns, else "macro".
+        "binary": for label 1. The others go over the labels that occur in either array, or over all outputs: "macro" is
+        their mean, "weighted" their mean weighed by how often each occurs in y_true, "micro" is taken from the sums of
+        tp, fp and fn. "auto" is "binary" where no label is above 1 and `y_pred` has no more than two columns, else
+        "macro".
 
     Returns
     -------
@@ -149,11 +150,12 @@ def auc(
     y_true : array
         Labels 0 and 1 (rows,), labels 0, 1, ... (rows,), or 0 and 1 (rows, outputs).
     y_pred : array
-        Scores of label 1 (rows,), of each label (rows, classes): then each against the rest, or of each output.
+        Scores of label 1 (rows,), scores of each label (rows, classes), each against the rest, or scores of each
+        output.
     sample_weight : array (rows,), optional
     average : {"macro", "weighted"}, default "macro"
-        With several labels (outputs): the mean over those that some rows have and some have not, "weighted" by how often
-        each occurs.
+        With several labels (outputs), the mean over those that some rows have and some have not; "weighted" weighs it
+        by how often each occurs.
 
     Returns
     -------
@@ -204,7 +206,7 @@ def _auc(is_true: Array, scores: Array, w: Array) -> float:
 
 
 def r2(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-    """The share of the variance that is explained: 1 - sum (y - p)^2 / sum (y - mean y)^2, the mean over outputs.
+    """The share of the variance that is explained: 1 - sum (y - p)^2 / sum (y - mean y)^2, then the mean over outputs.
 
     Parameters
     ----------
@@ -215,7 +217,8 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = N
     Returns
     -------
     float
-        At most 1. An output whose truth is constant gives 1 where it is met exactly, else 0; NaN for a single row.
+        At most 1. An output whose truth is constant gives 1 where it is predicted exactly, else 0; a single row gives
+        NaN.
 
     Raises
     ------
@@ -280,7 +283,7 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None =
 
 
 def _checked(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
-    """Finite arrays of as many rows, a single column as (rows,); numbers as float64."""
+    """Finite arrays with equal numbers of rows, where a single column is (rows,); numbers are float64."""
     arrays = []
     for name, value in (("y_true", y_true), ("y_pred", y_pred)):
         array = as_array(value, name)
@@ -305,7 +308,7 @@ def _checked(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | No
 
 
 def _labels(truth: Array, found: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
-    """Labels of both, (rows,) or 0 and 1 (rows, outputs)."""
+    """The labels of both: (rows,), or 0 and 1 (rows, outputs)."""
     if truth.ndim == 2:
         _need_zeros_and_ones(truth)
         return truth.astype(np.int64), (found > 0.5).astype(np.int64), weight
@@ -324,7 +327,7 @@ def _integers(values: Array, name: str) -> Array:
 
 
 def _class_labels(truth: Array, scores: Array, what: str) -> Array:
-    """Labels that are columns of the scores."""
+    """The true labels, each of which must be a column of the scores."""
     if scores.ndim != 2 or truth.ndim != 1:
         raise ValueError(f"{what}: expected labels (rows,) and scores (rows, classes), got {truth.shape} and {scores.shape}")
     label = _integers(truth, "y_true")
@@ -363,7 +366,7 @@ class Metric:
     name : str, optional
         Its name in the history. Default: the function's.
     takes : {"predictions", "probabilities"}, default "predictions"
-        What it is given as y_pred: `Network.predict` or `Network.predict_proba`.
+        What it is given as y_pred: the answer of `Network.predict` or of `Network.predict_proba`.
     """
 
     function: Callable[..., float]
@@ -403,7 +406,7 @@ _OF_LABELS = re.compile(r"accuracy|f1.*|auc.*|top_\w+")
 
 
 def as_metric(given: object, classifier: bool) -> Metric:
-    """A metric, from itself, a name or a function."""
+    """The metric itself, or the metric of that name or function."""
     if isinstance(given, Metric):
         return given
     if callable(given):

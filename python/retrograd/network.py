@@ -1,14 +1,14 @@
-"""The network: weights, the forward and backward pass by hand, prediction. A thin layer over the compiled core.
+"""The network: weights, the forward and backward pass by hand, prediction. It is a thin layer over the compiled core.
 
-What a network is made of is _spec.py's, training over epochs training/'s, the update optimizers.py's.
+Its description is in _spec.py, training over epochs in training/, the update in optimizers.py.
 
-What other rooms of the package may use beside the public names, and nothing else:
+Besides the public names, other rooms of the package may use these and nothing else:
 
 - `_spec`: the description; `_core`: the core's network, for the core's optimiser and trainer, `evaluate` and the like
-- `_rows`, `_targets`, `_examples`: what a user gave, checked, as the core takes it
+- `_rows`, `_targets`, `_examples`: check what a user gave and return it as the core takes it
 - `_scored`: loss and metric of examples; `_metric`: the metric as a mean
-- `_about_to_change()`: to be called before weights, or the pass by hand, are overwritten
-- `_state`, `_load_state`: steps and all arrays; `_as_dtype`: a twin in the other arithmetic
+- `_about_to_change()`: must be called before weights, or the pass by hand, are overwritten
+- `_state`, `_load_state`: steps and all arrays; `_as_dtype`: a copy in the other dtype
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ _CORE: dict[np.dtype[Any], type[_core.NetworkF32] | type[_core.NetworkF64]] = {
     np.dtype(np.float64): _core.NetworkF64,
 }
 
-# what the core's predict answers: the outputs, those after what the loss applies, or a decision
+# What the core's predict answers: the outputs, the outputs after what the loss applies, or a decision.
 _OUTPUTS, _APPLIED, _DECISIONS = range(3)
 _ANSWERS = {"nothing": _OUTPUTS, "rates": _APPLIED, "sign": _DECISIONS, "label": _DECISIONS}
 
-_NORM_ARRAYS = ("gamma", "beta", "running_mean", "running_var")  # in the order of the core
+_NORM_ARRAYS = ("gamma", "beta", "running_mean", "running_var")  # in the core's order
 
 Arrays = tuple[Array, ...]
-Weights = tuple[Sequence[ArrayLike], Sequence[ArrayLike]]  # those of all layers, and the biases
+Weights = tuple[Sequence[ArrayLike], Sequence[ArrayLike]]  # the weights of all layers, and their biases
 
 
 class Gradients:
-    """What a backward pass found. Arrays are read when asked for, at the latest before the next pass overwrites them.
+    """The results of a backward pass. Arrays are read when asked for, at the latest before the next pass overwrites them.
 
     Attributes
     ----------
     loss : float or None
-        Mean loss of the batch; None where the gradient was the user's own.
+        The mean loss of the batch; None where the user gave the gradient.
     delta : tuple of arrays (rows, fan_out)
         Gradient of the loss with respect to z of each layer.
     dw : tuple of arrays (fan_in, fan_out)
@@ -116,7 +116,7 @@ class Gradients:
         return found
 
     def _keep(self, weights_only: bool) -> None:
-        """Reads what is about to be lost: dx where the weights change, everything where a new pass begins."""
+        """Read what is about to be lost: dx where the weights change, everything where a new pass begins."""
         if self._network is None:
             return
         _ = self.dx
@@ -137,29 +137,30 @@ class Network:
     layers : sequence
         Number of inputs, then for each layer its number of units or a `Dense`.
     activation : str, default "relu"
-        Of the hidden layers; formulas: `help(retrograd.activations)`.
+        The activation of the hidden layers; formulas: `help(retrograd.activations)`.
     output_activation : str, default "identity"
-        Of the last layer. With "cross_entropy" and "focal" (then "identity" or "softmax"), "binary_cross_entropy" ("identity"
-        or "sigmoid") and "poisson" ("identity" or "exponential") the layer gives logits, or log rates, and the loss applies
-        softmax, sigmoid or exp itself, once.
+        The activation of the last layer. With "cross_entropy" and "focal" (then "identity" or "softmax"),
+        "binary_cross_entropy" ("identity" or "sigmoid") and "poisson" ("identity" or "exponential") the layer gives
+        logits or log rates, and the loss applies softmax, sigmoid or exp itself, once.
     loss : str or retrograd.losses.Loss, default "mse"
-        What is descended: for numbers "mse", "quadratic", "mae" and others, for classes "cross_entropy" and others. Each is a
-        class of `retrograd.losses` with its formula and gradient, and the name is short for it: `help(retrograd.losses)`. A
-        loss of your own: `backward(dz=...)`.
+        The loss that training minimises: "mse", "quadratic", "mae" and others for numbers, "cross_entropy" and others
+        for classes. Each is a class of `retrograd.losses` with its formula and gradient, and the name is short for it:
+        `help(retrograd.losses)`. For a loss of your own, use `backward(dz=...)`.
     init : str, Initializer, or pair (weights, biases), optional
-        How the weights start (see `Initializer`); default LeCun for selu, He for relu, leaky_relu, elu, gelu, gelu_tanh, silu
-        and mish, Glorot for the rest. A pair of sequences of arrays gives them. Biases start at zero.
+        How the weights start (see `Initializer`). Default: LeCun for selu; He for relu, leaky_relu, elu, gelu,
+        gelu_tanh, silu and mish; Glorot for the rest. A pair of sequences of arrays gives them directly. Otherwise
+        biases start at zero.
     dropout : float, default 0.0
-        Of the hidden layers that do not say it themselves (see `Dense`).
+        The dropout of hidden layers that do not set their own (see `Dense`).
     input_dropout : float, default 0.0
-        The same for the inputs.
+        The probability with which training drops an input.
     input_noise : float, default 0.0
-        In training, normal noise of this standard deviation is added to the inputs, before any of them is dropped.
+        The standard deviation of normal noise that training adds to the inputs, before any of them is dropped.
     seed : int or None, default 0
-        Fixes the weights, the order of rows in training and what dropout and noise draw; None draws a fresh one, which
-        `seed` then shows.
+        Fixes the weights, the order of rows in training and what dropout and noise draw. None draws a fresh seed, which
+        the attribute `seed` then shows.
     dtype : "float32" or "float64"
-        Of weights and arithmetic.
+        The type of weights and arithmetic.
 
     Raises
     ------
@@ -205,7 +206,7 @@ class Network:
                 self._core.fill(i, *chosen.draw(spec.sizes[i], spec.sizes[i + 1]), spec.seed)
 
     def _make(self, spec: NetworkSpec) -> None:
-        """All but the weights."""
+        """Set up everything but the weights."""
         self._spec = spec
         self._core = _CORE[spec.dtype](
             list(spec.sizes),
@@ -222,7 +223,7 @@ class Network:
         self._predicts = _ANSWERS[spec.decides]
         self._gradients: weakref.ref[Gradients] | None = None
 
-    # ---------------------------------------------------------------- what it is
+    # ---------------------------------------------------------------- its description
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -251,7 +252,7 @@ class Network:
 
     @property
     def metric_name(self) -> str:
-        """What is measured beside the loss: "accuracy" for labels (and 0/1), "mae" (mean absolute error) for numbers."""
+        """What is measured besides the loss: "accuracy" for labels (and 0/1), "mae" (mean absolute error) for numbers."""
         return self._spec.metric_name
 
     @property
@@ -276,12 +277,12 @@ class Network:
 
     @property
     def input_noise(self) -> float:
-        """Standard deviation of what training adds to the inputs."""
+        """The standard deviation of the noise that training adds to the inputs."""
         return self._spec.input_noise
 
     @property
     def steps(self) -> int:
-        """Updates that the network has taken so far. With `seed` it fixes what dropout and noise draw next."""
+        """The number of updates so far. Together with `seed` it fixes what dropout and noise draw next."""
         return self._core.steps()
 
     @property
@@ -295,7 +296,7 @@ class Network:
     # ---------------------------------------------------------------- weights
 
     def _array(self, name: str, layer: int) -> Array | None:
-        """One array of a layer, None where it has none of that name: a copy, read-only."""
+        """A read-only copy of one array of a layer; None where the layer has none of that name."""
         if not any(array.name == name for array in self._spec.arrays[layer]):
             return None
         found: Array = self._core.get(name, layer)
@@ -306,12 +307,12 @@ class Network:
         return tuple(self._array(name, layer) for layer in range(self.depth))
 
     def _put(self, layer: int, arrays: Mapping[str, Any]) -> None:
-        """Replaces arrays of a layer, checked ones."""
+        """Replace arrays of a layer that have been checked."""
         for name, array in arrays.items():
             self._core.set(name, layer, array)
 
     def _gradient(self, name: str) -> Any:
-        """The gradients of all layers with respect to z ("delta") or to one array of each, or that to the inputs ("dx")."""
+        """The gradients of all layers for "delta" or the name of an array; for "dx" the one gradient of the inputs."""
         core = self._core
         if name == "dx":
             return core.dx()
@@ -337,7 +338,7 @@ class Network:
 
     @property
     def beta(self) -> tuple[Array | None, ...]:
-        """What is added to them (fan_out,), None where there is nothing: copies, read-only."""
+        """What is added to the scaled sums (fan_out,), None where there is nothing: copies, read-only."""
         return self._of_all("beta")
 
     @property
@@ -351,7 +352,7 @@ class Network:
         return self._of_all("running_var")
 
     def set_weights(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike] | None = None) -> None:
-        """Replaces all weights, and the biases too where they are given.
+        """Replace all weights, and the biases too where they are given.
 
         Parameters
         ----------
@@ -385,19 +386,19 @@ class Network:
         running_mean: ArrayLike | None = None,
         running_var: ArrayLike | None = None,
     ) -> None:
-        """Replaces what is given of a layer that normalises.
+        """Replace the given arrays of a layer that normalises.
 
         Parameters
         ----------
         layer : int
             Counted from 0, as in `weights`.
         gamma, beta, running_mean, running_var : array (fan_out,), optional
-            `running_mean` and `running_var` (not negative) with batch normalisation alone.
+            `running_mean` and `running_var` (not negative) only with batch normalisation.
 
         Raises
         ------
         ValueError, TypeError
-            The layer has no such numbers, or shape, type or values do not fit. Nothing is changed then.
+            The layer has no such arrays, or shape, type or values do not fit. Nothing is changed then.
         """
         layer = as_int(layer, "layer", 0)
         if layer >= self.depth:
@@ -415,7 +416,7 @@ class Network:
         self._put(layer, now)
 
     def _checked(self, label: str, place: LayerArray, value: ArrayLike) -> Array:
-        """An array that fits the place, of the network's dtype; ValueError and TypeError name it by the label."""
+        """The value as an array of the network's dtype that fits the place; errors name it by the label."""
         array = as_array(value, label)
         if array.shape != place.shape:
             raise ValueError(f"{label}: expected shape {place.shape}, got {array.shape}")
@@ -426,15 +427,16 @@ class Network:
         return result
 
     def folded(self) -> Network:
-        """A network for inference that gives the same outputs with batch normalisation folded into weights and biases.
+        """Make a network for inference with the same outputs, whose weights and biases contain the batch normalisation.
 
-        With r = gamma / sqrt(running_var + 1e-5) of a layer, its w becomes w r and its b becomes (b - running_mean) r + beta,
-        in float64 and rounded once (so the outputs differ by rounding). Layer normalisation depends on each row and stays.
+        With r = gamma / sqrt(running_var + 1e-5) of a layer, its w becomes w r and its b becomes (b - running_mean) r +
+        beta, in float64 and rounded once (so the outputs differ by rounding). Layer normalisation stays, because it
+        depends on each row.
 
         Returns
         -------
         Network
-            A new one; this one is as it was.
+            A new network; this one stays as it is.
         """
         weights, biases = ([np.array(array, np.float64) for array in arrays] for arrays in (self.weights, self.biases))
         result = Network.__new__(Network)
@@ -455,7 +457,7 @@ class Network:
         return result
 
     def copy_from(self, other: Network) -> None:
-        """Takes over the weights and biases of a network with the same layer sizes and dtype (a target network, say)."""
+        """Take over the weights and biases of a network with the same layer sizes and dtype (for a target network, say)."""
         if not isinstance(other, Network):
             raise TypeError(f"copy_from: expected a Network, got {type(other).__name__}")
         self._spec.check_same_arrays(other._spec)
@@ -465,12 +467,12 @@ class Network:
     # ---------------------------------------------------------------- copies
 
     def _state(self) -> dict[str, Any]:
-        """Steps, and the arrays of each layer by name."""
+        """The steps, and the arrays of each layer by name."""
         arrays = [{place.name: self._array(place.name, place.layer) for place in layer} for layer in self._spec.arrays]
         return {"steps": self.steps, "arrays": arrays}
 
     def _load_state(self, state: Mapping[str, Any]) -> None:
-        """Takes what `_state` gave, all or nothing."""
+        """Take what `_state` gave, all of it or nothing."""
         check_state(state, ("steps", "arrays"), "network")
         steps, given = as_int(state["steps"], "steps", 0), state["arrays"]
         if len(given) != self.depth:
@@ -495,7 +497,7 @@ class Network:
         self._core.set_steps(state["steps"])
 
     def __copy__(self) -> Self:
-        """A network of its own with the same weights."""
+        """A separate network with the same weights."""
         twin = type(self).__new__(type(self))
         twin.__setstate__(self.__getstate__())
         return twin
@@ -504,7 +506,7 @@ class Network:
         return self.__copy__()
 
     def _as_dtype(self, dtype: str) -> Network:
-        """The same network, settings and all, in the other arithmetic."""
+        """The same network, with its settings, in the other dtype."""
         twin = Network.__new__(Network)
         twin.__setstate__(Network.__getstate__(self) | {"spec": self._spec.with_dtype(dtype)})
         return twin
@@ -521,7 +523,7 @@ class Network:
         return as_examples(X, y, sample_weight, self._spec, self._core)
 
     def _about_to_change(self, weights_only: bool = True) -> None:
-        """Lets gradients that somebody still holds read what the next call overwrites."""
+        """Let gradients that somebody still holds read what the next call overwrites."""
         gradients = None if self._gradients is None else self._gradients()
         if gradients is not None:
             gradients._keep(weights_only)
@@ -534,17 +536,17 @@ class Network:
         X : array (rows, inputs)
             The batch.
         training : bool, default False
-            Whether what acts only in training is at work: dropout and noise, and the means of the
-            batch in batch normalisation, which the running ones take in. What dropout and noise draw is fixed by `seed` and by
-            the number of updates so far (`steps`): a second pass before the next update has the same masks, and so has
-            `Trainer.step`. `a` shows each layer's outputs before any of them is dropped.
+            Whether to do what only training does: dropout, noise, and batch normalisation by the means of the batch,
+            which the running means take in. `seed` and the number of updates so far (`steps`) fix what dropout and
+            noise draw, so a second pass before the next update has the same masks, and so has `Trainer.step`. `a` shows
+            each layer's outputs before dropout.
         n_threads : int, optional
             At most so many threads.
 
         Returns
         -------
         array (rows, outputs)
-            The last layer after `output_activation`.
+            The outputs of the last layer, after `output_activation`.
         """
         rows = self._rows(X, least=1)
         self._about_to_change(weights_only=False)
@@ -566,11 +568,13 @@ class Network:
         Parameters
         ----------
         y : array, optional
-            The targets of the batch of `forward`: the network's loss gives the first delta.
+            The targets of the batch of `forward`; the network's loss gives the first delta.
         dz : array (rows, outputs), optional
-            Or the gradient of a loss of your own with respect to z of the last layer (before `output_activation`).
+            Instead of y: the gradient of a loss of your own with respect to z of the last layer (before
+            `output_activation`).
         sample_weight : array (rows,), optional
-            The weight of each row, finite and at least 0, with y: the loss is sum w l / sum w, l that of a row.
+            The weight of each row, finite and at least 0, with y: the loss is sum w l / sum w, where l is the loss of a
+            row.
         n_threads : int, optional
             At most so many threads.
 
@@ -620,11 +624,11 @@ class Network:
 
     def _answer(self, X: ArrayLike, answer: int, n_threads: int | None) -> Array:
         threads = as_threads(n_threads)
-        quick = self._core.predict_quick(X, answer)  # a few plain rows; None for the rest
+        quick = self._core.predict_quick(X, answer)  # for a few plain rows; None for anything else
         return self._core.predict(self._rows(X), answer, threads) if quick is None else quick
 
     def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
-        """What the network says of each row.
+        """Answer for each row: a label, a decision, an expected count or the outputs, as the loss asks for.
 
         Parameters
         ----------
@@ -635,9 +639,10 @@ class Network:
         Returns
         -------
         array
-            cross_entropy, focal, hinge with several outputs: the most probable label (rows,), int64. binary_cross_entropy,
-            hinge with one output: 0 or 1 (also where the targets are -1 and 1), int64, (rows, outputs). poisson: the expected
-            counts exp(z). Else the outputs (rows, outputs). (rows,) where there is one output.
+            cross_entropy, focal, and hinge with several outputs: the most probable label (rows,), int64.
+            binary_cross_entropy, and hinge with one output: 0 or 1 (also where the targets are -1 and 1), int64, (rows,
+            outputs). poisson: the expected counts exp(z). Otherwise the outputs (rows, outputs). It is (rows,) where
+            there is one output.
         """
         return self._answer(X, self._predicts, n_threads)
 
@@ -650,7 +655,7 @@ class Network:
         Raises
         ------
         ValueError
-            The outputs are no probabilities.
+            The outputs are not probabilities.
         """
         self._spec.check_probabilities()
         return self._answer(X, _APPLIED, n_threads)
@@ -663,7 +668,7 @@ class Network:
         sample_weight: ArrayLike | None = None,
         n_threads: int | None = None,
     ) -> float:
-        """Mean loss over the rows of X with answers y; with `sample_weight` (rows,) sum w l / sum w."""
+        """Mean loss over the rows of X with targets y; with `sample_weight` (rows,) it is sum w l / sum w."""
         return self._scored(self._examples(X, y, sample_weight), n_threads)[0]
 
     def _scored(self, data: Examples, n_threads: int | None) -> tuple[float, float]:

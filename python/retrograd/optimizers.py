@@ -1,4 +1,4 @@
-"""Optimisers: settings, and the state that belongs to one network. The arithmetic is the core's."""
+"""Optimisers: their settings, and the state that belongs to one network. The core does the arithmetic."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "Optimizer", "RMS
 
 _CORE = {"float32": _core.OptimizerF32, "float64": _core.OptimizerF64}
 _PARAMS = ("all", "weights", "biases")
-_LEAST_EPS = 1e-30  # float32 holds it; where a gradient is always zero, 0 / (0 + eps) must be a number
+_LEAST_EPS = 1e-30  # float32 can hold it; where a gradient is always zero, 0 / (0 + eps) must be a number
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Group:
     layers : int or sequence of int, optional
         Which layers, counted from 0; negative numbers count from the last. Default: all.
     params : {"all", "weights", "biases"}, default "all"
-        Which parameters of these layers.
+        Which parameters of these layers. "biases" are all but the weights: gamma and beta are among them.
     lr_factor : float, default 1
-        The learning rate is multiplied by it.
+        A factor on the learning rate.
     weight_decay : float, optional
-        Default: the optimiser's. What it adds to the gradient is that of L2 regularisation, weight_decay / 2 times the sum of
-        squares (with AdamW and Lion it shrinks the weights instead).
+        Default: the optimiser's. It adds to the gradient what L2 regularisation by weight_decay / 2 times the sum of
+        squares adds (with AdamW and Lion it shrinks the weights instead).
     l1 : float, default 0
-        L1 regularisation: l1 times the sum of absolute values is added to the loss that is descended (not to the one that is
-        shown), so l1 sign(w) to the gradient.
+        L1 regularisation: l1 times the sum of absolute values is added to the loss that is minimised (not to the loss
+        that is shown), and so l1 sign(w) to the gradient.
     frozen : bool, default False
-        Whether these parameters stay as they are; their gradients are then not computed in training.
+        Whether these parameters stay as they are; training then does not compute their gradients.
     """
 
     layers: int | Sequence[int] | None = None
@@ -82,7 +82,7 @@ class Group:
 
 
 class _HasRate:
-    """What every rule has as settings of its own, in the place where its constructor takes them."""
+    """The settings that every rule has, in the place where its constructor takes them."""
 
     lr: float
     weight_decay: float
@@ -90,24 +90,25 @@ class _HasRate:
 
 @dataclass(eq=False, repr=False)
 class Optimizer(_HasRate):
-    """What all optimisers share; use one of SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
+    """What all optimisers have in common; use one of SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
 
-    An optimiser owns its state (velocities, means of squares, the number of steps), which starts at zero and binds it to the
-    first network that it steps, or that a `Trainer` has with it. Settings are attributes and may be changed between calls; they
-    are checked at the next use.
+    An optimiser owns its state (velocities, means of squares, the number of steps). The state starts at zero (Adagrad's
+    at `initial_accumulator_value`). It is bound to the first network that the optimiser steps, or that a `Trainer` has
+    with it. Settings are attributes and may be changed between calls; they are checked at the next use.
 
     Attributes
     ----------
     lr : float
         Learning rate.
     weight_decay : float
-        Biases are decayed too, as in PyTorch; `groups` may say otherwise.
+        Biases are decayed too, as in PyTorch; `groups` can change that.
     clip_norm, clip_value : float or None
-        Before all else, gradients are scaled down so that the norm of all of them together (but those of what is frozen) is
-        at most `clip_norm` (Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks, 2013; PyTorch's
-        `clip_grad_norm_`), and each is held between -clip_value and clip_value (`clip_grad_value_`).
+        Before anything else, gradients are scaled down so that the norm of all of them together (frozen parameters left
+        out) is at most `clip_norm` (Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks,
+        2013; PyTorch's `clip_grad_norm_`), and then each is held between -clip_value and clip_value
+        (`clip_grad_value_`).
     groups : tuple of Group
-        Where several match, the last one counts.
+        Where several groups match, the last one counts.
     """
 
     _rule: ClassVar[str]
@@ -119,25 +120,25 @@ class Optimizer(_HasRate):
     groups: Sequence[Group] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
-        self._stale: bool  # whether the core has not seen the settings of now
+        self._stale: bool  # whether the core has not seen the present settings
         self._network: Network | None = None
         self._core: Any = None
-        self._loaded: dict[str, Any] | None = None  # a state that waits for its network
+        self._loaded: dict[str, Any] | None = None  # a state that is kept until there is a network
         self._checked_settings()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
-            object.__setattr__(self, "_stale", True)  # first: Ctrl-C may come between the two
-            if name in ("groups", "betas") and isinstance(value, list):  # a change within would go unseen
+            object.__setattr__(self, "_stale", True)  # this comes first: Ctrl-C may come between the two
+            if name in ("groups", "betas") and isinstance(value, list):  # a change inside a list would go unnoticed
                 value = tuple(value)
         object.__setattr__(self, name, value)
 
     def _rule_settings(self) -> dict[str, Any]:
-        """The settings of the rule alone, checked, as the core names them."""
+        """The settings of the rule alone, checked, by the core's names."""
         raise NotImplementedError
 
     def _checked_settings(self) -> dict[str, Any]:
-        """All settings, checked, as the core names them; what is not among them is off."""
+        """All settings, checked, by the core's names; those that are not among them are off."""
         settings: dict[str, Any] = {
             "lr": as_float(self.lr, "lr", 0.0),
             "weight_decay": as_float(self.weight_decay, "weight_decay", 0.0),
@@ -152,14 +153,14 @@ class Optimizer(_HasRate):
         return settings | self._rule_settings()
 
     def _configure(self, core: Any, network: Network) -> None:
-        """Tells the core the settings of now."""
+        """Tell the core the present settings."""
         settings = _core.OptimizerSettings(self._rule)
         for name, value in self._checked_settings().items():
             setattr(settings, name, value)
         core.configure(settings, self._for_arrays(network))
 
     def _for_arrays(self, network: Network) -> list[tuple[float, float, float, bool]]:
-        """Factor of lr, weight decay, l1 and whether it is frozen, for the weights and the biases of each layer in turn."""
+        """Factor of lr, weight decay, l1 and whether it is frozen: for the weights and biases of each layer."""
         depth = network.depth
         for group in self.groups:
             group._check_layers(depth)
@@ -174,7 +175,7 @@ class Optimizer(_HasRate):
         return arrays
 
     def _bind(self, network: Network) -> Any:
-        """The core's part for this network, with the settings of now; ValueError where the optimiser belongs to another."""
+        """The core's optimiser for this network, with the present settings; ValueError where it is bound to another."""
         if self._network is not network:
             self._first_bind(network)
         if self._stale:
@@ -196,7 +197,7 @@ class Optimizer(_HasRate):
         self._stale = True
 
     def step(self, network: Network, *, n_threads: int | None = None) -> None:
-        """Stage 3: updates weights and biases against the gradients of `network.backward`.
+        """Stage 3: update weights and biases with the gradients of `network.backward`.
 
         Raises
         ------
@@ -212,7 +213,7 @@ class Optimizer(_HasRate):
 
     @property
     def steps(self) -> int:
-        """Steps taken."""
+        """The number of steps taken."""
         if self._core is None:
             return 0 if self._loaded is None else int(self._loaded["steps"])
         return int(self._core.steps())
@@ -223,9 +224,10 @@ class Optimizer(_HasRate):
         Returns
         -------
         dict
-            "steps", and for each part of the state, by PyTorch's name ("momentum_buffer", "exp_avg", ...), a list with a pair
-            of arrays for each layer: (fan_in, fan_out) for its weights, (fan_out,) for its biases. Parts that no step has
-            needed yet are left out.
+            "steps", and for each part of the state, by PyTorch's name ("momentum_buffer", "exp_avg", ...), a list with
+            a pair of arrays for each layer: (fan_in, fan_out) for its weights, and (fan_out,) for its biases (where the
+            layer normalises, a vector of biases, gamma and beta one after the other). Parts that no step has needed yet
+            are left out.
         """
         if self._core is None:
             return {"steps": 0} if self._loaded is None else copy.deepcopy(self._loaded)
@@ -236,14 +238,14 @@ class Optimizer(_HasRate):
         return state
 
     def _read_plane(self, plane: int, arrays: Sequence[LayerArray]) -> tuple[Array, Array]:
-        """One plane for a layer: the numbers of its weights, and those of all else that it learns, one after the other."""
+        """One plane for a layer: the numbers for its weights, and one vector for all else that it learns."""
         w, *vectors = (self._core.plane(plane, array.name, array.layer) for array in arrays if array.learned)
         return w, np.concatenate(vectors)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes a state as `state_dict` gives it; training goes on from there to the last bit.
+        """Take a state that `state_dict` gave; training goes on from there to the last bit.
 
-        Where the optimiser is not bound yet, shapes are checked when it is.
+        Where the optimiser is not bound yet, shapes are checked later, when it is.
 
         Raises
         ------
@@ -265,7 +267,7 @@ class Optimizer(_HasRate):
             self._put(self._core, self._network, state)
 
     def _put(self, core: Any, network: Network, state: dict[str, Any]) -> None:
-        """The state into the core, once all of it is found to fit."""
+        """Put the state into the core, once all of it has been found to fit."""
         layers = network._spec.arrays
         planes = []
         for plane, name in enumerate(self._planes):
@@ -277,7 +279,7 @@ class Optimizer(_HasRate):
             for layer, (places, pair) in enumerate(zip(layers, pairs, strict=True)):
                 w, b = (_as_plane(array, name, network.dtype) for array in pair)
                 learned = [place for place in places if place.learned]
-                vector = sum(prod(place.shape) for place in learned[1:])  # all but the weights, one after the other
+                vector = sum(prod(place.shape) for place in learned[1:])  # everything but the weights, in one vector
                 if w.shape != places[0].shape or b.shape != (vector,):
                     expected = f"{places[0].shape} and ({vector},)"
                     raise ValueError(f"{name}, layer {layer}: expected shapes {expected}, got {w.shape} and {b.shape}")
@@ -289,7 +291,7 @@ class Optimizer(_HasRate):
         core.set_steps(as_int(state["steps"], "steps", 0))
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has the settings and the state, and is bound to no network."""
+        """A copy has the settings and the state, but is bound to no network."""
         state = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
         return {"settings": state, "state": self.state_dict() if self.steps or self._core is not None else None}
 
@@ -368,7 +370,7 @@ class SGD(Optimizer):
 
 @dataclass(eq=False, repr=False)
 class Adam(Optimizer):
-    """Adam: steps of m / (sqrt(v) + eps), m and v running means of gradients and of their squares, freed of their bias.
+    """Adam: steps of m / (sqrt(v) + eps), where m and v are unbiased running means of gradients and their squares.
 
     Parameters
     ----------
@@ -380,7 +382,8 @@ class Adam(Optimizer):
     weight_decay : float, default 0
         weight_decay w is added to the gradient. (`AdamW` shrinks the weights instead.)
     amsgrad : bool, default False
-        Divide by the root of the largest v so far (Reddi, Kale, Kumar: On the convergence of Adam and beyond, 2018).
+        Whether to divide by the root of the largest v so far (Reddi, Kale, Kumar: On the convergence of Adam and
+        beyond, 2018).
     clip_norm, clip_value, groups
         See `Optimizer`.
 
@@ -437,7 +440,7 @@ class AdamW(Adam):
 
 @dataclass(eq=False, repr=False)
 class RMSprop(Optimizer):
-    """RMSprop: steps of g / (sqrt(v) + eps), v a running mean of squared gradients.
+    """RMSprop: steps of g / (sqrt(v) + eps), where v is a running mean of squared gradients.
 
     Parameters
     ----------
@@ -449,9 +452,9 @@ class RMSprop(Optimizer):
     weight_decay : float, default 0
         weight_decay w is added to the gradient.
     momentum : float, default 0
-        In [0, 1): of the steps.
+        The momentum of the steps, in [0, 1).
     centered : bool, default False
-        v without the square of the running mean of the gradients: an estimate of their variance.
+        Whether the square of the gradients' running mean is subtracted from v, which then estimates their variance.
     clip_norm, clip_value, groups
         See `Optimizer`.
 
@@ -483,7 +486,7 @@ class RMSprop(Optimizer):
 
 @dataclass(eq=False, repr=False)
 class Adagrad(Optimizer):
-    """Adagrad: steps of g / (sqrt(s) + eps), s the sum of all squared gradients so far.
+    """Adagrad: steps of g / (sqrt(s) + eps), where s is the sum of all squared gradients so far.
 
     Parameters
     ----------
@@ -493,7 +496,7 @@ class Adagrad(Optimizer):
     weight_decay : float, default 0
         weight_decay w is added to the gradient.
     initial_accumulator_value : float, default 0
-        What s starts from.
+        The value that s starts with.
     eps : float, default 1e-10
         At least 1e-30.
     clip_norm, clip_value, groups
@@ -524,7 +527,7 @@ class Adagrad(Optimizer):
 
 @dataclass(eq=False, repr=False)
 class Lion(Optimizer):
-    """Lion: steps of lr in the direction sign(beta1 m + (1 - beta1) g), m a running mean of gradients.
+    """Lion: steps of lr in the direction sign(beta1 m + (1 - beta1) g), where m is a running mean of gradients.
 
     Parameters
     ----------

@@ -1,13 +1,13 @@
-"""How histories and range tests are drawn: pictures of lists, which two Protocols name. Nothing else is known here.
+"""How histories and range tests are drawn. Two Protocols name the lists that are drawn; nothing else is known here.
 
-matplotlib is imported where something is drawn.
+matplotlib is only imported where something is drawn.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-_TRAINING = "#8a94a6"  # grey blue: the lesser line
+_TRAINING = "#8a94a6"  # grey blue: the less important line
 _VALIDATION = "#d1495b"  # red: the line to look at
 _RATE = "#2e7d6b"  # green
 _INK = "#333333"
@@ -15,7 +15,7 @@ _SEVERAL = ("#d1495b", "#30638e", "#edae49", "#00798c", "#7a5195", "#8f9e3d", "#
 
 
 class Curves(Protocol):
-    """The lists of a `History` that are drawn, one entry an epoch."""
+    """The lists of a `History` that are drawn, with one entry for each epoch."""
 
     metric_name: str
     best_epoch: int | None
@@ -35,7 +35,7 @@ class Curves(Protocol):
 
 
 class RangeTest(Protocol):
-    """The arrays of an `LRRange` that are drawn, one entry a step, and the rate that is marked."""
+    """The arrays of an `LRRange` that are drawn, with one entry for each step, and the rate that is marked."""
 
     @property
     def lr(self) -> Any:
@@ -51,11 +51,11 @@ class RangeTest(Protocol):
 
     @property
     def suggestion(self) -> float | None:
-        """Where to begin from."""
+        """The rate to begin with."""
 
 
 def need_matplotlib(what: str) -> None:
-    """Refuse to draw without it."""
+    """Raise an ImportError where matplotlib is missing."""
     try:
         import matplotlib.pyplot
     except ImportError as error:
@@ -109,7 +109,7 @@ def learning_curves(history: Curves, ax: Any) -> tuple[Any, ...]:
 
 
 def _others(history: Curves) -> list[tuple[Any, bool]]:
-    """Panels beside loss and metric, and whether there is something for them."""
+    """The panels besides loss and metric, and whether there is something to draw in each."""
     rates = [rate for epoch in history.step_lr for rate in epoch] or history.lr
     return [
         (_metrics, bool(history.metrics)),
@@ -119,7 +119,7 @@ def _others(history: Curves) -> list[tuple[Any, bool]]:
 
 
 def _metrics(ax: Any, history: Curves) -> None:
-    """All metrics that were asked for: on the validation data solid, on the training data dashed."""
+    """All metrics that were asked for: solid lines for the validation data, dashed ones for the training data."""
     names = list(dict.fromkeys(name.removeprefix("val_") for name in history.metrics))
     for name, values in history.metrics.items():
         color = _SEVERAL[names.index(name.removeprefix("val_")) % len(_SEVERAL)]
@@ -130,7 +130,7 @@ def _metrics(ax: Any, history: Curves) -> None:
 
 
 def _rates(ax: Any, history: Curves) -> None:
-    """The learning rate: over the steps of each epoch where each had its own, else as a staircase over the epochs."""
+    """The learning rate: over the steps of each epoch where each had its own, otherwise as a staircase over the epochs."""
     if history.step_lr:
         at, rates = [], []
         for epoch, of_epoch in zip(history.epoch, history.step_lr, strict=True):
@@ -141,7 +141,7 @@ def _rates(ax: Any, history: Curves) -> None:
         rates = history.lr
         ax.step([history.epoch[0] - 1, *history.epoch], [rates[0], *rates], where="pre", color=_RATE, linewidth=1.8)
     _frame(ax, "epoch")
-    if 30 * sorted(rates)[len(rates) // 4] <= max(rates):  # else a quarter of it and more would lie flat on the axis
+    if 30 * sorted(rates)[len(rates) // 4] <= max(rates):  # otherwise a quarter of it and more would lie flat on the axis
         _log_where_wide(ax, rates)
     ax.set_title("Learning rate", loc="left", color=_INK)
 
@@ -167,7 +167,7 @@ def lr_range(found: RangeTest, ax: Any) -> Any:
     ax.set_xscale("log")
     low, high = float(min(found.loss.min(), found.smoothed.min())), float(found.smoothed[0])
     margin = 0.1 * max(high - low, 0.05 * abs(high))
-    ax.set_ylim(low - margin, high + 5 * margin)  # the explosion itself is not worth the room
+    ax.set_ylim(low - margin, high + 5 * margin)  # the explosion itself needs no room
     if found.suggestion is not None:
         ax.axvline(found.suggestion, color=_RATE, linewidth=1.2, linestyle=":")
         ax.set_title(f"suggestion {found.suggestion:.2g}", loc="right", color=_RATE, fontsize="medium")
@@ -193,7 +193,7 @@ def _line(ax: Any, x: Any, y: Any, **options: Any) -> None:
 
 
 def _frame(ax: Any, label: str, whole: bool = True) -> None:
-    """What all panels look like; `whole`: the x axis counts."""
+    """What all panels look like; `whole`: the x axis has whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     ax.set_xlabel(label, color=_INK)
@@ -208,7 +208,7 @@ def _frame(ax: Any, label: str, whole: bool = True) -> None:
 
 
 def _log_where_wide(ax: Any, values: list[float]) -> None:
-    """A logarithmic scale where the values are ten times apart."""
+    """Choose a logarithmic scale where the values differ by a factor of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     drawn = [value for value in values if value == value]

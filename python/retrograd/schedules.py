@@ -1,6 +1,7 @@
 """Schedules of the learning rate: functions of the epoch or of the step, handed to the core as one array for each epoch.
 
-A schedule is a setting and holds no state; where training stands is known to the clock of training/rates.py, one a trainer.
+A schedule is a setting and holds no state. Where training stands is known to the clock in training/rates.py; each
+trainer has one.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ Per = Literal["epoch", "step"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """What all schedules share; use one of Constant, Step, Exponential, InverseScaling, Cosine, OneCycle, ReduceOnPlateau.
+    """What all schedules have in common; use Constant, Step, Exponential, InverseScaling, Cosine, OneCycle, ReduceOnPlateau.
 
-    The optimiser's `lr` is the base rate. A schedule leaves it alone and says what each step takes instead; where `lr` is
-    changed in the midst (by a callback, say), the rest of the schedule has the new base. All counts are of epochs or of
-    steps, as `per` says. The clock counts the epochs that the trainer has begun since it has this schedule and runs on from
-    call to call of `fit`; epoch n begins at step (n - 1) x steps of an epoch.
+    The optimiser's `lr` is the base rate. A schedule does not change it, but says what each step takes instead. Where
+    `lr` is changed during training (by a callback, say), the rest of the schedule has the new base. All counts are of
+    epochs or of steps, as `per` says. The clock counts the epochs that the trainer has begun since it has this
+    schedule, and runs on from one call of `fit` to the next; epoch n begins at step (n - 1) x steps of an epoch.
 
     Parameters
     ----------
     per : {"epoch", "step"}, default "epoch"
         Whether the rate changes with every epoch or with every step.
     warmup : int, default 0
-        So many epochs (steps) come first, in which the rate rises linearly: (i + 1) / (warmup + 1) of the rate with which
-        the schedule then begins. (PyTorch: `LinearLR(start_factor=1 / (warmup + 1), total_iters=warmup)`, then the rest by
-        `SequentialLR`.)
+        So many epochs (steps) come first, in which the rate rises linearly: it is (i + 1) / (warmup + 1) of the rate
+        with which the schedule then begins. (In PyTorch: `LinearLR(start_factor=1 / (warmup + 1), total_iters=warmup)`,
+        then the rest by `SequentialLR`.)
     """
 
     per: Per = field(default="epoch", kw_only=True)
@@ -60,11 +61,11 @@ class Schedule:
         self._check("warmup", as_int(self.warmup, "warmup", 0))
 
     def _check(self, name: str, value: object) -> None:
-        """Keeps a setting as it was checked."""
+        """Check a setting and keep the checked value."""
         object.__setattr__(self, name, value)
 
     def rates(self, lr: float, n: int, *, start: int = 0, length: int | None = None) -> Rates:
-        """The rates of epochs (steps) `start` to `start + n`, to look at or to draw.
+        """The rates of epochs (steps) `start` to `start + n`, for looking at them or drawing them.
 
         Parameters
         ----------
@@ -75,7 +76,8 @@ class Schedule:
         start : int, default 0
             The first, counted from 0.
         length : int, optional
-            Epochs (steps) of the whole, as `fit` gives them, for a schedule that needs them; default `start + n`.
+            Epochs (steps) of the whole training, as `fit` gives them, for a schedule that needs them; default `start +
+            n`.
 
         Returns
         -------
@@ -105,13 +107,13 @@ class Schedule:
             raise ValueError(f"warmup: expected less than the {length} {self.per}s of the schedule, got {self.warmup}")
 
     def _curve(self, t: Rates, lr: float, length: int) -> Rates:
-        """Rates at the times t after the warm-up: a new array."""
+        """A new array with the rates at the times t after the warm-up."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The optimiser's rate, after the warm-up.
+    """The optimiser's rate stays as it is, after the warm-up.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ class Constant(Schedule):
 
     Notes
     -----
-    `fit` again goes on with the same rate. With a warm-up: Goyal et al., Accurate, large minibatch SGD (2017).
+    Another `fit` goes on with the same rate. With a warm-up: Goyal et al., Accurate, large minibatch SGD (2017).
     """
 
     def _curve(self, t: Rates, lr: float, length: int) -> Rates:
@@ -144,7 +146,7 @@ class Step(Schedule):
 
     Notes
     -----
-    PyTorch's `StepLR`. `fit` again goes on falling.
+    PyTorch's `StepLR`. Another `fit` goes on falling.
     """
 
     every: int
@@ -173,7 +175,7 @@ class Exponential(Schedule):
 
     Notes
     -----
-    PyTorch's `ExponentialLR`. `fit` again goes on falling.
+    PyTorch's `ExponentialLR`. Another `fit` goes on falling.
     """
 
     gamma: float
@@ -200,7 +202,7 @@ class InverseScaling(Schedule):
 
     Notes
     -----
-    scikit-learn's "invscaling", whose time is counted in rows. `fit` again goes on falling.
+    scikit-learn's "invscaling", whose time is counted in rows. Another `fit` goes on falling.
     """
 
     power: float = 0.5
@@ -224,18 +226,18 @@ class Cosine(Schedule):
     length : int, optional
         Epochs (steps) of the fall, without the warm-up. Default: those of the first `fit` that has this schedule.
     period : int, optional
-        With restarts: the fall takes so many epochs (steps) and begins anew, again and again. Not with `length`.
+        For restarts: the fall takes so many epochs (steps) and then begins anew, again and again. Not with `length`.
     multiplier : int, default 1
-        Each period is so many times as long as the one before.
+        Each period is so many times as long as the one before it.
     per : {"epoch", "step"}, default "epoch"
     warmup : int, default 0
         See `Schedule`.
 
     Notes
     -----
-    PyTorch's `CosineAnnealingLR` and, with a period, `CosineAnnealingWarmRestarts`. `fit` again: after `length` the rate
-    stays at the floor (give `length` where several calls make one run); with a period the restarts go on. Loshchilov, Hutter:
-    SGDR, stochastic gradient descent with warm restarts (2017).
+    PyTorch's `CosineAnnealingLR` and, with a period, `CosineAnnealingWarmRestarts`. In another `fit` the rate stays at
+    the floor after `length` (give `length` where several calls make one run); with a period the restarts go on.
+    Loshchilov, Hutter: SGDR, stochastic gradient descent with warm restarts (2017).
     """
 
     floor: float = 0.0
@@ -255,7 +257,7 @@ class Cosine(Schedule):
 
     @property
     def needs_length(self) -> bool:  # type: ignore[override]  # not the same for all
-        """Whether the length of the training counts."""
+        """Whether the length of the training matters."""
         return self.length is None and self.period is None
 
     def _curve(self, t: Rates, lr: float, length: int) -> Rates:
@@ -278,13 +280,13 @@ class OneCycle(Schedule):
     Parameters
     ----------
     max_lr : float, optional
-        The highest rate. Default: the optimiser's, which otherwise does not count.
+        The highest rate. Default: the optimiser's rate, which is otherwise not used.
     pct_start : float, default 0.3
-        The share of the way up, in [0, 1].
+        The share of the cycle in which the rate rises, in [0, 1].
     div_factor : float, default 25
         The cycle begins at max_lr / div_factor.
     final_div_factor : float, default 1e4
-        It ends at max_lr / div_factor / final_div_factor.
+        The cycle ends at max_lr / div_factor / final_div_factor.
     length : int, optional
         Epochs (steps) of the cycle. Default: those of the first `fit` that has this schedule.
     per : {"epoch", "step"}, default "step"
@@ -293,8 +295,8 @@ class OneCycle(Schedule):
 
     Notes
     -----
-    PyTorch's `OneCycleLR` with cosines; momentum is left alone (there: `cycle_momentum=False`). `fit` again: after the cycle
-    the rate stays at its last, least value. Smith, Topin: Super-convergence (2018).
+    PyTorch's `OneCycleLR` with cosines; momentum is not changed (there: `cycle_momentum=False`). In another `fit`,
+    after the cycle, the rate stays at its last and least value. Smith, Topin: Super-convergence (2018).
     """
 
     max_lr: float | None = None
@@ -318,14 +320,14 @@ class OneCycle(Schedule):
 
     @property
     def needs_length(self) -> bool:  # type: ignore[override]
-        """Whether the length of the training counts."""
+        """Whether the length of the training matters."""
         return self.length is None
 
     def _curve(self, t: Rates, lr: float, length: int) -> Rates:
         top = lr if self.max_lr is None else self.max_lr
         first = top / self.div_factor
         end = (self.length or length) - 1
-        turn = min(self.pct_start * (end + 1) - 1, end)  # where it is highest
+        turn = min(self.pct_start * (end + 1) - 1, end)  # where the rate is highest
         up = t / turn if turn > 0 else np.ones_like(t)
         down = np.minimum((t - turn) / (end - turn), 1) if end > turn else np.ones_like(t)
         rising, falling = _anneal(first, top, up), _anneal(top, first / self.final_div_factor, down)
@@ -350,23 +352,23 @@ class ReduceOnPlateau(Schedule):
     patience : int, default 10
         At least 0.
     threshold : float, default 1e-4
-        How much better counts: by this share of the best ("rel"), or by this difference ("abs").
+        What counts as better: by this share of the best value ("rel"), or by this difference ("abs").
     threshold_mode : {"rel", "abs"}, default "rel"
     cooldown : int, default 0
-        After a fall, epochs in which no bad ones are counted.
+        The epochs after a fall in which bad epochs are not counted.
     min_lr : float, default 0
-        No fall goes below it.
+        The rate does not fall below it.
     mode : {"auto", "min", "max"}, default "auto"
         Whether less or more is better; "auto" knows it for the figures of this package.
     warmup : int, default 0
-        In epochs; see `Schedule`. Its epochs are not watched.
+        In epochs; see `Schedule`. The figure is not watched during the warm-up.
     per : {"epoch"}
         Always "epoch".
 
     Notes
     -----
-    PyTorch's `ReduceLROnPlateau` with eps=0: falls are taken however small. `fit` again goes on with the reduced rate, the
-    best value and the counts.
+    PyTorch's `ReduceLROnPlateau` with eps=0: a fall happens however small it is. Another `fit` goes on with the reduced
+    rate, the best value and the counts.
     """
 
     monitor: str = "val_loss"
@@ -393,7 +395,7 @@ class ReduceOnPlateau(Schedule):
             raise ValueError(f'per: expected "epoch", as the figure is known once an epoch, got {self.per!r}')
 
     def _curve(self, t: Rates, lr: float, length: int) -> Rates:
-        return np.full_like(t, lr)  # before any fall: these are `PlateauRun`'s
+        return np.full_like(t, lr)  # the rates before any fall; `PlateauRun` counts the falls
 
     def _reduced(self, lr: float, falls: int) -> float:
         """The rate after so many falls."""
@@ -401,7 +403,7 @@ class ReduceOnPlateau(Schedule):
 
 
 def check_schedule(schedule: object) -> None:
-    """TypeError where it is neither a schedule, nor a function, nor None."""
+    """Raise a TypeError where it is neither a schedule, nor a function, nor None."""
     if schedule is not None and (isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule))):
         raise TypeError(
             f"schedule: expected a Schedule, a function of the epoch that gives the rate, or None, got {schedule!r}"

@@ -1,5 +1,6 @@
-// Memory that cannot be had, and memory that is not asked for: every allocation of every call fails once, and a steady step
-// makes none. An executable of its own, as it replaces the operators new and delete and wraps aligned_alloc.
+// Memory that cannot be had, and memory that is not asked for: every allocation of every call fails
+// once, and a steady step makes none. This is an executable of its own, because it replaces the
+// operators new and delete and wraps aligned_alloc.
 #include "network/stages.h"
 #include "support/networks.h"
 #include "training/optimizer.h"
@@ -9,7 +10,7 @@ using namespace retrograd::testing;
 
 namespace {
 
-// Allocations since the last start, and the one that fails (0: none). From any thread.
+// The number of allocations since the last start, and which one fails (0: none). They count for all threads.
 struct Allocations {
   std::atomic<long> made{0}, live{0}, fail_at{0};
 
@@ -63,9 +64,9 @@ namespace {
 
 const Spec kSpec{{20, 33, 6}, {kRelu, kIdentity}, Loss::mse};
 
-// What a call with its nth allocation failed came to.
+// The result of a call whose nth allocation failed.
 struct Attempt {
-  bool failed = false;  // std::bad_alloc came out
+  bool failed = false;  // std::bad_alloc was thrown
   long made = 0, leaked = 0;
 };
 
@@ -86,15 +87,16 @@ Attempt attempt(long n, Call call) {
   return result;
 }
 
-// call() again and again, its first allocation failed, its second, ... until one run needs no more: after each failure
-// std::bad_alloc has come out, kept() says that nothing changed, and nothing is leaked. Returns how many were failed.
+// Calls call() again and again: its first allocation fails, then its second, and so on, until a run
+// needs no more. After each failure std::bad_alloc must have come out, kept() must say that nothing
+// changed, and nothing may be leaked. Returns how many allocations failed.
 template <class Call, class Kept>
 long fail_each(Call call, Kept kept) {
-  call();  // what is made once for the process
+  call();  // this makes what is made once for the process
   for (long n = 1;; ++n) {
     const Attempt result = attempt(n, call);
     if (!result.failed) {
-      CHECK(result.made == n - 1);  // a failure that nobody saw would be one more
+      CHECK(result.made == n - 1);  // if a failure went unnoticed, there would be one more
       return n - 1;
     }
     CAPTURE(n);
@@ -141,7 +143,7 @@ TEST_CASE_TEMPLATE("a training epoch: any allocation may fail; the network and t
         Trainer<T>(fresh).epoch(args, state);
       };
       CHECK(fail_each(all_new, [] { return true; }) > 10);
-      // one trainer that goes on after each failure
+      // One trainer goes on after each failure.
       Trainer<T> trainer(network);
       Optimizer<T> state = make_optimizer(network);
       long made = 0;
@@ -222,7 +224,7 @@ TEST_CASE_TEMPLATE("the stages: any allocation may fail; what there was of them 
               kept) > 5);
     Stages<T> stages(network);
     REQUIRE(stages.forward(data.inputs_view(), {0, team}, {}));
-    long made = 0;  // another batch size: the memory is made anew
+    long made = 0;  // another batch size needs new memory
     for (; attempt(made + 1, [&] { stages.forward(more.inputs_view(), {0, team}, {}); }).failed; ++made) {
       CHECK_FALSE(stages.has_forward());
       CHECK_FALSE(stages.has_backward());
@@ -232,7 +234,7 @@ TEST_CASE_TEMPLATE("the stages: any allocation may fail; what there was of them 
     double loss = 0;
     REQUIRE(stages.backward(more.targets(), loss, {0, team}, {}));
 
-    Optimizer<T> state = make_optimizer(network);  // the step that makes the velocity
+    Optimizer<T> state = make_optimizer(network);  // this step makes the velocity
     StoredGradients<T> stored;
     CHECK(attempt(1, [&] { apply_update(network, stages.work().gradients(), state, stored, {}); }).failed);
     CHECK(kept());
@@ -262,7 +264,7 @@ TEST_CASE_TEMPLATE("a steady step allocates nothing, nor does an epoch after the
       trainer.epoch(args, state);
       CHECK(allocations_of([&] { trainer.epoch(args, state); }) == 0);
 
-      // the first epoch asks for as much in two steps as in fifty
+      // The first epoch allocates as much in two steps as in fifty.
       const auto of_first = [&](Index rows) {
         Network<T> fresh = make_network<T>(kSpec);
         Trainer<T> first(fresh);

@@ -1,4 +1,4 @@
-"""Fixtures and settings of the Python tests. What tests call by name is in helpers.py, the mathematics in oracle.py."""
+"""Fixtures and settings of the Python tests. Functions that tests call by name are in helpers.py, mathematics in oracle.py."""
 
 import os
 from collections.abc import Iterator

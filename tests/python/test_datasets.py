@@ -1,4 +1,4 @@
-"""The digits that come with the package: against scikit-learn's copy of the same source, and their fixed split."""
+"""The digits that come with the package: compared with scikit-learn's copy of the same source, and their fixed split."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Networks that must learn: the classic problems, real data, a function; each from a fixed seed, to the right answers."""
+"""Networks must learn: the classic problems, real data, a function; each from a fixed seed to the right answers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The lists of tests/README.md and tests/FAULTS.md: what they cite exists."""
+"""The lists of tests/README.md and tests/FAULTS.md: everything that they cite exists."""
 
 import re
 from pathlib import Path

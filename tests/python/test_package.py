@@ -1,4 +1,4 @@
-"""The package as installed: what importing it costs and brings, its files, its types, its documentation.
+"""The package as installed: what importing it costs and loads, its files, its types, its documentation.
 
 Not here: its commands (cli/test_commands.py).
 """

@@ -1,4 +1,4 @@
-"""The examples of the README run as they stand, one after the other, as a reader would type them."""
+"""The examples of the README: they run as they stand, one after the other, as a reader would type them."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""retrograd.reference and its textbook against the engine over whole epochs, same weights and same order of rows.
+"""retrograd.reference and its textbook against the engine over whole epochs, with the same weights and order of rows.
 
 These are implementations that share nothing but the formulas. The formulas themselves are tested in test_stages.py.
 """

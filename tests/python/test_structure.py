@@ -1,4 +1,4 @@
-"""The house: floors of modules without a circle, names of losses in one file, signatures that can be read."""
+"""The structure of the code: floors of modules without a circle, names of losses in one file, signatures without surprises."""
 
 import ast
 import inspect

@@ -1,6 +1,7 @@
-"""From what a user gives to what the core takes: coerces and checks arrays, once per call. Says what was got and expected.
+"""Turns arrays that a user gives into arrays that the core takes: coerces and checks them, once per call.
 
-Not here: conversion of float64 and uint8 rows to the network's dtype, which the core does while it gathers a batch.
+Each error says what was expected and what was given. Converting float64 and uint8 rows to the network's dtype is not
+done here: the core does it while it gathers a batch.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def as_array(value: ArrayLike, name: str) -> Array:
         array = value if type(value) is np.ndarray else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name}: expected an array, got rows of different lengths ({error})") from error
-    # np.ma is imported when it is first asked for: only where there is a subclass
+    # np.ma is imported only where there is a subclass.
     if isinstance(value, np.ndarray) and value is not array and isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
         raise ValueError(f"{name}: expected an array without masked values, got {np.sum(value.mask)} of them")
     if array.dtype.kind not in "fiub":
@@ -40,20 +41,21 @@ def _what(value: object, array: Array) -> str:
 
 
 def converted(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Contiguous, aligned and of the dtype; what does not fit becomes infinite, which is looked for afterwards."""
+    """A contiguous, aligned array of the dtype; what does not fit becomes infinite, and later checks look for that."""
     with np.errstate(over="ignore"):
         return np.require(array, dtype, ("C", "A"))
 
 
 def as_rows(value: ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "X") -> Array:
-    """Rows of `cols` numbers each, in a layout that the core reads where it is; copied only where it has to be."""
+    """Rows of `cols` numbers each, in a layout that the core reads in place; they are copied only where necessary."""
     array = as_array(value, name)
     if array.ndim != 2 or array.shape[1] != cols:
         hint = f"; one row is {name}.reshape(1, -1)" if array.ndim == 1 and array.shape[0] == cols else ""
         raise ValueError(f"{name}: expected shape (rows, {cols}), got {array.shape}{hint}")
-    if array.shape[0] >= 2**32:  # before anybody reads or copies them
+    if array.shape[0] >= 2**32:  # checked before anybody reads or copies the rows
         raise ValueError(f"{name}: expected fewer than 2**32 rows, got {array.shape[0]}")
-    if array.dtype not in _NATIVE:  # float16, integers, bool, swapped bytes; unequal to a native dtype where bytes are swapped
+    # float16, integers and bool; also swapped bytes, which make a dtype unequal to the native one
+    if array.dtype not in _NATIVE:
         return converted(array, dtype)
     size = array.itemsize
     in_rows = (cols == 1 or array.strides[1] == size) and (array.shape[0] <= 1 or array.strides[0] % size == 0)
@@ -61,7 +63,10 @@ def as_rows(value: ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "X") 
 
 
 def check_finite(core: CoreNetwork, rows: Array, name: str = "X", given: ArrayLike | None = None) -> None:
-    """ValueError that names the first value which is not finite in the network's dtype; `given`: before conversion."""
+    """Raise a ValueError that names the first value which is not finite in the network's dtype.
+
+    `given` is the array before conversion, for the message.
+    """
     place = core.find_nonfinite(rows)
     if place is None:
         return

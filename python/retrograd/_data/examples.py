@@ -1,7 +1,7 @@
-"""The one door for data: rows, targets and weights of rows, checked once and in the form that the core takes.
+"""The one way in for data: rows, targets and weights of rows, checked once and in the form that the core takes.
 
-Training, validation, the split, measures, evaluation and solvers all take `Examples`. How arrays are coerced: arrays.py,
-targets.py, weights.py.
+Training, validation, the split, measures, evaluation and solvers all take `Examples`. How arrays are coerced is in
+arrays.py, targets.py and weights.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Examples(NamedTuple):
 
     rows: Array  # (rows, inputs): float32, float64 or uint8, in a layout that the core reads
     targets: Array  # int32 labels (rows,), or (rows, outputs) of the network's dtype
-    weights: Array | None = None  # (rows, 1) of the network's dtype; None: all count the same
+    weights: Array | None = None  # (rows, 1) of the network's dtype; None: all rows count the same
 
     def where(self, chosen: Array) -> Examples:
         """A copy of the chosen rows."""
@@ -30,7 +30,7 @@ class Examples(NamedTuple):
 
 
 def checked_rows(X: ArrayLike, spec: NetworkSpec, core: CoreNetwork, least: int = 0) -> Array:
-    """Finite rows of the network's inputs, at least so many (0 or 1)."""
+    """Finite rows of the network's inputs; there must be at least `least` of them (0 or 1)."""
     if core.takes(X, spec.inputs):
         rows: Array = X
     else:
@@ -42,7 +42,7 @@ def checked_rows(X: ArrayLike, spec: NetworkSpec, core: CoreNetwork, least: int 
 
 
 def as_examples(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, spec: NetworkSpec, core: CoreNetwork) -> Examples:
-    """What a user gives, at least one row of it."""
+    """The data that a user gives, as `Examples`; it must have at least one row."""
     rows = checked_rows(X, spec, core, least=1)
     weights = None if sample_weight is None else as_weights(sample_weight, len(rows), spec.dtype)
     return Examples(rows, as_targets(y, len(rows), spec, core), weights)

@@ -1,4 +1,4 @@
-"""The rows that `fit(validation_split=...)` sets aside: by the network's seed, in proportion where there are classes."""
+"""The rows that `fit(validation_split=...)` sets aside, chosen by the network's seed and by class."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .._checks import as_float
 from .arrays import Array
 from .examples import Examples
 
-_EPOCH = 0  # of the order of rows; those of training begin with 1
+_EPOCH = 0  # the order's number for the split; orders of training begin with 1
 
 
 def split(data: Examples, share: float, seed: int, classes: Array | None) -> tuple[Examples, Examples]:
-    """Rows to train on and rows to validate on, each in the order in which they were given; copies.
+    """Rows to train on and rows to validate on, as copies, each in the order in which they were given.
 
-    `classes`: the class of each row, where there is one; of each its share is set aside.
+    `classes` has the class of each row, where rows have one; the same share of each class is set aside.
     """
     rows = len(data.rows)
     number = as_float(share, "validation_split", 0.0, below=1.0)
@@ -33,7 +33,10 @@ def split(data: Examples, share: float, seed: int, classes: Array | None) -> tup
 
 
 def _held_out(labels: Array | None, rows: int, held: int, seed: int) -> Array:
-    """Which rows: the first ones of a shuffled order, of each label its share (the largest remainders get what is left)."""
+    """Which rows are held out: the first ones of a shuffled order.
+
+    Of each label it takes its share; labels with the largest remainders get the rows that are left over.
+    """
     order: Array = _core.permutation(seed, _EPOCH, rows)
     if labels is None:
         return order[:held]

@@ -1,6 +1,6 @@
 """Targets as the core's loss takes them: labels as an index, or rows of numbers, checked value by value.
 
-Which kind a loss takes is a fact of the loss, and comes with the description of the network.
+Which kind of target a loss takes is a fact of the loss; it comes with the description of the network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def as_targets(value: ArrayLike, rows: int, spec: NetworkSpec, core: CoreNetwork
     """int32 labels (rows,), or (rows, outputs) of the network's dtype."""
     outputs, kind = spec.outputs, spec.targets
     if spec.picks_one:
-        quick = _core.labels(value, rows, outputs)  # a plain array of integers; None for the rest
+        quick = _core.labels(value, rows, outputs)  # for a plain array of integers; None for anything else
         if quick is not None:
             return quick
     array = as_array(value, "y")
@@ -52,8 +52,8 @@ def as_targets(value: ArrayLike, rows: int, spec: NetworkSpec, core: CoreNetwork
 
 
 def as_labels(array: Array, classes: int, name: str = "y") -> Array:
-    """Labels 0..classes-1 as int32, always a copy: what the core uses as an index must not change under it."""
-    flat = array.flatten()  # before the checks, so that they hold for what is used
+    """Labels 0..classes-1 as int32, always a copy: what the core uses as an index must not change meanwhile."""
+    flat = array.flatten()  # copied before the checks, so that they hold for what is used
     if flat.size == 0:
         return np.zeros(0, np.int32)
     if array.dtype.kind == "f":
@@ -68,7 +68,7 @@ def as_labels(array: Array, classes: int, name: str = "y") -> Array:
 
 
 def classes_of(targets: Array, spec: NetworkSpec) -> Array | None:
-    """The class of each row, from targets that the core takes; None where rows have no single class."""
+    """The class of each row, from targets as the core takes them; None where rows have no single class."""
     if targets.ndim == 1:
         return targets
     two = spec.decides == "sign" and targets.shape[1] == 1 and bool(np.isin(targets, (-1, 0, 1)).all())

@@ -1,4 +1,4 @@
-"""Weights of rows: what a user gives (sample_weight, class_weight) as the core takes it, one checked number for each row."""
+"""Row weights as the core takes them, from what a user gives (sample_weight, class_weight): one number for each row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .targets import classes_of
 
 
 def as_weights(value: ArrayLike | None, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array | None:
-    """(rows, 1) of the network's dtype, or None where there are none."""
+    """Row weights (rows, 1) of the network's dtype, or None where there are none."""
     if value is None:
         return None
     array = as_array(value, name)
@@ -40,7 +40,7 @@ def as_weights(value: ArrayLike | None, rows: int, dtype: np.dtype[Any], name: s
 def with_class_weight(
     given: Array | None, class_weight: str | Mapping[int, float] | None, targets: Array, spec: NetworkSpec
 ) -> Array | None:
-    """The weights of rows, each times the weight of its row's class; weights and targets as the core takes them."""
+    """The weight of each row times the weight of its class; weights and targets are as the core takes them."""
     if class_weight is None:
         return given
     labels = classes_of(targets, spec)
@@ -54,7 +54,7 @@ def with_class_weight(
 
 
 def _factors(class_weight: str | Mapping[int, float], labels: Array) -> Array:
-    """The weight of each row's class."""
+    """The factor for each row: the weight of its class."""
     classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if isinstance(class_weight, str):
         if class_weight != "balanced":

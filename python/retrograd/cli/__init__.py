@@ -1,1 +1,1 @@
-"""The command line, `python -m retrograd`: one file a command, and facts about the machine."""
+"""The command line, `python -m retrograd`: one file for each command, and facts about the machine."""

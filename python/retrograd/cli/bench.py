@@ -1,8 +1,9 @@
 """Speed of the engine beside the NumPy reference: workloads, paired measurement, and `python -m retrograd bench`.
 
-The two train in turn in one process, on the same data, with the same number of threads and pinned to as many CPUs; the
-ratio is the median over the rounds, for what disturbs the machine for a while disturbs both. That process is a child,
-because NumPy's BLAS takes its number of threads when it is loaded. No test passes or fails by what is measured here.
+Engine and reference train in turn in one process, on the same data, with the same number of threads and pinned to as
+many CPUs. The ratio is the median over the rounds, because what disturbs the machine for a while disturbs both. That
+process is a child, because NumPy's BLAS takes its number of threads when it is loaded. No test depends on what is
+measured here.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ..training.trainer import Trainer
 from .machine import blas, cpu_count, cpu_model, default_threads, machine
 
 SECONDS_PER_TURN = 0.1  # an engine trains for so many epochs in its turn that it takes at least this long
-PAUSE = 0.3  # seconds between turns: waiting threads of a BLAS go on spinning for a while, on cores that the other needs
+PAUSE = 0.3  # seconds between turns: a BLAS's waiting threads spin on for a while, on cores that the other engine needs
 
 
 class Workload(NamedTuple):
@@ -192,7 +193,7 @@ def race_in_child(what: str, threads: int, rounds: int) -> dict[str, Any]:
         "VECLIB_MAXIMUM_THREADS",
     )
     environment = {**os.environ, **dict.fromkeys(variables, str(threads))}
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # the same package, wherever it lies
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # the same package, wherever it is
     command = [sys.executable, "-P", "-c", _CHILD, what, str(threads), str(rounds)]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if child.returncode:
@@ -201,7 +202,8 @@ def race_in_child(what: str, threads: int, rounds: int) -> dict[str, Any]:
     return result
 
 
-# Pins first and imports later: the threads of a BLAS are born when NumPy is imported, with the CPUs of that moment.
+# The child pins itself first and imports later: a BLAS starts its threads when NumPy is imported,
+# with the CPUs of that moment.
 _CHILD = """
 import importlib, json, os, sys
 what, threads, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

@@ -1,4 +1,4 @@
-"""The commands of `python -m retrograd` and what their ends are: exit codes, Ctrl-C, a reader that has gone."""
+"""The commands of `python -m retrograd` and how they end: exit codes, Ctrl-C, a reader that has gone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has gone (`... | head`): be quiet, also when Python flushes at exit
+    except BrokenPipeError:  # our reader has gone (`... | head`): stay quiet, also when Python flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, RuntimeError) as error:

@@ -1,1 +1,1 @@
-"""Is something wrong with a network or its settings? Checks that are run beside training."""
+"""Checks that tell whether something is wrong with a network or its settings; they run besides training."""

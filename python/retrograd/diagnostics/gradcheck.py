@@ -1,4 +1,4 @@
-"""Are the gradients right? Compares every one of a network's with central differences of its loss, in float64."""
+"""Are the gradients right? Compares each gradient of a network with a central difference of its loss, in float64."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class GradcheckResult:
     worst : float
         The largest of `errors`.
     where : str
-        The array it was found in, "dw[0]" say.
+        The name of its array, for example "dw[0]".
     errors : dict
         For each array ("dw[0]", "db[0]", "dgamma[0]", ..., "dx") the largest |gradient - difference| relative to the largest
         number of either array.
@@ -41,10 +41,10 @@ def gradcheck(
     epsilon: float = 1e-5,
     training: bool = False,
 ) -> GradcheckResult:
-    """Compares dw, db and dx of `network.backward(y)` with (loss(w + e) - loss(w - e)) / 2e.
+    """Compare dw, db and dx of `network.backward(y)` with (loss(w + e) - loss(w - e)) / 2e.
 
-    Takes two forward passes for each weight, bias and input: for small networks and batches. The network is left as it is;
-    the work is done on a float64 copy.
+    It takes two forward passes for each weight, bias and input, so it is meant for small networks and batches. The
+    network is left as it is: the work is done on a float64 copy.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ def gradcheck(
     epsilon : float, default 1e-5
         Half the distance of the two points, times max(1, |value|).
     training : bool, default False
-        Of the passes of training, with the masks and the noise of the network's next step in all of them.
+        Whether to check the passes of training; all of them then have the masks and the noise of the network's next
+        step.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The range test of the learning rate: a copy of the network is trained with a rate that rises until the loss explodes."""
+"""The range test of the learning rate: it trains a copy of the network with a rising rate until the loss explodes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class LRRange:
     Attributes
     ----------
     lr : array (steps,)
-        The rates, those of the steps that were taken.
+        The rates of the steps that were taken.
     loss : array (steps,)
         The mean loss of each step's batch before its update.
     smoothed : array (steps,)
-        Its running mean, freed of the bias of its start.
+        The running mean of the losses, corrected for the bias of its start.
     exploded : bool
-        Whether the test ended because the loss did.
+        Whether the test ended because the loss exploded.
     """
 
     lr: npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ class LRRange:
     def steepest(self) -> float | None:
         """The rate at which the smoothed loss falls most with the logarithm of the rate, before its least value.
 
-        None where it falls nowhere.
+        None where it never falls.
         """
         end = int(np.argmin(self.smoothed)) + 1
         if end < 2:
@@ -61,10 +61,10 @@ class LRRange:
 
     @property
     def suggestion(self) -> float | None:
-        """A tenth of `at_min`, at which the loss still falls fast; None where the loss falls nowhere.
+        """A tenth of `at_min`, where the loss still falls fast; None where the loss never falls.
 
-        A rule of thumb to begin from: for a schedule with a fixed rate, or as the lower end of the range to search. As
-        `max_lr` of OneCycle, something between it and `at_min` may do.
+        It is a rule of thumb to begin with: for a schedule with a fixed rate, or as the lower end of the range to
+        search. As `max_lr` of OneCycle, something between it and `at_min` may do.
         """
         return None if self.steepest is None else self.at_min / 10
 
@@ -111,18 +111,18 @@ def lr_range_test(
     explodes_at: float = 4.0,
     n_threads: int | None = None,
 ) -> LRRange:
-    """Trains a copy of the network with a rate that rises exponentially from step to step, and records the loss.
+    """Train a copy of the network with a rate that rises exponentially from step to step, and record the loss.
 
-    The network and its optimiser are left as they are, whatever happens.
+    The network and its optimiser stay as they are, whatever happens.
 
     Parameters
     ----------
     network : Network
         Its weights are where the test begins.
     X, y : array
-        As `Trainer.fit` takes them; rows are shuffled, and where they do not last for all steps they are gone through again.
+        As `Trainer.fit` takes them. Rows are shuffled; where they do not last for all steps, they are used again.
     optimizer : Optimizer, optional
-        Its settings but for the rate, and its state, are those of the test. Default: plain SGD.
+        The test has its settings (except the rate) and its state. Default: plain SGD.
     lr_min, lr_max : float, default 1e-6 and 10
         The rate of step i is lr_min (lr_max / lr_min)^(i / (steps - 1)).
     steps : int, default 200
@@ -185,7 +185,7 @@ def lr_range_test(
 
 @dataclass(frozen=True)
 class _Ramp(Schedule):
-    """The rates of the test."""
+    """The rates of the range test."""
 
     lr_min: float
     lr_max: float
@@ -197,7 +197,7 @@ class _Ramp(Schedule):
 
 
 class _Record(Callback):
-    """Keeps the loss of each step, and stops where it explodes or enough are taken."""
+    """Keeps the loss of each step, and stops where it explodes or enough steps are taken."""
 
     every = 1
 
@@ -208,7 +208,7 @@ class _Record(Callback):
         self._steps, self._smoothing, self._explodes_at, self._mean = steps, smoothing, explodes_at, 0.0
 
     def on_step_end(self, trainer: Trainer, info: StepInfo) -> None:
-        """Notes the loss, whose mean is smoothed and freed of its bias."""
+        """Keep the loss, and smooth it without the bias of the start."""
         self.losses.append(info.loss)
         self._mean = self._smoothing * self._mean + (1 - self._smoothing) * info.loss
         self.smoothed.append(self._mean / (1 - self._smoothing ** len(self.losses)))

@@ -1,1 +1,1 @@
-"""Ways to train on all rows at once, beside the mini-batches of `retrograd.training`."""
+"""Ways to train on all rows at once, besides the mini-batches of `retrograd.training`."""

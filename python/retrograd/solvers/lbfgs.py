@@ -1,4 +1,4 @@
-"""L-BFGS for full-batch training: SciPy's optimiser over the core's loss and gradient. Mini-batches are trainer.py's."""
+"""L-BFGS for full-batch training: SciPy's optimiser with the core's loss and gradient. Mini-batches are in training/."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["LBFGSResult", "fit_lbfgs"]
 
 @dataclass(frozen=True)
 class LBFGSResult:
-    """What a run of L-BFGS came to.
+    """The result of a run of L-BFGS.
 
     Attributes
     ----------
     loss : list of float
-        After each iteration, with the weight decay's part; the first is that of the start.
+        The loss after each iteration, weight decay included; the first entry is the loss at the start.
     iterations, evaluations : int
-        Iterations, and passes over the data (a line search may take several an iteration).
+        Iterations, and passes over the data (a line search may take several in one iteration).
     converged : bool
         Whether one of the two tolerances was reached.
     message : str
-        SciPy's word on why it stopped.
+        SciPy's message on why it stopped.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -53,29 +53,29 @@ def fit_lbfgs(
     n_threads: int | None = None,
     callback: Callable[[int, float], object] | None = None,
 ) -> LBFGSResult:
-    """Trains a small network on all rows at once with L-BFGS, which often beats gradient descent there by far.
+    """Train a small network on all rows at once with L-BFGS, which is often far better than gradient descent there.
 
-    There is no learning rate: a line search finds the length of each step. float64 suits it best; in float32 it stops earlier,
-    where rounding hides the descent.
+    There is no learning rate: a line search finds the length of each step. float64 suits it best; in float32 it stops
+    earlier, when rounding hides the descent.
 
     Parameters
     ----------
     network : Network
-        Without normalisation. Dropout, noise and `max_norm` take no part.
+        It must not normalise. Dropout, noise and `max_norm` have no effect.
     X, y : arrays
         As `Trainer.fit` takes them.
     max_iter : int, default 200
     tol_grad : float, default 1e-5
         Converged when no part of the gradient is larger.
     tol_loss : float, default 1e-9
-        Converged when the loss falls by less than this part of it in an iteration.
+        Converged when the loss falls by less than this fraction of it in an iteration.
     history_size : int, default 10
-        Steps that the curvature is estimated from.
+        The number of steps from which the curvature is estimated.
     weight_decay : float, default 0
         Adds weight_decay / 2 times the sum of squared weights (not biases) to the loss.
     n_threads : int, optional
     callback : callable, optional
-        Called as callback(iteration, loss) after each iteration; StopIteration ends the run there.
+        Called as callback(iteration, loss) after each iteration; StopIteration ends the run.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def fit_lbfgs(
     Raises
     ------
     ImportError
-        SciPy is not there: the extra `lbfgs`.
+        SciPy is missing: it is the extra `lbfgs`.
     DivergenceError
         The loss is not finite at the start; the weights are unchanged.
     ValueError, TypeError
@@ -92,8 +92,8 @@ def fit_lbfgs(
 
     Notes
     -----
-    After any end, an error or Ctrl-C included, the weights are those of the last finished iteration. Liu, Nocedal: On the
-    limited memory BFGS method for large scale optimization (1989).
+    However the run ends, by an error or Ctrl-C too, the weights are those of the last finished iteration. Liu, Nocedal:
+    On the limited memory BFGS method for large scale optimization (1989).
     """
     try:
         from scipy.optimize import minimize

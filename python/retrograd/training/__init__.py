@@ -1,1 +1,1 @@
-"""Training over epochs: the trainer and what it is made of, one thing a file."""
+"""Training over epochs: the trainer and its parts, one thing in each file."""

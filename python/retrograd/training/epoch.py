@@ -1,6 +1,6 @@
-"""One epoch of a call of `fit`: its steps in one call into the core, or in several where callbacks want to come between.
+"""One epoch of a call of `fit`: its steps in one call into the core, or in several where callbacks come between them.
 
-What the epochs of a call have in common, and what is done between them, is run.py's.
+What the epochs of a call have in common, and what happens between them, is in run.py.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..history import History
 from ..network import Network
 from .rates import RateClock
 
-Report = Callable[[int, float], object]  # is told the rows so far and the sum of their losses
+Report = Callable[[int, float], object]  # is told the number of rows so far and the sum of their losses
 
 
 
 
 class Steps(TrainerInUse, Protocol):
-    """What a run needs of the trainer: the way into the core, the history, and whether `stop` was called."""
+    """What a run needs of the trainer: its way into the core, the history, and whether `stop` was called."""
 
     history: History
     n_threads: int | None
@@ -34,7 +34,7 @@ class Steps(TrainerInUse, Protocol):
 
     @property
     def network(self) -> Network:
-        """What is trained."""
+        """The network that is trained."""
 
     def _epoch(self, data: Examples, options: _core.EpochOptions) -> _core.EpochResult: ...
 
@@ -45,16 +45,16 @@ class EpochSettings(NamedTuple):
     """What the epochs of one call of `fit` have in common."""
 
     data: Examples
-    options: _core.EpochOptions  # those of the core; each epoch sets its steps and rates
+    options: _core.EpochOptions  # the core's options; each epoch sets its steps and rates
     clock: RateClock
     callbacks: list[Callback]
-    steps: int  # of an epoch
+    steps: int  # the steps of an epoch
 
 
 def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> dict[str, Any] | None:
-    """The next epoch, and its figures as `History.append` takes them; None where a callback stopped it on its way.
+    """Train the next epoch and return its figures as `History.append` takes them; None where a callback cut it short.
 
-    `steps_before`: steps of this call of `fit` before the epoch.
+    `steps_before` is the number of steps of this call of `fit` before the epoch.
     """
     data, options, clock, callbacks, steps = settings
     epoch, lr = trainer.epochs_done + 1, trainer.optimizer.lr
@@ -62,7 +62,7 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
     trainer.epochs_done = epoch
     loss = metric = weight = seconds = 0.0
     norms = np.zeros(trainer.network.depth) if options.gradient_norms else None
-    told: dict[int, tuple[float, float]] = {}  # loss and weight of what each callback has been told of already
+    told: dict[int, tuple[float, float]] = {}  # the loss and weight that each callback has been told of already
     for first, last, asking in parts(callbacks, steps, steps_before):
         if trainer.optimizer.lr != lr:  # a callback has changed it
             lr = trainer.optimizer.lr
@@ -98,7 +98,7 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
 
 
 def mean(total: float, weight: float) -> float:
-    """A sum as a mean over rows; 0 where no row counts."""
+    """A sum as a mean over rows; 0 where no row has a weight above 0."""
     return total / weight if weight > 0 else 0.0
 
 

@@ -1,6 +1,6 @@
-"""The metrics of one call of `fit`: what is asked for, on which data, and the figures after each epoch.
+"""The metrics of one call of `fit`: which ones, on which data, and their figures after each epoch.
 
-It has no state over epochs: each figure is that of the weights of now.
+No state is kept over epochs: each figure belongs to the present weights.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ..network import Network
 
 
 class MetricsRun:
-    """The metrics of one call of `fit`, on the data that they are measured on, by the prefix of the figures' names."""
+    """The metrics of one call of `fit`, and the data that they are measured on, by the prefix of the figures' names."""
 
     def __init__(self, metrics: object, network: Network, data: Mapping[str, Examples]) -> None:
         self._network, self._data = network, data
         self._metrics: list[Metric] = []
         self._truths: dict[str, Array] = {}
-        if type(metrics) is tuple and not metrics:  # the default, at once
+        if type(metrics) is tuple and not metrics:  # the default needs no checks
             return
         if isinstance(metrics, str) or not isinstance(metrics, Sequence):
             raise TypeError(f"metrics: expected a sequence of names, functions or Metric, got {metrics!r}")
@@ -44,16 +44,16 @@ class MetricsRun:
                 raise TypeError(f"metrics: {metric.name} takes no sample_weight, but there are weights")
         if self._metrics:
             self._truths = {prefix: _truth(part.targets, spec).view() for prefix, part in data.items()}
-        for truth in self._truths.values():  # a view of what is trained on, perhaps: not for a user's function to change
+        for truth in self._truths.values():  # perhaps a view of the training data, which a user's function must not change
             truth.flags.writeable = False
 
     @property
     def names(self) -> list[str]:
-        """Names of the figures, as the history has them."""
+        """The names of the figures in the history."""
         return [f"{prefix}{metric.name}" for prefix in self._data for metric in self._metrics]
 
     def measured(self, n_threads: int | None) -> dict[str, float]:
-        """All figures for the weights of now."""
+        """All figures for the present weights."""
         found = {}
         for prefix, truth in self._truths.items():
             data = self._data[prefix]
@@ -73,16 +73,16 @@ def _takes_weights(function: Callable[..., float]) -> bool:
     try:
         parameters: Iterable[inspect.Parameter] = inspect.signature(function).parameters.values()
     except ValueError:
-        return True  # not known: it will say so itself
+        return True  # unknown: the call itself will fail
     return any(p.name == "sample_weight" or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
 def _truth(targets: Array, spec: NetworkSpec) -> Array:
-    """What the metrics are given as y_true: labels where the network predicts labels, else the targets."""
+    """The y_true of the metrics: labels where the network predicts labels, otherwise the targets."""
     if targets.ndim == 1:
         labels: Array = targets.astype(np.int64)
         return labels
-    if spec.decides == "label":  # rows of probabilities
+    if spec.decides == "label":  # the targets are rows of probabilities
         return np.asarray(targets.argmax(axis=1))
     if spec.is_classifier:
         targets = (targets > 0.5).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The progress bar of `fit`, or nothing where nobody looks on. tqdm is imported where a bar is shown."""
+"""The progress bar of `fit`, or nothing where nobody would see it. tqdm is imported where a bar is shown."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Bar:
         self.report = self._report
 
     def _report(self, rows: int, loss: float) -> None:
-        """Called by the core about ten times a second: rows of this epoch so far, and the sum of their losses."""
-        if rows == 0:  # no step is finished: there is no loss yet
+        """Called by the core about ten times a second with the rows of this epoch so far and the sum of their losses."""
+        if rows == 0:  # no step is finished, so there is no loss yet
             return
         self._bar.set_postfix_str(f"loss={loss / rows:.4g}", refresh=False)
         self._bar.update(self._done * self._rows + rows - self._bar.n)
 
     def epoch_done(self, history: History) -> None:
-        """Shows the epoch's figures."""
+        """Show the epoch's figures."""
         if self._bar is None:
             return
         self._done += 1

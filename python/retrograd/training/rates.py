@@ -1,4 +1,7 @@
-"""Where a trainer stands in its schedule: the rate of each step, and what ReduceOnPlateau has seen. No curve is here."""
+"""Where a trainer stands in its schedule: the rate of each step, and what ReduceOnPlateau has seen.
+
+The curves are not here (schedules.py).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from .._monitor import Monitor
 from ..history import History
 from ..schedules import Rates, ReduceOnPlateau, Schedule, check_schedule
 
-_MOST_KEPT = 1000  # rates of an epoch in the history
+_MOST_KEPT = 1000  # rates of one epoch that the history keeps
 
 
 class PlateauRun:
@@ -23,8 +26,9 @@ class PlateauRun:
         self.bad = self.cooldown = self.falls = 0
 
     def see(self, value: float, schedule: ReduceOnPlateau, monitor: Monitor) -> None:
-        """One epoch: PyTorch's `ReduceLROnPlateau.step`."""
-        # of the best, not of its size: with a best below 0, "rel" asks for less than a fall, as PyTorch does
+        """See one epoch's figure, as PyTorch's `ReduceLROnPlateau.step` does."""
+        # A share of the best value, not of its size: with a best value below 0, "rel" asks for
+        # less than a fall, as in PyTorch.
         margin = schedule.threshold
         if schedule.threshold_mode == "rel" and self.best is not None:
             margin *= self.best
@@ -44,7 +48,7 @@ class PlateauRun:
         return {"best": self.best, "bad": self.bad, "cooldown": self.cooldown, "falls": self.falls}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a state as `state_dict` gives it."""
+        """Go on from a state that `state_dict` gave."""
         counts = ("bad", "cooldown", "falls")
         check_state(state, ("best", *counts), "plateau")
         bad, cooldown, falls = (as_int(state[name], name, 0) for name in counts)
@@ -54,20 +58,20 @@ class PlateauRun:
 class RateClock:
     """Where a trainer stands in its schedule.
 
-    `schedule` is a Schedule, a function of the epoch's number (from 1) that gives the rate, or None; `origin` the number of
-    epochs that came before it.
+    `schedule` is a Schedule, a function that gives the rate for the epoch's number (from 1), or None. `origin` is the
+    number of epochs that came before it.
     """
 
     def __init__(self, schedule: Schedule | Callable[[int], float] | None, origin: int) -> None:
         check_schedule(schedule)
         self.schedule = schedule
         self._origin = origin
-        self._epochs = 0  # of the whole, for schedules that need their length
+        self._epochs = 0  # epochs of the whole training, for schedules that need its length
         self._plateau = PlateauRun()
         self._monitor: Monitor | None = None
 
     def check(self, epochs: int, steps: int, names: Iterable[str], metric_name: str) -> None:
-        """ValueError where the length is too short, or the figure is none of `names`, those that `fit` will measure."""
+        """Raise a ValueError where the length is too short, or where `names`, what `fit` will measure, lacks the figure."""
         schedule = self.schedule
         if isinstance(schedule, ReduceOnPlateau):
             self._monitor = Monitor(schedule.monitor, schedule.mode, names, metric_name)
@@ -76,11 +80,11 @@ class RateClock:
             schedule._check_length(whole * steps if schedule.per == "step" else whole)
 
     def begin(self, epochs: int) -> None:
-        """A call of `fit`: the first that trains says how long the whole is."""
+        """Begin a call of `fit`; the first one that trains sets the length of the whole."""
         self._epochs = self._epochs or epochs
 
     def rates(self, epoch: int, steps: int, lr: float) -> Rates | None:
-        """The rate of each step of that epoch (counted from 1 over the life of the trainer); None: the optimiser's."""
+        """The rate of each step of that epoch (counted from 1 over the life of the trainer); None: the optimiser's rate."""
         schedule, past = self.schedule, epoch - 1 - self._origin
         if schedule is None:
             return None
@@ -93,14 +97,14 @@ class RateClock:
         return np.full(steps, schedule.rates(lr, 1, start=past, length=self._epochs)[0])
 
     def to_keep(self, rates: Rates | None) -> list[float] | None:
-        """What the history keeps of an epoch's rates where they are of each step: at most 1000, spread evenly."""
+        """The rates that the history keeps where each step has its own: at most 1000, spread evenly."""
         if rates is None or not isinstance(self.schedule, Schedule) or self.schedule.per == "epoch":
             return None
         kept: list[float] = rates[np.linspace(0, len(rates) - 1, min(len(rates), _MOST_KEPT)).round().astype(int)].tolist()
         return kept
 
     def epoch_done(self, history: History) -> None:
-        """The figures of an epoch are in the history."""
+        """Take note of an epoch whose figures are in the history."""
         schedule = self.schedule
         if isinstance(schedule, ReduceOnPlateau) and history.epoch[-1] - self._origin > schedule.warmup:
             assert self._monitor is not None
@@ -111,7 +115,7 @@ class RateClock:
         return {"origin": self._origin, "epochs": self._epochs, "plateau": self._plateau.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a state as `state_dict` gives it, under a schedule with the same settings."""
+        """Go on from a state that `state_dict` gave, under a schedule with the same settings."""
         check_state(state, ("origin", "epochs", "plateau"), "schedule")
         origin, epochs = (as_int(state[name], name, 0) for name in ("origin", "epochs"))
         self._plateau.load_state_dict(state["plateau"])

@@ -1,6 +1,6 @@
-"""One call of `fit`, once everything is checked: epoch after epoch, and what comes between two of them.
+"""One call of `fit`, once everything is checked: epoch after epoch, and what happens between them.
 
-How one epoch is trained is epoch.py's; what is checked before, and every setting, trainer.py's.
+How one epoch is trained is in epoch.py; the checks and all settings are in trainer.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def run(
     early: EarlyStoppingRun,
     convergence: Convergence,
 ) -> None:
-    """Trains for so many epochs, or until something says stop, into `trainer.history`."""
+    """Train for so many epochs, or until something says stop, and record it in `trainer.history`."""
     history, network, callbacks = trainer.history, trainer.network, settings.callbacks
     steps_done = 0
     with bar, begun(callbacks, trainer, history):

@@ -17,7 +17,7 @@ __all__ = ["Convergence", "EarlyStopping", "EarlyStoppingRun"]
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When to stop, and whether to go back to the best epoch: for `Trainer.fit(..., early_stopping=...)`.
+    """When training stops early, and whether it goes back to the best epoch: `Trainer.fit(..., early_stopping=...)`.
 
     Parameters
     ----------
@@ -25,19 +25,19 @@ class EarlyStopping:
         A figure of the history: "loss", "val_loss", "accuracy", "val_accuracy", "mae", "val_mae", or one of `fit`'s metrics
         ("val_f1", say).
     patience : int, default 10
-        Stop after so many epochs in a row that did not become better, at least 1.
+        Training stops after so many epochs in a row that were not better, at least 1.
     min_delta : float, default 0
-        Better means by more than this.
+        An epoch is better if its figure is better by more than this.
     mode : {"auto", "min", "max"}, default "auto"
         Whether less or more is better; "auto" knows it for the figures of this package.
     restore_best : bool, default True
-        Whether the network ends with the weights of its best epoch, bit for bit: where training stopped early, and where it
-        came to its last epoch or was stopped by `Trainer.stop`. Not after Ctrl-C or an error. The optimiser's state stays
-        that of the last step. While training runs, a second copy of the weights is kept.
+        Whether the network ends with the weights of its best epoch, bit for bit. This holds where training stopped
+        early, where it reached its last epoch and where `Trainer.stop` ended it, but not after Ctrl-C or an error. The
+        optimiser's state stays that of the last step. While training runs, a second copy of the weights is kept.
 
     Notes
     -----
-    Each call of `fit` begins anew. What is not a number is never better. Prechelt: Early stopping, but when? (1998).
+    Each call of `fit` begins anew. NaN is never better. Prechelt: Early stopping, but when? (1998).
     """
 
     monitor: str = "val_loss"
@@ -55,7 +55,7 @@ class EarlyStopping:
 
 
 class EarlyStoppingRun:
-    """One call of `fit` under early stopping, or without it (None)."""
+    """One call of `fit`, with early stopping or without it (None)."""
 
     def __init__(self, settings: EarlyStopping | None, network: Network, names: Iterable[str]) -> None:
         if settings is not None and not isinstance(settings, EarlyStopping):
@@ -68,7 +68,7 @@ class EarlyStoppingRun:
             self._monitor = Monitor(settings.monitor, settings.mode, names, network.metric_name)
 
     def epoch_done(self, history: History) -> bool:
-        """Looks at the last epoch; whether to stop."""
+        """Look at the last epoch; returns whether to stop."""
         settings = self._settings
         if settings is None:
             return False
@@ -86,17 +86,17 @@ class EarlyStoppingRun:
         return history.stopped_early
 
     def end(self) -> None:
-        """Training has come to its end: back to the best weights."""
+        """Go back to the best weights at the end of training."""
         if self._kept is not None:
             self._network.copy_from(self._kept)
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of what was seen so far: the best figure, how long ago, and the weights of that epoch or None."""
+        """A copy of what was seen so far: the best figure, how long ago it was, and the weights of that epoch or None."""
         kept = None if self._kept is None else self._kept._state()
         return {"best": self._best, "waited": self._waited, "kept": kept}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a state as `state_dict` gives it."""
+        """Go on from a state that `state_dict` gave."""
         check_state(state, ("best", "waited", "kept"), "early stopping")
         kept = None
         if state["kept"] is not None:
@@ -106,7 +106,7 @@ class EarlyStoppingRun:
 
 
 class Convergence:
-    """One call of `fit` under `tol` and `patience`: whether the training loss stands still."""
+    """One call of `fit` under `tol` and `patience`: whether the training loss still falls."""
 
     def __init__(self, tol: float | None, patience: int) -> None:
         self._tol = None if tol is None else as_float(tol, "tol", 0.0)
@@ -114,7 +114,7 @@ class Convergence:
         self._best, self._waited = float("inf"), 0
 
     def epoch_done(self, history: History) -> bool:
-        """Looks at the last epoch; whether to stop."""
+        """Look at the last epoch; returns whether to stop."""
         if self._tol is None:
             return False
         loss = history.loss[-1]
@@ -128,6 +128,6 @@ class Convergence:
         return {"best": self._best, "waited": self._waited}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a state as `state_dict` gives it."""
+        """Go on from a state that `state_dict` gave."""
         check_state(state, ("best", "waited"), "convergence")
         self._best, self._waited = float(state["best"]), as_int(state["waited"], "waited", 0)

@@ -1,4 +1,4 @@
-"""The trainer: its settings, and what a user calls of it. `fit` checks everything; the epochs are run.py's and epoch.py's."""
+"""The trainer: its settings and its public methods. `fit` checks everything; the epochs are in run.py and epoch.py."""
 
 from __future__ import annotations
 
@@ -47,25 +47,26 @@ class Trainer:
     optimizer : Optimizer
         SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
     batch_size : int, default 32
-        Rows of a step; the last, smaller batch of an epoch is trained on too.
+        Rows in a step; the last, smaller batch of an epoch is trained on too.
     shuffle : bool, default True
-        A new order of rows each epoch, fixed by `network.seed` and the number of the epoch.
+        Whether each epoch has a new order of rows, which `network.seed` and the number of the epoch fix.
     n_threads : int, optional
-        At most so many threads; small work takes fewer. The result has the same bits for any number.
+        At most so many threads; small work takes fewer. The result has the same bits for any number of them.
     progress : bool or "auto", default "auto"
-        A bar with loss and rows/s (needs tqdm, the extra `progress`); "auto": where tqdm is there and a terminal looks on.
+        A bar with loss and rows/s (it needs tqdm, the extra `progress`); "auto": where tqdm is there and a terminal
+        shows it.
     schedule : Schedule or function, optional
-        What becomes of the learning rate (see `retrograd.schedules`), or a function that is given the number of the epoch,
-        counted from 1 over the life of the trainer, and returns its rate. Default: always the optimiser's.
+        How the learning rate changes (see `retrograd.schedules`), or a function that takes the number of the epoch,
+        counted from 1 over the life of the trainer, and returns its rate. Default: always the optimiser's rate.
     callbacks : sequence of Callback or functions, default ()
-        See `Callback`; a plain function is called with trainer and history after each epoch.
+        See `Callback`; a plain function is called with the trainer and the history after each epoch.
 
     Attributes
     ----------
     history : History
-        Of the last `fit`, also where it was interrupted.
+        The history of the last `fit`, also where it was interrupted.
     epochs_done : int
-        Epochs begun by this trainer, those that did not come to their end included.
+        Epochs that this trainer has begun, including those that did not finish.
     """
 
     def __init__(
@@ -104,11 +105,11 @@ class Trainer:
 
     @property
     def network(self) -> Network:
-        """What it trains; for another network make another trainer."""
+        """The network that is trained; for another network make another trainer."""
         return self._network
 
     def _check_settings(self) -> None:
-        """Checks what are plain attributes, and may be changed between calls."""
+        """Check settings that are plain attributes and may be changed between calls."""
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(self.optimizer).__name__}")
         as_bool(self.shuffle, "shuffle")
@@ -127,7 +128,7 @@ class Trainer:
         self._make_core()
 
     def _options(self, batch_size: int) -> _core.EpochOptions:
-        """What the core is told of an epoch; the rest of it is off."""
+        """What the core is told of an epoch; everything else is off."""
         options = _core.EpochOptions()
         options.batch_size = batch_size
         options.seed = self._network._spec.seed
@@ -135,9 +136,9 @@ class Trainer:
         return options
 
     def _epoch(self, data: Examples, options: _core.EpochOptions) -> _core.EpochResult:
-        """Some steps of epoch `epochs_done`, whose order of rows is that of the whole.
+        """Take some steps of epoch `epochs_done`, in the order of rows that the whole epoch has.
 
-        A part that does not begin with step 0 goes back, where it diverges, to the start of the epoch.
+        If a part that does not begin with step 0 diverges, it goes back to the start of the epoch.
         """
         core = self.optimizer._bind(self._network)
         self._network._about_to_change()
@@ -146,7 +147,7 @@ class Trainer:
         return result
 
     def _gradient_norms(self) -> list[float]:
-        """The sum over the last steps of the norm of each layer's gradient."""
+        """For each layer, the sum of the norms of its gradient over the last steps."""
         norms: list[float] = self._core.gradient_norms()
         return norms
 
@@ -167,7 +168,7 @@ class Trainer:
         patience: int = 10,
         gradient_norms: bool = False,
     ) -> History:
-        """Trains for `epochs` more epochs.
+        """Train for `epochs` more epochs.
 
         Everything is checked before the first step: a refused call changes nothing. Ctrl-C stops within about 100 ms with
         the weights of the last finished step; the epoch it cut short is left out of `history`, and the next call begins a
@@ -176,46 +177,48 @@ class Trainer:
         Parameters
         ----------
         X : array (rows, inputs)
-            float32, float64 and uint8 in rows are read where they are; other layouts and types are copied once.
+            Rows of float32, float64 and uint8 are read in place; other layouts and types are copied once.
         y : array
-            cross_entropy, focal: integer labels (rows,) or rows of probabilities (rows, outputs). hinge: labels, for one
-            output 0 and 1 or -1 and 1. binary_cross_entropy: numbers from 0 to 1. poisson: numbers from 0. Else numbers.
-            (rows, outputs), or (rows,) where there is one output.
+            cross_entropy, focal: integer labels (rows,) or rows of probabilities (rows, outputs). hinge: labels; for
+            one output 0 and 1 or -1 and 1. binary_cross_entropy: numbers from 0 to 1. poisson: numbers of at least 0.
+            All others: numbers. They are (rows, outputs), or (rows,) where there is one output.
         epochs : int
             At least 0.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Loss and metric on it are measured after each epoch.
+            Loss and metric on these data are measured after each epoch.
         sample_weight : array (rows,), optional
-            The weight w of each row, finite and at least 0. The loss of a batch is sum w l / sum w over its rows, l the loss
-            of a row; a batch in which all weights are 0 has the gradient 0. Loss and metric of an epoch are means so weighted.
+            The weight w of each row, finite and at least 0. The loss of a batch is sum w l / sum w over its rows, where
+            l is the loss of a row; a batch in which all weights are 0 has the gradient 0. Loss and metric of an epoch
+            are means with these weights.
         class_weight : "balanced" or dict, optional
-            Weight of each label, multiplied with `sample_weight`; labels that a dict leaves out have 1. "balanced":
-            rows / (labels that occur * rows of this label), as scikit-learn's `compute_class_weight`. For targets that are
-            labels, or 0 and 1 (-1 and 1) of one output. `validation_data` is left alone.
+            The weight of each label, multiplied with `sample_weight`; labels that a dict leaves out have 1. "balanced"
+            means rows / (labels that occur * rows of this label), as scikit-learn's `compute_class_weight`. It is for
+            targets that are labels, or 0 and 1 (-1 and 1) of one output. It does not apply to `validation_data`.
         validation_split : float, optional
-            Or this share of the rows, above 0 and below 1, is set aside for it and not trained on (both parts are copies).
-            Which rows, is fixed by `network.seed`, the number of rows and the labels, so that every call with the same data
-            sets the same aside; of each label its share.
+            Instead of `validation_data`: this share of the rows, above 0 and below 1, is set aside and not trained on
+            (both parts are copies). `network.seed`, the number of rows and the labels fix which rows, so that every
+            call with the same data sets the same rows aside. Each label gives its share of them.
         metrics : sequence, default ()
-            What else is measured on the validation data after each epoch, into `history.metrics["val_..."]`: "accuracy",
-            "f1" (also "f1_macro", "f1_micro", "f1_weighted", "f1_binary"), "auc", "auc_weighted", "top_1", "top_2", ... for
-            labels, "r2", "mae", "rmse" for numbers (see `retrograd.metrics`), a function of y_true and y_pred, or a
-            `metrics.Metric`.
+            What else is measured on the validation data after each epoch, into `history.metrics["val_..."]`:
+            "accuracy", "f1" (also "f1_macro", "f1_micro", "f1_weighted", "f1_binary"), "auc", "auc_weighted", "top_1",
+            "top_2", ... for labels, "r2", "mae", "rmse" for numbers (see `retrograd.metrics`), a function of y_true and
+            y_pred, or a `metrics.Metric`.
         train_metrics : bool, default False
-            Whether they are measured on the training data too, after each epoch.
+            Whether these are measured on the training data too, after each epoch.
         early_stopping : EarlyStopping, optional
-            Stop where a figure no longer becomes better, and go back to the best weights.
+            Whether to stop when a figure no longer improves, and to go back to the best weights.
         tol : float, optional
-            Stop as converged when the training loss has not fallen by at least `tol` below its best for `patience` epochs
-            in a row. Default: never.
+            Stop as converged when the training loss has not fallen by at least `tol` below its best value for
+            `patience` epochs in a row. Default: never.
         patience : int, default 10
         gradient_norms : bool, default False
-            Whether the mean norm of each layer's gradient is measured; this takes some time in each step.
+            Whether to measure the mean norm of each layer's gradient; this takes some time in each step.
 
         Returns
         -------
         History
-            Of this call. The training loss of an epoch is the mean over its rows as they were seen, before each update.
+            The history of this call. The training loss of an epoch is the mean over its rows, each before the update of
+            its batch.
 
         Raises
         ------
@@ -224,8 +227,8 @@ class Trainer:
         DivergenceError
             A loss or weight became infinite or NaN; the weights are those at the start of that epoch.
         RuntimeError
-            Another thread uses the network, or a callback calls `fit`. Between two epochs others may read it (predict): the
-            next epoch waits for them.
+            Another thread uses the network, or a callback calls `fit`. Between two epochs other threads may read the
+            network (predict); the next epoch waits for them.
         """
         if self._fitting:
             raise RuntimeError("fit: this trainer is training already")
@@ -237,7 +240,7 @@ class Trainer:
         batch_size = as_int(self.batch_size, "batch_size", 1)
         self._check_settings()
         callbacks = as_callbacks(self.callbacks)
-        self.optimizer._bind(network)  # checks its settings
+        self.optimizer._bind(network)  # this checks its settings
         training, validation = self._data(X, y, sample_weight, class_weight, validation_data, validation_split)
         rows, steps = len(training.rows), -(-len(training.rows) // batch_size)
         self._check_batches(rows, batch_size)
@@ -265,10 +268,10 @@ class Trainer:
         return self.history
 
     def stop(self) -> None:
-        """Ends the `fit` that is running: for callbacks, also from another thread or the handler of a signal.
+        """End the `fit` that is running; for callbacks, also from another thread or a signal handler.
 
-        After an epoch it is the last one. From `Callback.on_step_end` no further step is taken: the epoch is cut short and
-        left out of the history, unless that was its last step.
+        A call after an epoch makes it the last one. After a call from `Callback.on_step_end` no further step is taken:
+        the epoch is cut short and left out of the history, unless that was its last step.
         """
         self._stopped = True
 
@@ -281,7 +284,7 @@ class Trainer:
         validation_data: Any,
         validation_split: float | None,
     ) -> tuple[Examples, Examples | None]:
-        """What is trained on, and what is validated on."""
+        """The training data and the validation data."""
         network, spec = self._network, self._network._spec
         training, validation = network._examples(X, y, sample_weight), None
         if validation_split is not None:
@@ -303,9 +306,9 @@ class Trainer:
         return training, validation
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Trains on one batch, as it is, and returns its mean loss before the update; `sample_weight` as in `fit`, not all 0.
+        """Train on one batch and return its mean loss before the update; `sample_weight` is as in `fit`, but not all 0.
 
-        The schedule is that of `fit`: here the learning rate is the optimiser's.
+        The schedule only belongs to `fit`: here the learning rate is the optimiser's.
 
         Raises
         ------
@@ -319,24 +322,24 @@ class Trainer:
         network._about_to_change()
         if sample_weight is None:
             quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads))
-            if quick is not None:  # arrays as the core takes them, and a finite loss
+            if quick is not None:  # the arrays were plain and the loss finite
                 return quick
         data = network._examples(X, y, sample_weight)
         options = self._options(len(data.rows))
-        options.snapshot = False  # the rows stay in their order, and there are no weights to go back to
+        options.snapshot = False  # the rows keep their order, and there are no weights to go back to
         result = self._epoch(data, options)
         if result.diverged:
             raise DivergenceError(None, 1, self.optimizer.lr, result.bad_loss)
         return mean(result.loss, result.weight)
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of everything with which another trainer of this kind goes on where this one stands.
+        """A copy of everything that another trainer of this kind needs to go on where this one stands.
 
         Returns
         -------
         dict
-            "epochs_done", "network" (steps and arrays), "optimizer" (its `state_dict`), "schedule" (where the clock stands).
-            Settings are not among them.
+            "epochs_done", "network" (steps and arrays), "optimizer" (its `state_dict`), "schedule" (where the clock
+            stands). It has no settings.
         """
         if self._fitting:
             raise RuntimeError("this trainer is training: it has no state to copy now")
@@ -348,12 +351,12 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes a state as `state_dict` gives it; with the same settings, training goes on from there to the last bit.
+        """Take a state that `state_dict` gave; with the same settings, training goes on from there to the last bit.
 
         Parameters
         ----------
         state : dict
-            Of a trainer whose network has the same layers and dtype.
+            The state of a trainer whose network has the same layers and dtype.
 
         Raises
         ------
@@ -378,7 +381,7 @@ class Trainer:
         self.epochs_done, self._clock = epochs_done, clock
 
     def _check_batches(self, rows: int, batch_size: int) -> None:
-        """What the core says too, but before anything has begun."""
+        """Check what the core checks too, but before anything has begun."""
         if (batch_size == 1 or rows % batch_size == 1) and self._network._spec.has_batch_norm:
             raise ValueError(
                 f"batch normalisation: expected more than one row in every batch, got {rows} rows in batches of {batch_size}"

@@ -1,6 +1,6 @@
-// The elementwise functions of elementary.h and activations.h, lane by lane: their errors against libm in wider arithmetic, the
-// bounds that those state, special values, and that kernels give the very same numbers. RETROGRAD_TEST_ULP=1 prints what was
-// measured.
+// The functions of base/elementary.h and kernels/activations.h, lane by lane: their errors against libm
+// in wider arithmetic, the bounds that these headers state, special values, and that kernels give the
+// very same numbers. RETROGRAD_TEST_ULP=1 prints what was measured.
 #include <iostream>
 
 #include "kernels/activations.h"
@@ -12,7 +12,7 @@ using namespace retrograd::testing;
 
 namespace {
 
-// Wider than T; for float, double is exact to 1e-9 ulp and much faster than long double.
+// A type wider than T. For float, double is exact to 1e-9 ulp and much faster than long double.
 template <class T>
 using Wide = std::conditional_t<sizeof(T) == 4, double, long double>;
 
@@ -23,7 +23,8 @@ Wide<T> ulp_of(Wide<T> exact) {
   return std::ldexp(Wide<T>(1), exponent - (Limits::digits - 1));
 }
 
-// One function: as elementary.h has it, as libm has it in wider arithmetic, where it is tried and what error is allowed.
+// One function: the one of the core, the one of libm in wider arithmetic, where it is
+// tried and what error is allowed.
 template <class O>
 struct Function {
   using T = typename O::T;
@@ -63,7 +64,7 @@ std::vector<Function<O>> functions() {
       {"log", math::log<O>, [](W x) -> W { return std::log(x); }, tiny, Limits::max(), 1.0, 1.0, tiny},
       {"log1p", math::log1p<O>, [](W x) -> W { return std::log1p(x); }, T(0), T(1), 2.0, 2.0, tiny},
       {"expm1", math::expm1<O>, [](W x) -> W { return std::expm1(x); }, T(-100), T(0), 1.5, 1.6, tiny},
-      // the exact ones are themselves off by half an ulp of double at the far end
+      // The exact values are themselves off by half an ulp of double at the far end.
       {"bell", math::bell<O>, [](W x) -> W { return std::exp(-x * x / 2); }, T(0), single ? T(13) : T(37.5), 2.0,
        single ? 80 : 700, tiny, false},
       {"tail_ratio", math::tail_ratio<O>, [](W x) -> W { return exact_tail(x) * std::exp(x * x / 2); }, T(0),
@@ -101,7 +102,8 @@ T of_rank(std::int64_t rank) {
   return rank < 0 ? -x : x;
 }
 
-// f(x) for numbers of [low, high]: evenly among all that there are (every magnitude), and evenly along the line.
+// Calls f(x) for numbers of [low, high]: evenly among all that there are (every
+// magnitude), and evenly along the line.
 template <class T, class F>
 void sweep(T low, T high, F f) {
   const std::int64_t first = rank_of(low), last = rank_of(high);
@@ -264,7 +266,7 @@ TEST_CASE_TEMPLATE("derivatives from z", O, Scalar<float>, Scalar<double>, Unfus
   }
 }
 
-// Rounding may make a polynomial fall back by a little between neighbours, never by more than its error.
+// Rounding may make a polynomial fall back a little between neighbours, but never by more than its error.
 TEST_CASE_TEMPLATE("monotone but for rounding", O, Scalar<float>, Scalar<double>, Unfused<float>, Unfused<double>) {
   using T = typename O::T;
   for (const Function<O>& function : functions<O>()) {
@@ -306,7 +308,7 @@ TEST_CASE_TEMPLATE("normal_pair: Box and Muller's formula with the library's fun
   CHECK(worst < (sizeof(T) == 4 ? 1.5e-6 : 3e-15));
 }
 
-// The vectors of every table: what one lane of Scalar gives, wherever in the vector it stands.
+// The vectors of every table give what one lane of Scalar gives, wherever in the vector it stands.
 TEST_CASE_TEMPLATE("kernels give exactly these numbers", T, float, double) {
   constexpr Index units = 64;
   const auto check = [&](const KernelTable& table, Activation f, T (*function)(T)) {

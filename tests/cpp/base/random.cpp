@@ -1,5 +1,6 @@
-// The numbers by counter: Philox against its authors' vectors, uniform and normal numbers and permutations against what
-// they promise. Statistics here are for fixed seeds: they come out the same in every run.
+// The random numbers by counter: Philox against its authors' vectors, and uniform and normal
+// numbers and permutations against what they promise. Statistics are for fixed seeds, so they
+// come out the same in every run.
 #include <functional>
 #include <set>
 
@@ -16,7 +17,8 @@ Philox philox_of(const std::uint32_t (&c)[4], const std::uint32_t (&k)[2]) {
   return philox(std::uint64_t{k[1]} << 32 | k[0], static_cast<Stream>(c[3]), c[2], std::uint64_t{c[1]} << 32 | c[0]);
 }
 
-// The statistic of counts that should be equal, about `counts.size() - 1`, with a standard deviation of sqrt(2 (size - 1)).
+// The statistic of counts that should be equal: about `counts.size() - 1`, with a standard
+// deviation of sqrt(2 (size - 1)).
 double chi_square(const std::vector<Index>& counts) {
   double total = 0, sum = 0;
   for (const Index c : counts) total += static_cast<double>(c);
@@ -194,7 +196,7 @@ TEST_CASE("permutation: every order is equally likely") {
       permutation(17, epoch, n, order.data());
       ++counts[static_cast<std::size_t>(std::lower_bound(orders.begin(), orders.end(), order) - orders.begin())];
     }
-    if (n == 2) {  // one degree of freedom: too even is nothing to wonder at
+    if (n == 2) {  // one degree of freedom: a very even result is no surprise
       CHECK(chi_square(counts) < 16);
     } else {
       expect_even(counts);
@@ -214,7 +216,7 @@ TEST_CASE("permutation: every number is equally likely at every place") {
   CHECK(chi_square(counts) > 36.0 * 36 - 5 * std::sqrt(2 * 36.0 * 36));
 }
 
-// Where a block gives fewer dice: numbers go far, and half of neighbouring pairs are swapped.
+// Where a block gives fewer dice, numbers still go far, and half of neighbouring pairs are swapped.
 TEST_CASE("permutation: long ones are mixed too") {
   for (const std::uint32_t n : {1u << 20, (1u << 20) + 1}) {
     const std::vector<std::uint32_t> order = shuffled(29, 0, n);
@@ -228,8 +230,8 @@ TEST_CASE("permutation: long ones are mixed too") {
   }
 }
 
-// The same seed gives the same run on every machine and in every version. Whoever changes these numbers changes every seeded
-// run there is.
+// The same seed gives the same run on every machine and in every version. Changing these numbers
+// changes every seeded run there is.
 TEST_CASE("seeded numbers stay what they are, to the last bit") {
   std::vector<double> uniforms, normals;
   for (std::uint64_t i = 0; i < 10000; ++i) {

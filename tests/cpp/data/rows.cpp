@@ -1,5 +1,5 @@
-// The user's rows: selections, strides and sources on their way into panels or pointers, and the search for values that are
-// not finite. The kernels below them are tested in kernels/.
+// The user's rows: selections, strides and sources on their way into panels or pointers, and the search
+// for values that are not finite. The kernels that do it are tested in kernels/.
 #include "base/arena.h"
 #include "data/rows.h"
 #include "support/helpers.h"
@@ -9,7 +9,8 @@ using namespace retrograd::testing;
 
 namespace {
 
-// Rows of whole numbers below 256, which every source holds, `gap` values apart; from the last to the first if `backwards`.
+// Rows of whole numbers below 256, which every source can hold, `gap` values apart; from the last
+// to the first if `backwards`.
 template <class S>
 struct Data {
   Index rows, cols, step;
@@ -34,7 +35,7 @@ struct Data {
   }
 };
 
-// The numbers of all sources must come out as the same T.
+// The numbers of all sources must become the same T.
 template <class T, class S>
 void check_loading() {
   const Kernels<T>& kernels = active_kernels<T>();
@@ -67,7 +68,7 @@ void check_loading() {
           CHECK(pointers[4] == nullptr);
           CHECK(holds<T>(x) == std::is_same_v<T, S>);
           const auto* first = static_cast<const void*>(pointers[5]);
-          CHECK((first == x.row(selection[5])) == std::is_same_v<T, S>);  // read where it is, not copied
+          CHECK((first == x.row(selection[5])) == std::is_same_v<T, S>);  // it is read in place, not copied
         }
       }
     }
@@ -81,7 +82,7 @@ void check_search(Index rows, Index cols, int n_threads) {
   CAPTURE(cols);
   for (const Index gap : {0, 3}) {
     for (const bool backwards : {false, true}) {
-      Data<S> data(rows, cols, gap, backwards, static_cast<S>(nan<double>()));  // between the rows: not looked at
+      Data<S> data(rows, cols, gap, backwards, static_cast<S>(nan<double>()));  // must not look between the rows
       const Rows x = data.view();
       CHECK(find_nonfinite(kernels, x, {n_threads}).row == -1);
       if constexpr (sizeof(S) > 1) {

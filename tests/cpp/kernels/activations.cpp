@@ -20,7 +20,7 @@ Values<T> awkward_values() {
   return values;
 }
 
-// `call(kernels, d, a)` on both sides; d is written, a read.
+// Makes `call(kernels, d, a)` on both sides; it writes d and reads a.
 template <class T, class Call>
 void check_elementwise(const Pair<T>& pair, const Values<T>& d0, const Values<T>& a, int lanes, Call call, Description describe) {
   Values<T> d = d0;
@@ -63,7 +63,7 @@ TEST_CASE_TEMPLATE("activate and derive: every activation, every shape, awkward 
   }
 }
 
-// Not against the oracle, which might share the fault: each activation by what it means.
+// Each activation against what it means, because the oracle might have the same fault.
 TEST_CASE_TEMPLATE("activate: a NaN passes through, infinities go where they belong", T, float, double) {
   for (const Pair<T>& pair : pairs<T>()) {
     CAPTURE(pair.name);
@@ -107,7 +107,7 @@ TEST_CASE_TEMPLATE("activate: a NaN passes through, infinities go where they bel
       CHECK(of(f, -inf) == T(0));
       CHECK(of(f, -std::numeric_limits<T>::max()) == T(0));
     }
-    // what f' is at either end: nothing that is not a number
+    // At either end f' must be a number.
     const auto slope = [&](Activation f, T z) {
       alignas(64) T d[kLanes] = {T(1)}, from[kLanes] = {derived_from_z(f) ? z : of(f, z)};
       pair.kernels.derive(1, 1, d, from, f);

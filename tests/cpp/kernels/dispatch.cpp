@@ -1,4 +1,5 @@
-// The choice of a kernel table: names known, unknown and empty. That each table computes rightly is tested beside it.
+// The choice of a kernel table: names that are known, unknown or empty. Whether each table computes
+// rightly is tested beside it.
 #include <set>
 #include <stdexcept>
 
@@ -14,7 +15,7 @@ TEST_CASE("available tables have names of their own, and the best comes first") 
   bool fused = true;
   for (const KernelTable* table : tables) {
     CHECK(names.insert(table->isa).second);
-    CHECK((fused || !table->fused));  // none with fused multiply-add behind one without
+    CHECK((fused || !table->fused));  // no table with fused multiply-add comes after one without
     fused = table->fused;
   }
 #if defined(__x86_64__)

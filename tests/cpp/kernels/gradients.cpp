@@ -24,7 +24,7 @@ void check_dw(const Pair<T>& pair, Index rows, Index m, int lanes, bool first, b
     const T *pa = memory.in(a), *pd = memory.in(d);
     pair.kernels.dw(rows, m, lanes, {pa, jump / kLanes}, one(pd), one(step.got_g), first, last, one(step.got_w),
                     one(step.got_v), update);
-    // of g, an update that follows earlier blocks may leave anything
+    // An update that follows earlier blocks may leave anything in g.
     if (update && last) step.got_g = nullptr;
     step.expect(pair, lanes, describe);
     expect_kept(pair, memory, describe);
@@ -69,7 +69,7 @@ TEST_CASE_TEMPLATE("dw: going on and leaving off, with each kind of update", T, 
 
 namespace {
 
-// `changed` in the first `lanes` lanes of each row, `old` in the others.
+// `changed` in the first `lanes` lanes of each row, and `old` in the others.
 template <class T>
 Values<T> in_lanes(int lanes, const Values<T>& changed, Values<T> old) {
   for (std::size_t i = 0; i < old.size(); ++i) {
@@ -126,7 +126,7 @@ void check_dw_rows(const Pair<T>& pair, Index rows, Index m, int lanes, Index of
     REQUIRE(x.kept());
   }
   if (m > kLanes) return;
-  // the other operand: the bits of dw from the gathered panel
+  // The other operand must give the bits of dw from the gathered panel.
   const Values<T> a = x.gathered();
   pair.kernels.dw(rows, m, lanes, one(static_cast<const T*>(a.data() + offset * kLanes)), one(d.data()), one(dw.g.data()), true,
                   true, one(dw.w.data()), one(dw.v.data()), update);

@@ -43,7 +43,7 @@ long double slope_of(Activation f, long double a, long double z) {
   }
 }
 
-// Loss of one row, and the gradient of loss * scale with respect to each z, by the formula.
+// The loss of one row, and the gradient of loss * scale with respect to each z, by the formula.
 template <class T>
 struct Exact {
   long double loss = 0, metric = 0;
@@ -64,7 +64,7 @@ struct Exact {
       if (c.a[at(j)] > c.a[at(guess)]) guess = j;
       if (target(j) > target(answer)) answer = j;
     }
-    // of focal: t_i d(-(1 - p_i)^g log p_i) / dp_i * p_i, where dp_i / dz_j = p_i ((i == j) - p_j)
+    // For focal: t_i d(-(1 - p_i)^g log p_i) / dp_i * p_i, where dp_i / dz_j = p_i ((i == j) - p_j).
     const auto focal_slope = [&](Index i) {
       const long double p = std::exp(static_cast<long double>(c.a[at(i)])) / sum, g = c.parameter;
       return c.scale * target(i) * (g * std::pow(1 - p, g - 1) * std::log(p) * p - std::pow(1 - p, g));
@@ -174,7 +174,7 @@ void check_loss(const Pair<T>& pair, const LossCase<T>& c, Dice& dice) {
     expect_panel(pair, got_metric, metric_rows, c.lanes, describe);
     expect_kept(pair, memory, describe);
   }
-  // sums of `units` terms, each with a few roundings, of the size of the largest number that goes in
+  // These are sums of `units` terms, each with a few roundings, of the size of the largest number that goes in.
   const long double bound =
       static_cast<long double>(std::numeric_limits<T>::epsilon()) * static_cast<long double>(8 + 2 * c.units);
   for (Index lane = 0; pair.first && lane < c.lanes; ++lane) {

@@ -1,4 +1,5 @@
-// Data on its way into panels: transposed, gathered and converted from every source, looked through for what is not finite.
+// Data on its way into panels: it is transposed, gathered and converted from every source, and
+// searched for what is not finite.
 #include "support/pairs.h"
 
 using namespace retrograd;
@@ -12,7 +13,7 @@ TEST_CASE_TEMPLATE("transpose: every corner of a square", T, float, double) {
         const Values<T> src = panel<T>(dice, rows, lanes), dst0 = dice.numbers<T>(kLanes * kLanes);
         Values<T> dst = dst0;
         pair.oracle.transpose(rows, lanes, src.data(), dst.data());
-        dst.resize(static_cast<std::size_t>(lanes * kLanes));  // what the rows behind hold is left open
+        dst.resize(static_cast<std::size_t>(lanes * kLanes));  // the contract does not say what the later rows hold
         const auto describe = [&] { return words("transpose rows, lanes", rows, lanes); };
         for (const Guard guard : kGuards) {
           Operands<T>& memory = operands<T>(guard);

@@ -17,8 +17,8 @@ const Spot kSpots[] = {{{0, 0, 0}, 0, 0},
                        {{0x123456789abcdef0u, 77, 0x13}, 48, 1040},
                        {{~0ull, ~0u, ~0u}, (Index{1} << 32) - 64, (Index{1} << 32) - 64}};
 
-// call(kernels, units, lanes, spot, from, to) on every table, shape, spot and guard, `to` apart from `from` and the same,
-// against the oracle.
+// Makes call(kernels, units, lanes, spot, from, to) on every table, shape, spot and guard, with `to`
+// apart from `from` and equal to it, and compares with the oracle.
 template <class T, class Call>
 void each_call(Call call) {
   Dice dice(31);

@@ -43,7 +43,8 @@ TEST_CASE_TEMPLATE("limit_norm: every height, on every table; at the limit, abov
 
 namespace {
 
-// [units][16] of which the first `lanes` of each row are promised, and what lies past the vector that holds them is untouched.
+// [units][16]: the first `lanes` of each row are promised, and what lies past the vector that
+// holds them must be untouched.
 template <class T>
 void expect_rows(const KernelTable& table, const T* got, const Values<T>& want, Index lanes, const std::string& what) {
   const Index width = kernels_of<T>(table).width, written = (lanes + width - 1) / width * width;
@@ -106,7 +107,8 @@ TEST_CASE_TEMPLATE("unit_sums: every number of units and rows, on every table; l
     for (const Guard guard : kGuards) {
       for (const Index units : sizes_to(kLanes)) {
         for (const Index rows : sizes_to(49)) {
-          // panels with nothing behind the last row of units, and NaN in the lanes past the last row
+          // Nothing lies behind the last row of units of these panels, and the lanes
+          // past the last row hold NaN.
           const Index height = units + 3, count = (panels(rows) - 1) * height * kLanes + units * kLanes;
           Values<T> x = dice.numbers<T>(count), y = dice.numbers<T>(count), centre = dice.numbers<T>(units);
           for (Index u = 0; u < units; ++u) {

@@ -1,5 +1,6 @@
-// The products of a layer, forward and of its deltas, on every table against the oracle, to the last bit, each operand at a
-// guard page. What whole layers make of them is layers/cube.cpp, what whole networks do network/.
+// The products of a layer, forward and of its deltas, on every table against the oracle, to the last
+// bit, with each operand at a guard page. What whole layers make of them is tested in layers/cube.cpp,
+// whole networks in network/.
 #include "support/blocks.h"
 #include "support/checks.h"
 
@@ -67,7 +68,7 @@ TEST_CASE_TEMPLATE("forward: going on, leaving off, keeping z, every activation,
   }
 }
 
-// In every cut of the reduction: the bits of one uncut run.
+// Every cut of the reduction must give the bits of one uncut run.
 TEST_CASE_TEMPLATE("forward: a cut chain is the whole chain", T, float, double) {
   Dice dice(3);
   for (const Pair<T>& pair : pairs<T>()) {
@@ -80,7 +81,7 @@ TEST_CASE_TEMPLATE("forward: a cut chain is the whole chain", T, float, double) 
           const T *pw = memory.in(w), *px = memory.in(x), *pb = memory.in(b);
           pair.kernels.forward(k, units, lanes, pw, one(px), pb, one(&whole[0]), {}, true, Activation::tanh);
           for (Index cut = 1; cut < k; ++cut) {
-            const Index second = cut + (k - cut) / 2;  // a third part where there is room
+            const Index second = cut + (k - cut) / 2;  // there is a third part where it fits
             const auto part = [&](Index k0, Index k1) {
               pair.kernels.forward(k1 - k0, units, lanes, pw + k0 * kLanes, one(px + k0 * kLanes), k0 == 0 ? pb : nullptr,
                                    one(&parts[0]), {}, k1 == k, Activation::tanh);
@@ -117,7 +118,7 @@ void check_forward_rows(const Pair<T>& pair, Index k, Index rows, int lanes, Ind
     REQUIRE(x.kept());
   }
   if (!bias || offset != 0) return;
-  // the other operand order: the bits of `forward`
+  // The other operand order must give the bits of `forward`.
   const Values<T> panel_x = x.gathered();
   alignas(64) T a[kLanes * kLanes] = {};
   pair.kernels.forward(k, lanes, static_cast<int>(rows), w.data(), one(panel_x.data()), b.data(), one(&a[0]), {}, true,

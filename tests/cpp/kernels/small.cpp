@@ -6,7 +6,8 @@ using namespace retrograd::testing;
 
 namespace {
 
-// A small network's operands, to be placed once for the oracle and once, between guard pages, for the kernels.
+// A small network's operands. They are placed once for the oracle, and once, between
+// guard pages, for the kernels.
 template <class T>
 struct SmallNetwork {
   std::vector<Index> sizes, gaps;  // gaps: rows between the panels of a layer's weights
@@ -22,7 +23,7 @@ struct SmallNetwork {
       gaps.push_back(dice.below(3));
       const bool last = l + 1 == depth();
       const Activation f = kEveryActivation[dice.below(kActivationCount)];
-      // exp of exp would leave infinities, which the padding of the weights is not made for
+      // exp of exp would leave infinities, and the padding of the weights does not allow these.
       activations.push_back(last && dice.below(4) == 0     ? Activation::softmax
                             : f == Activation::exponential ? Activation::tanh
                                                            : f);
@@ -35,7 +36,7 @@ struct SmallNetwork {
   }
   std::size_t depth() const { return sizes.size() - 1; }
 
-  // out(values): where they lie.
+  // out(values) gives the addresses where they lie.
   template <class Out>
   std::vector<SmallLayer<T>> layers(T* at, const T* inputs, Out out) {
     std::vector<SmallLayer<T>> list;
@@ -52,7 +53,7 @@ struct SmallNetwork {
   }
 
  private:
-  // Zero past the units, as the layout wants it; gaps that are not to be touched.
+  // Zero past the units, as the layout wants it; the gaps must not be touched.
   void append_layer(Dice& dice, Values<T>& to, std::size_t l) {
     const Index count = panels(sizes[l + 1]), rows = sizes[l] + gaps[l];
     for (Index p = 0; p < count; ++p) {
@@ -65,7 +66,8 @@ struct SmallNetwork {
   }
 };
 
-// What write(calls, lanes) writes, which is as long as it says without a place, and no longer than for all lanes.
+// What write(calls, lanes) writes. It must be as long as write() says without a place, and
+// no longer than for all lanes.
 template <class T, class Write>
 void run_calls(Write write, int lanes) {
   const Index count = write(nullptr, lanes);
@@ -125,7 +127,7 @@ void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes
 
 TEST_CASE_TEMPLATE("small networks: whole passes have the bits of single layers", T, float, double) {
   Dice dice(31);
-  const std::vector<const Update<T>*> kinds = updates<T>();  // without one the gradients are stored
+  const std::vector<const Update<T>*> kinds = updates<T>();  // null: the gradients are stored
   for (const Pair<T>& pair : pairs<T>()) {
     for (const Index lanes : sizes_to(kLanes)) {
       for (const Index fan_in : sizes_to(33)) {

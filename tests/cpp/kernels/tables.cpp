@@ -1,10 +1,10 @@
-// The tables among themselves, and the numbers that they state.
+// The tables compared with each other, and the numbers that they state.
 #include "support/checks.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;
 
-// Follows from the oracle; here without it, between the very functions.
+// This follows from the oracle's tests; here it is tested without the oracle, between the functions themselves.
 TEST_CASE_TEMPLATE("tables with fused multiply-add agree with each other", T, float, double) {
   Dice dice(18);
   const auto kinds = updates<T>();

@@ -43,7 +43,7 @@ TEST_CASE_TEMPLATE("update: every rule, with all planes of its state and with fe
           update.to_s2 = (flags & 4) != 0 ? 2 * count : 0;
           Values<T> g = dice.numbers<T>(count), w = dice.numbers<T>(count), s = dice.numbers<T>(3 * count);
           for (std::size_t i = 0; i < s.size(); ++i) {
-            // squares have a root; the first plane of adam and lion has signs
+            // Squares must have a root; the first plane of adam and lion may have any sign.
             const bool mean = static_cast<Index>(i) < count && (rule == Rule::adam || rule == Rule::lion);
             s[i] = mean ? s[i] : std::fabs(s[i]);
           }

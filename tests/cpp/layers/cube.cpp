@@ -1,6 +1,6 @@
-// One layer of every shape, m rows of a batch, n outputs, k inputs in 1..65, by every table, with a guard page at every
-// operand: forward, deltas, dw and db are the chains of the contract, and nothing beside an operand is read or written.
-// Single kernels, with every activation and kind of update, are tested in kernels/.
+// One layer of every shape (m rows of a batch, n outputs, k inputs, each in 1..65), by every table, with a
+// guard page at every operand: forward, deltas, dw and db are the chains of the contract, and nothing beside an
+// operand is read or written. Single kernels, with every activation and kind of update, are tested in kernels/.
 #include <functional>
 
 #include "layers/dense.h"
@@ -15,7 +15,7 @@ namespace {
 
 constexpr Index kMost = 65;
 
-// All sizes in the long tier; else those at the edges of vectors, panels and tiles.
+// In the long tier all sizes; else those at the edges of vectors, panels and tiles.
 std::vector<Index> sizes() {
   std::vector<Index> list;
   for (Index i = 1; i <= kMost; ++i) {
@@ -26,7 +26,7 @@ std::vector<Index> sizes() {
   return list;
 }
 
-// [outer][a][b] of kMost each.
+// Arrays of [outer][a][b], kMost each.
 template <class T>
 class Cube {
  public:
@@ -38,7 +38,8 @@ class Cube {
   Values<T> values_;
 };
 
-// The operands of the largest layer, and every sum after each step of its reduction: a smaller layer's sums are among them.
+// The operands of the largest layer, and every sum after each step of its reduction. A smaller
+// layer's sums are among them.
 template <class O>
 struct Sums {
   using T = typename O::T;
@@ -123,7 +124,7 @@ struct Layer {
   void run() {
     const Index hk = padded_rows(k), hn = padded_rows(n), rows_t = panels(m) * kLanes;
     const auto zero = [](Index, Index) { return T(0); };
-    // the lanes past n of weights, biases and transposed deltas are zero
+    // The lanes past n of weights, biases and transposed deltas are zero.
     Tensor<T> w(k, panels(n) * kLanes, hk, zero), v(w), wide_d(rows_t, panels(n) * kLanes, rows_t, zero);
     for (Index r = 0; r < k; ++r) {
       for (Index j = 0; j < n; ++j) w.values[w.place(r, j)] = Sums<O>::at(sums.w, r, j);
@@ -171,7 +172,7 @@ struct Layer {
 
     if (m < kLanes) run_rows(layer, f, dw);
 
-    // the update in place comes last: it changes w
+    // The update in place comes last, because it changes w.
     const Update<T> update{T(0.1), T(0.9), 0, false};
     T *pv = memory.out(v.values), *pvb = memory.out(bias);
     LayerSink<T> step;
@@ -185,7 +186,7 @@ struct Layer {
     if (!memory.kept()) FAIL(name << words(": m, n, k", m, n, k) << ": an input or memory beside an operand was written");
   }
 
-  // Batches under 16: inputs by row pointers; under kFewRows, all by rows.
+  // Batches under 16 take inputs by row pointers; under kFewRows everything goes by rows.
   template <class F, class Dw>
   void run_rows(const DenseLayer<T>& layer, F f, Dw dw) {
     const Index hk = padded_rows(k), hn = padded_rows(n);

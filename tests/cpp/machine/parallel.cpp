@@ -19,7 +19,7 @@ using namespace retrograd::testing;
 
 namespace {
 
-// An environment variable for as long as this lives; null: not set.
+// Sets an environment variable for as long as this lives; null: unset.
 class Environment {
  public:
   Environment(const char* name, const char* value) : name_(name) {
@@ -42,7 +42,7 @@ class Environment {
   std::optional<std::string> old_;
 };
 
-// OpenMP's own limit, as threadpoolctl sets it, for as long as this lives.
+// Sets OpenMP's own limit, as threadpoolctl does, for as long as this lives.
 class OpenMpThreads {
  public:
   explicit OpenMpThreads(int n) : old_(omp_get_max_threads()) { omp_set_num_threads(n); }
@@ -54,7 +54,7 @@ class OpenMpThreads {
   int old_;
 };
 
-// What `body` returns in a forked child, or -1 where that hangs or dies.
+// Returns what `body` returns in a forked child, or -1 where the child hangs or dies.
 template <class F>
 int in_child(F body) {
   const pid_t child = fork();
@@ -69,7 +69,7 @@ int in_child(F body) {
 
 }  // namespace
 
-// First in this file: a process that has had a team has lost it in every child.
+// This comes first in the file, because a process that has had a team has lost it in every child.
 TEST_CASE("a child forked in the midst of a call that had no team has all threads") {
   const OpenMpThreads four(4);
   const Environment wish("OMP_NUM_THREADS", "4");
@@ -210,7 +210,7 @@ TEST_CASE("team_size: by work, shares, wish and limit") {
 
 TEST_CASE("team_size: calls at the same time share the threads, each has one") {
   const OpenMpThreads four(4);
-  const Environment four_wanted("OMP_NUM_THREADS", "4");  // on a machine of one CPU too
+  const Environment four_wanted("OMP_NUM_THREADS", "4");  // holds on a machine of one CPU too
   const int all = max_threads();
   REQUIRE(all == 4);
   const auto offered = [] { return team_size(1e12, 1000, {}); };
@@ -284,7 +284,7 @@ TEST_CASE("cgroup v2: the quota of the group and of those above") {
   nested.with("sys/fs/cgroup/kubepods/pod1/box/cpu.max", "100000 50000");
   CHECK(nested.cpus() == 2);
 
-  // inside a container the path may name a group of the host: what is seen at the root counts
+  // Inside a container the path may name a group of the host; then what is seen at the root counts.
   FakeRoot inside;
   inside.with("proc/self/cgroup", "0::/host/only").with("sys/fs/cgroup/cpu.max", "400000 100000");
   CHECK(inside.cpus() == 4);
@@ -314,7 +314,7 @@ TEST_CASE("cgroup v1: the cpu controller, alone or with cpuacct, nested") {
     root.with("proc/self/cgroup", "1:cpuacct,cpu:/x\n0::/y");
     set(root, "cpu", "500000");
     CHECK(root.cpus() == 5);
-    root.with("sys/fs/cgroup/y/cpu.max", "400000 100000");  // both hierarchies: the tighter
+    root.with("sys/fs/cgroup/y/cpu.max", "400000 100000");  // of both hierarchies, the tighter limit counts
     CHECK(root.cpus() == 4);
   }
   {
@@ -326,7 +326,7 @@ TEST_CASE("cgroup v1: the cpu controller, alone or with cpuacct, nested") {
 
 // ---------------------------------------------------------------------------------------------- forked children
 
-// Its threads are gone: a team in the child would wait for them for ever.
+// The child's threads are gone: a team in it would wait for them for ever.
 TEST_CASE("a forked child of a process that had a team has one thread, and works") {
   const OpenMpThreads four(4);
   const Environment wish("OMP_NUM_THREADS", "4");
@@ -340,7 +340,7 @@ TEST_CASE("a forked child of a process that had a team has one thread, and works
   };
   std::atomic<int> members{0};
   run_team(4, [&](const Member&) { ++members; });
-  if (members == 1) return;  // OMP_THREAD_LIMIT: no team, nothing to lose
+  if (members == 1) return;  // with this OMP_THREAD_LIMIT there is no team to lose
   CHECK(max_threads() == 4);
   CHECK(in_child(works_alone) == 42);
   CHECK(in_child([&] { return in_child(works_alone); }) == 42);  // and so has its child
@@ -386,15 +386,15 @@ TEST_CASE("interrupt: asked every 20 ms, by member 0 alone, after enough work; s
   Interrupt interrupt(asked.poll());
   InterruptWatch first(interrupt, Member{0, 2, nullptr}), second(interrupt, Member{1, 2, nullptr});
   wait_for_the_clock();
-  CHECK_FALSE(first.spent(9e5));  // too little work to look at the clock
+  CHECK_FALSE(first.spent(9e5));  // this is too little work to look at the clock
   CHECK(asked.times == 0);
-  CHECK_FALSE(second.spent(1e9));  // not its business
+  CHECK_FALSE(second.spent(1e9));  // another member does not look at the clock
   CHECK(asked.times == 0);
   CHECK_FALSE(first.spent(2e5));
   CHECK(asked.times == 1);
   const auto before = std::chrono::steady_clock::now();
   const bool stopped = first.spent(1e9);
-  if (std::chrono::steady_clock::now() - before < std::chrono::milliseconds(10)) {  // else the machine was busy
+  if (std::chrono::steady_clock::now() - before < std::chrono::milliseconds(10)) {  // if it took longer, the machine was busy
     CHECK_FALSE(stopped);                                                           // too soon
     CHECK(asked.times == 1);
   }

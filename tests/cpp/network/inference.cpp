@@ -1,4 +1,5 @@
-// predict and evaluate: threads, slices and batches that must not change a bit, and the plain network beside them.
+// predict and evaluate: threads, slices and batches must not change a bit; and they
+// agree with the plain network.
 #include "network/stages.h"
 #include "support/plain.h"
 
@@ -67,7 +68,8 @@ TEST_CASE_TEMPLATE("no rows: nothing to predict, to score, to learn from", T, fl
   }
 }
 
-// Rows of a predict and the forward pass of a batch go through other loops, and must not through other numbers.
+// The rows of a predict and the forward pass of a batch go through different loops, which
+// must give the same numbers.
 TEST_CASE_TEMPLATE("predict: the bits of the stages' forward pass, whatever the batch", T, float, double) {
   for (const Spec& spec : specs()) {
     CAPTURE(spec.describe());

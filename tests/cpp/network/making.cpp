@@ -1,4 +1,5 @@
-// Networks that are made: their kernels, sizes and first weights; what makes no sense is refused before anything happens.
+// How networks are made: their kernels, sizes and first weights; and what makes no sense is
+// refused before anything happens.
 #include "base/random.h"
 #include "support/networks.h"
 
@@ -43,7 +44,8 @@ TEST_CASE_TEMPLATE("sizes that overflow are an error before anything is allocate
   CHECK_THROWS_AS(make({max, 1}), std::length_error);
   CHECK_THROWS_AS(make({1, max}), std::length_error);
   CHECK_THROWS_AS(make({max - 31, max - 15}), std::length_error);
-  // every layer fits by itself, their sum is 2^64 and a few: it must not be taken for the few
+  // Every layer fits by itself, but their sum is 2^64 and a little more, which must
+  // not be taken for that little.
   CHECK_THROWS_AS(make(std::vector<Index>(257, Index{1} << 28)), std::length_error);
 
   const Network<T> network({3, 200, 2}, {kRelu, kIdentity}, Loss::mse);

@@ -1,4 +1,4 @@
-// The passes by hand: sums that are the chains of the contract to the last bit, and the same for every team.
+// The passes by hand: their sums are the chains of the contract to the last bit, and the same for every team.
 #include "network/stages.h"
 #include "support/networks.h"
 #include "support/oracle/activations.h"
@@ -35,7 +35,7 @@ TEST_CASE_TEMPLATE("stages: a gradient of one's own is the loss's, if it is the 
       CHECK(same(gradient, first_gradient));
       CHECK(same(dx, first_dx));
 
-      // the last layer's delta, out and in again
+      // The last layer's delta goes out and in again.
       const std::vector<T> dz = unpacked_lanes(stages.work().delta_t(network.depth() - 1), rows, data.outputs);
       REQUIRE(stages.backward(Data<T>::view(dz, rows, data.outputs), {0, team}, {}));
       CHECK(same(copy_of(stages.work().gradients()), first_gradient));
@@ -46,8 +46,8 @@ TEST_CASE_TEMPLATE("stages: a gradient of one's own is the loss's, if it is the 
 
 namespace {
 
-// The stages as the contract of numbers has them, without blocks, panels or threads: every sum one chain in ascending order.
-// Row-major; the delta of the last layer is taken as given.
+// The stages as the contract of numbers has them, without blocks, panels or threads: every sum is one
+// chain in ascending order. Matrices are row-major; the delta of the last layer is given.
 template <class O>
 struct Chains {
   using T = typename O::T;
@@ -134,7 +134,7 @@ void check_chains(const Spec& spec, Index rows, int team) {
   const Chains<O> chains(network, rows, data.x, unpacked_lanes(work.delta_t(network.depth() - 1), rows, data.outputs));
   for (Index l = 0; l < network.depth(); ++l) {
     CAPTURE(l);
-    const auto i = static_cast<std::size_t>(above(l).i);  // where the chains of the layer stand
+    const auto i = static_cast<std::size_t>(above(l).i);  // where the chains of the layer are
     const Index units = network.layer(l).fan_out;
     CHECK(same(unpacked(work.z(l), rows, units), chains.z[i]));
     CHECK(same(unpacked(work.a(above(l)), rows, units), chains.a[i]));

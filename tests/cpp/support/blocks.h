@@ -1,4 +1,4 @@
-// Operands for products in blocks and over two panels at once. No test.
+// Operands for products in blocks and over two panels at once. There is no test here.
 #pragma once
 
 #include "support/updates.h"
@@ -47,7 +47,7 @@ void for_products(std::uint64_t seed, Check check) {
   }
 }
 
-// Two panels of `rows` rows with a gap between them, and what the oracle makes of each alone.
+// Two panels of `rows` rows with a gap between them, and the oracle's result for each alone.
 template <class T>
 struct Two {
   Index rows, jump;  // jump: rows from panel to panel
@@ -75,7 +75,8 @@ struct Two {
   }
 };
 
-// check(lanes of both panels, oracle_of_panel) calls its kernel once for both panels and its oracle for each of them.
+// Calls check(lanes of both panels, oracle_of_panel), which calls its kernel once for both
+// panels and its oracle for each.
 template <class T, class Check>
 void for_two_panels(std::uint64_t seed, Check check) {
   Dice dice(seed);

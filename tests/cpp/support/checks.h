@@ -1,5 +1,5 @@
-// Single calls of a kernel against the oracle, for the tests of its own file and for those of tables. Each is defined in the
-// file of its kernel.
+// Single calls of a kernel against the oracle, for the tests of that kernel and for those of tables.
+// Each is defined in the file of its kernel. There is no test here.
 #pragma once
 
 #include "support/oracle/activations.h"
@@ -71,7 +71,7 @@ struct LossCase {
     for (T& v : a) v *= T(5);
     for (T& v : z) v *= T(3);
     for (T& v : weights) v = v < T(-0.5) ? T(0) : v + T(1);
-    // ties and zeros: the first of two largest logits, and what a logit of 0 says
+    // Ties and zeros: two equal largest logits, of which the first counts, and a logit of 0.
     if (units > 1) a[static_cast<std::size_t>((units - 1) * kLanes)] = a[0];
     if (lanes > 1) a[1] = T(0);
     if (lanes > 2 && units > 1) a[2] = a[kLanes + 2] = T(7);

@@ -1,5 +1,5 @@
-// Memory for an operand between two pages that may not be touched: a read or write past the end is a crash, not luck.
-// Knows nothing of kernels.
+// Memory for an operand between two pages that may not be touched: a read or write past the end always
+// crashes. It knows nothing of kernels.
 #pragma once
 
 #include <sys/mman.h>
@@ -82,7 +82,7 @@ class Operand {
   Index filler_bytes_ = 0;
 };
 
-// Guarded memory for the operands of one call, used again by the next.
+// Guarded memory for the operands of one call. The next call uses it again.
 template <class T>
 class Operands {
  public:
@@ -100,7 +100,7 @@ class Operands {
     if (used_ == slots_.size()) slots_.emplace_back(kCapacity);
     return slots_[used_++].place(values, guard_);
   }
-  // Nothing but the outputs was written.
+  // Whether nothing but the outputs was written.
   bool kept() const {
     for (std::size_t i = 0; i < used_; ++i) {
       if (!slots_[i].kept()) return false;
@@ -126,7 +126,7 @@ Operands<T>& operands(Guard guard) {
   return all;
 }
 
-// Rows of values that each end at (or begin behind) a guard page of their own.
+// Rows of values, each of which ends at (or begins behind) a guard page of its own.
 template <class S>
 class GuardedRows {
  public:

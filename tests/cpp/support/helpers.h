@@ -1,4 +1,5 @@
-// What the tests share: numbers to feed in, sizes to try, comparison to the last bit. No test, nothing about kernels.
+// What the tests share: input numbers, sizes to try, comparison to the last bit. There is no test
+// here, and nothing about kernels.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -24,13 +25,13 @@ constexpr bool kSlow = true;
 constexpr bool kSlow = false;
 #endif
 
-// RETROGRAD_TEST_SIZES=few (all: not few) decides; without it, few where it is slow.
+// RETROGRAD_TEST_SIZES=few (or all) decides; where it is not set, sizes are few where tests are slow.
 inline bool few_sizes() {
   if (const char* wish = std::getenv("RETROGRAD_TEST_SIZES")) return std::string(wish) == "few";
   return kSlow;
 }
 
-// RETROGRAD_TEST_LONG=1: all of what is else tried in part.
+// With RETROGRAD_TEST_LONG=1 everything is tried of which otherwise only a part is.
 inline bool long_tier() {
   const char* wish = std::getenv("RETROGRAD_TEST_LONG");
   return wish && std::string(wish) == "1";
@@ -45,7 +46,7 @@ inline std::vector<Index> sizes_to(Index last) {
   return sizes;
 }
 
-// Values whose first lies on a line of 64 bytes, as the contract of panels wants it.
+// Values whose first one lies on a line of 64 bytes, as the contract of panels wants it.
 template <class T>
 struct OnLines {
   using value_type = T;
@@ -66,7 +67,8 @@ struct OnLines {
 template <class T>
 using Values = std::vector<T, OnLines<T>>;
 
-// Numbers in [-1, 1) with all their bits; splitmix64, so as not to lean on the library's own generator.
+// Numbers in [-1, 1) with all their bits, by splitmix64, so that tests do not depend on
+// the library's own generator.
 class Dice {
  public:
   explicit Dice(std::uint64_t seed) : state_(seed) {}
@@ -112,7 +114,7 @@ constexpr T infinity() {
   return std::numeric_limits<T>::infinity();
 }
 
-// What the library calls an array of S.
+// The library's source kind for an array of S.
 template <class S>
 constexpr Source source_kind = sizeof(S) == 4   ? Source::float32
                                : sizeof(S) == 8 ? Source::float64

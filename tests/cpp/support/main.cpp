@@ -1,4 +1,4 @@
-// The main function of the C++ tests; doctest brings it. No test of its own.
+// The main function of the C++ tests, which doctest brings. There is no test here.
 #if defined(RETROGRAD_SANITIZED)
 #define DOCTEST_CONFIG_NO_POSIX_SIGNALS  // AddressSanitizer's report says more
 #endif

@@ -1,4 +1,5 @@
-// Networks of many shapes, data that fits them, and what a training leaves behind, for the tests of whole networks. No test.
+// Networks of many shapes, data that fits them, and what a training leaves behind, for the tests of
+// whole networks. There is no test here.
 #pragma once
 
 #include "network/inference.h"
@@ -19,7 +20,7 @@ struct Spec {
   std::string describe() const;
 };
 
-// The default parameter of a loss where none is given.
+// The default parameter of a loss, where none is given.
 double parameter_of(const Spec& spec);
 
 constexpr Activation kIdentity = Activation::identity, kRelu = Activation::relu, kLeaky = Activation::leaky_relu,
@@ -62,11 +63,11 @@ std::vector<T> copy_of(const Arena<T>& arena) {
   return {arena.data(), arena.data() + arena.size()};
 }
 
-// Row-major, out of panels whose lanes are the rows of a batch.
+// Row-major values, read from panels whose lanes are the rows of a batch.
 template <class T>
 std::vector<T> unpacked(Panels<T> panels_, Index rows, Index units);
 
-// ... out of panels whose lanes are units: weights, gradients, transposed deltas.
+// The same from panels whose lanes are units: weights, gradients, transposed deltas.
 template <class T>
 std::vector<T> unpacked_lanes(Panels<T> panels_, Index rows, Index units);
 
@@ -81,10 +82,10 @@ EpochArgs<T> arguments(const Data<T>& data, Index batch) {
   return args;
 }
 
-// Stochastic gradient descent, as the tests of training use it where they say nothing else.
+// Stochastic gradient descent, which the tests of training use unless they say otherwise.
 OptimizerSettings sgd(double lr = 0.05, double momentum = 0.9, double weight_decay = 0.001, bool nesterov = false);
 
-// Everything that stochastic gradient descent has at once.
+// Stochastic gradient descent with everything at once.
 OptimizerSettings every_term_of_sgd();
 
 OptimizerSettings settings_of(Rule rule, double lr = 0.003);
@@ -96,7 +97,7 @@ Optimizer<T> make_optimizer(const Network<T>& network, const OptimizerSettings& 
   return optimizer;
 }
 
-// What epochs leave behind; velocity: all of the optimiser's state.
+// What epochs leave behind. `velocity` is all of the optimiser's state.
 template <class T>
 struct Trained {
   std::vector<T> parameters, velocity;
@@ -111,12 +112,12 @@ struct Trained {
 template <class T>
 Trained<T> trained(const Spec& spec, EpochArgs<T> args, int forced, const OptimizerSettings& settings = sgd());
 
-// Teams that must not change a bit, and batches to try them with.
+// Teams, and batches to try them with; they must not change a bit.
 constexpr int kTeams[] = {1, 2, 3, 4, 7};
 
 std::vector<Index> batches();
 
-// Rows for a batch: more than one of them, the last one smaller.
+// Rows for a batch size: more than one batch of them, the last one smaller.
 inline Index rows_for(Index batch) { return batch < 100 ? 2 * batch + (batch + 1) / 2 : batch + 17; }
 
 // FNV-1a over the bits of all weights and biases in row-major order, whatever their layout in memory.

@@ -1,4 +1,5 @@
-// A kernel under test and the oracle beside it: operands, and what is compared after a call of both. No test.
+// A kernel under test with its oracle: the operands, and what is compared after a call of
+// both. There is no test here.
 #pragma once
 
 #include "support/guarded.h"
@@ -12,14 +13,14 @@ constexpr Activation kEveryActivation[] = {
     Activation::gelu,     Activation::gelu_tanh, Activation::silu,       Activation::mish};
 constexpr Index kActivationCount = sizeof kEveryActivation / sizeof kEveryActivation[0];
 
-// Kernels under test, and those that say what must come out.
+// Kernels under test, and those whose results they must give.
 template <class T>
 struct Pair {
   const Kernels<T>& kernels;
   const Kernels<T>& oracle;
   std::string name;
   int width;          // lanes of a vector that a call may write
-  bool first = true;  // of those with this oracle: while it has its turn, the oracle itself is held against formulas
+  bool first = true;  // the first one with this oracle: in its turn, the oracle itself is compared with formulas
 
   // A kernel may write the whole of a vector that holds a valid lane.
   int written(int lanes) const { return (lanes + width - 1) / width * width; }
@@ -31,7 +32,7 @@ Pair<T> pair_of(const KernelTable& table, const Kernels<T>& oracle);
 template <class T>
 std::vector<Pair<T>> pairs();
 
-// One panel: where the next one would lie must not matter.
+// One panel; where the next one would lie must not matter.
 template <class T>
 Panels<T> one(T* p) {
   return {p, 1 << 20};
@@ -41,11 +42,12 @@ Panels<T> one(T* p) {
 template <class T>
 Values<T> panel(Dice& dice, Index rows, Index lanes);
 
-// `rows` rows out of panels that lie `jump` values apart and hold n lanes together; nothing behind the last row.
+// `rows` rows from panels that lie `jump` values apart and hold n lanes together, with
+// nothing behind the last row.
 template <class T>
 Values<T> panels_apart(Dice& dice, Index rows, Index n, Index jump);
 
-// What is compared, in words: they are made only where a comparison fails.
+// Describes what is compared. The words are only made where a comparison fails.
 class Description {
  public:
   template <class F>
@@ -57,7 +59,7 @@ class Description {
   std::string (*call_)(const void*);
 };
 
-// The test case ends at the first difference: one is enough to know, thousands are none to read.
+// The test case ends at the first difference, because thousands of them would be unreadable.
 template <class T>
 void expect_panel(const Pair<T>& pair, const T* got, const Values<T>& want, int lanes, Description describe);
 
@@ -74,7 +76,7 @@ Index count_of(const Values<T>& values) {
 
 std::vector<Index> reductions();
 
-// x[r][offset + i] in rows of their own, each at a guard page.
+// x[r][offset + i] in separate rows, each at a guard page.
 template <class T>
 struct UserRows {
   Index count, cols;
@@ -107,7 +109,7 @@ struct UserRows {
   }
 };
 
-// Rows of a block of weights: those of a panel's height, and what loops over tiles make of it.
+// Rows of a block of weights: the height of a panel, or whatever loops over tiles make of it.
 std::vector<Index> heights();
 
 }  // namespace retrograd::testing

@@ -1,11 +1,13 @@
-// A network in long double with libm, without blocks, panels or threads, and how far the real one is from it. No test.
+// A network in long double with libm, without blocks, panels or threads, and how far the real one is
+// from it. There is no test here.
 #pragma once
 
 #include "support/networks.h"
 
 namespace retrograd::testing {
 
-// A network in long double with libm, weights as the real one holds them: the loss of rows and nothing else.
+// A network in long double with libm and the real network's weights. It computes the
+// losses of rows and nothing else.
 struct Plain {
   using Number = long double;
   std::vector<std::vector<Number>> w, b;  // [layer][fan_in * fan_out], [layer][fan_out]
@@ -33,7 +35,8 @@ struct Plain {
 
   static void activate(std::vector<Number>& z, Activation f);
 
-  // What the last layer gives, its own activation (softmax or sigmoid of the loss, too) applied where `activated`.
+  // What the last layer gives. If `activated`, its own activation (also the loss's
+  // softmax or sigmoid) is applied.
   std::vector<Number> outputs(std::vector<Number> a, bool activated) const;
 
   bool takes_logits() const {
@@ -69,7 +72,7 @@ struct Worst {
     error = std::isfinite(got) ? std::max(error, std::fabs(got - want)) : INFINITY;
     largest = std::max(largest, std::fabs(want));
   }
-  // Relative to the largest of all.
+  // The distance relative to the largest of all.
   long double relative() const { return error / largest; }
 };
 

@@ -1,4 +1,4 @@
-// The kernel tables that a test can call, and what each must agree with. No test.
+// The kernel tables that a test can call, and what each must agree with. There is no test here.
 #pragma once
 
 #include "support/oracle.h"
@@ -11,7 +11,7 @@ extern const KernelTable kernels_halves;
 
 namespace retrograd::testing {
 
-// Those that the CPU runs, and the tiles of AVX-512 made of AVX2.
+// The tables that the CPU runs, and AVX-512's tiles made of AVX2's vectors.
 inline std::vector<const KernelTable*> tested_tables() {
   std::vector<const KernelTable*> tables = available_tables();
 #ifdef RETROGRAD_HALVES

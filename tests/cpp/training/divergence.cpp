@@ -1,4 +1,4 @@
-// Batches and rates that diverge: nothing is learned from them, the weights are put back.
+// Batches and rates that diverge: nothing is learned from them, and the weights are put back.
 #include "support/networks.h"
 
 using namespace retrograd;
@@ -62,7 +62,7 @@ TEST_CASE_TEMPLATE("divergence: a learning rate that is too large, seen in a los
       CAPTURE(rows);
       const Data<T> data(spec, rows);
       Network<T> network = make_network<T>(spec);
-      // after one batch the weights themselves overflow; after several, first the loss
+      // After one batch the weights themselves overflow; after several, the loss does first.
       const T most = std::numeric_limits<T>::max();
       const double lr = static_cast<double>(rows == 16 ? most : std::sqrt(most));
       Optimizer<T> state = make_optimizer(network, sgd(lr, 0.9, rows == 16 ? 1e9 : 0.001));
@@ -78,7 +78,7 @@ TEST_CASE_TEMPLATE("divergence: a learning rate that is too large, seen in a los
       CHECK(all_zero(copy_of(state.state())));
 
       state.configure(sgd(0.01, 0.9, 0));
-      CHECK(trainer.epoch(args, state).end == EpochEnd::finished);  // still of use
+      CHECK(trainer.epoch(args, state).end == EpochEnd::finished);  // the trainer can still be used
     }
   }
 }

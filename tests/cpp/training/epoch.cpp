@@ -1,4 +1,4 @@
-// The fused epoch against the stages by hand; threads, sources and layouts that must not change a bit.
+// The fused epoch against the stages by hand; threads, sources and layouts must not change a bit.
 #include "base/random.h"
 #include "network/stages.h"
 #include "support/networks.h"
@@ -91,7 +91,7 @@ TEST_CASE_TEMPLATE("epoch: the bits of the three stages by hand", T, float, doub
 
 namespace {
 
-// The same numbers as S, `gap` values between rows that run backwards.
+// The same numbers as S, in rows that run backwards with `gap` values between them.
 template <class S, class T>
 struct Recast {
   std::vector<S> values;
@@ -119,7 +119,7 @@ TEST_CASE_TEMPLATE("epoch: the same bits from float32, float64 and uint8, and fr
     CAPTURE(spec.describe());
     CAPTURE(batch);
     Data<T> data(spec, rows_for(batch));
-    for (T& v : data.x) v = std::floor((v + T(1)) * T(4));  // whole numbers, which every source holds
+    for (T& v : data.x) v = std::floor((v + T(1)) * T(4));  // whole numbers, which every source can hold
     for (T& v : data.y) v = std::floor((v + T(1)) * T(4));
     EpochArgs<T> args = arguments(data, batch);
     const Trained<T> plain = trained(spec, args, 2);
@@ -144,9 +144,9 @@ TEST_CASE_TEMPLATE("epoch: the same bits from float32, float64 and uint8, and fr
   }
 }
 
-// Padding stays as it was made: gradients, state and weights are copied and compared as a whole.
+// Padding must stay as it was made, because gradients, state and weights are copied and compared as a whole.
 TEST_CASE_TEMPLATE("epoch: padding of weights and state stays as it was, with every kind of update", T, float, double) {
-  // the last panel of 81 units has one of them, and comes where whole panels went before
+  // The last panel of 81 units has one unit, and comes where whole panels went before.
   const Spec spec{{64, 81, 3}, {kTanh, kIdentity}, Loss::mse};
   const Data<T> data(spec, 40);
   for (const OptimizerSettings& settings : kinds_of_update()) {

@@ -1,4 +1,4 @@
-// Calls that are interrupted, and what they leave.
+// Calls that are interrupted, and what they leave behind.
 #include "network/stages.h"
 #include "support/networks.h"
 
@@ -17,7 +17,7 @@ struct Asked {
   Poll poll() { return {ask, this}; }
 };
 
-// So many rows that no machine is done before it is asked to stop; all of them the same row.
+// So many rows that no machine finishes before it is asked to stop. All of them are the same row.
 template <class T>
 struct Endless {
   Spec spec;
@@ -59,7 +59,7 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
       CHECK(result.steps < rows / batch);
       CHECK(trainer.progress().rows == result.steps * batch);
 
-      // another network, and as many steps as were finished
+      // Another network takes as many steps as were finished.
       Network<T> other = make_network<T>(endless.spec);
       Optimizer<T> other_state = make_optimizer(other, sgd(0.01, 0.9, 0));
       args.x = endless.x(result.steps * batch);
@@ -71,7 +71,7 @@ TEST_CASE_TEMPLATE("an interrupted epoch leaves the weights of the last finished
       CHECK(same(copy_of(network.parameters()), copy_of(other.parameters())));
       CHECK(same(copy_of(state.state()), copy_of(other_state.state())));
 
-      // and both go on alike
+      // Both must go on alike.
       args.x = endless.x(5 * batch + 3);
       CHECK(trainer.epoch(args, state).end == EpochEnd::finished);
       CHECK(Trainer<T>(other).epoch(args, other_state).end == EpochEnd::finished);
@@ -102,7 +102,7 @@ TEST_CASE("a shuffle of very many rows can be interrupted, before the first step
 }
 
 TEST_CASE_TEMPLATE("predict, evaluate and the stages can be interrupted", T, float, double) {
-  const Index rows = kSlow ? 1000 : 4000;  // 50 ms and more for two cores: the core asks after 20
+  const Index rows = kSlow ? 1000 : 4000;  // 50 ms and more for two cores, because the core asks after 20 ms
   const Endless<T> endless({{256, 1024, 1024, 10}, {kRelu, kRelu, kIdentity}, Loss::cross_entropy, true}, rows);
   const Network<T> network = make_network<T>(endless.spec);
   std::vector<T> out(static_cast<std::size_t>(rows * 10));

@@ -25,7 +25,7 @@ void check_bits(const Spec& spec, Index rows, Index batch, const OptimizerSettin
 
 }  // namespace
 
-// Data, weights and steps are made of operations that every machine rounds alike; libm has no part in them.
+// Data, weights and steps are made of operations that every machine rounds alike; libm is not used.
 TEST_CASE_TEMPLATE("training: the bits that every table with fused multiply-add has given so far", T, float, double) {
   if (!active_table().fused) return;
   check_bits<T>({{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true}, 150, 32, sgd(0.05, 0.9, 0, false),

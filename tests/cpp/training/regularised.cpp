@@ -1,5 +1,6 @@
-// Whole networks with dropout, noise, normalisation and limits on norms: the bits of any team and of the stages by hand, what
-// divergence leaves, what is refused. Their kernels are kernels/noise.cpp and kernels/norms.cpp.
+// Whole networks with dropout, noise, normalisation and limits on norms: any team and the stages by
+// hand give the same bits, what divergence leaves behind, and what is refused. Their kernels are tested
+// in kernels/noise.cpp and kernels/norms.cpp.
 #include "base/random.h"
 #include "network/stages.h"
 #include "support/networks.h"
@@ -16,7 +17,7 @@ Spec regular_spec(int which) {
   return all[which];
 }
 
-// Everything at once; `norms`: of the hidden layers in turn.
+// A network with everything at once; `norms` are given to the hidden layers in turn.
 Regularisation all_of(const Spec& spec, std::vector<Norm> norms = {Norm::none}) {
   Regularisation r{0.1, 0.2, {}, 77};
   for (std::size_t l = 1; l < spec.sizes.size(); ++l) {
@@ -67,7 +68,7 @@ TEST_CASE_TEMPLATE("regularised training: any team, and the stages by hand, give
     const Spec spec = regular_spec(static_cast<int>(turn % 3));
     const std::vector<Norm>& norms = kNormsOfLayers[turn % kNormsOfLayers.size()];
     for (const Index batch : {1, 4, 16, 33, 64, 200}) {
-      if (batch == 1 && turn % kNormsOfLayers.size() > 1) continue;  // no variance
+      if (batch == 1 && turn % kNormsOfLayers.size() > 1) continue;  // a single row has no variance
       CAPTURE(spec.describe());
       CAPTURE(turn);
       CAPTURE(batch);
@@ -125,10 +126,10 @@ TEST_CASE_TEMPLATE("regularised training that diverges goes back to the start of
   const std::vector<T> before = copy_of(network.parameters()), statistics = copy_of(network.statistics());
   CHECK(network.steps == 10);
   std::vector<T> bad = data.y;
-  bad.back() = infinity<T>();  // of the last batch: nine steps have been taken then
+  bad.back() = infinity<T>();  // in the last batch, after nine steps
   args.shuffle = false;
   args.y.rows = Data<T>::view(bad, data.rows, data.outputs);
-  for (const bool in_parts : {false, true}) {  // the part that diverges begins in the midst of the epoch
+  for (const bool in_parts : {false, true}) {  // the part that diverges begins within the epoch
     CAPTURE(in_parts);
     if (in_parts) {
       args.last = 4;

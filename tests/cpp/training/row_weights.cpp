@@ -1,4 +1,4 @@
-// Weights of rows: repetition, teams, rows and batches that weigh nothing.
+// Row weights: rows repeated instead, teams, and rows and batches of weight 0.
 #include "network/stages.h"
 #include "support/plain.h"
 
@@ -14,7 +14,7 @@ Targets weighted(const Data<T>& data, const std::vector<T>& weights) {
   return y;
 }
 
-// Data whose weights are 0 to 3, and the same rows as often as their weights say.
+// Data whose row weights are 0 to 3, and the same rows repeated as often as their weights say.
 template <class T>
 struct Repeated {
   std::vector<T> weights;
@@ -95,7 +95,7 @@ TEST_CASE_TEMPLATE("weights of rows: the same bits for every team; rows of weigh
         CHECK(trained(spec, args, team) == alone);
       }
 
-      // rows of weight 0 with other numbers in them
+      // Rows of weight 0 hold other numbers.
       Data<T> other = data;
       for (Index r = 0; r < rows; ++r) {
         for (Index k = 0; weights[static_cast<std::size_t>(r)] == 0 && k < data.inputs; ++k)

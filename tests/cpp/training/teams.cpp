@@ -1,5 +1,6 @@
-// A thousand steps and more: the same bits for teams of 1 to 64 threads, inside other parallel regions, with teams that
-// OpenMP makes smaller, by every kernel table and by scalar fma; and calls of many threads at once.
+// A thousand steps and more: the same bits for teams of 1 to 64 threads, inside other parallel
+// regions, with teams that OpenMP makes smaller, by every kernel table and by scalar fma; and
+// calls from many threads at once.
 #include <omp.h>
 
 #include <thread>
@@ -13,16 +14,17 @@ using namespace retrograd::testing;
 
 namespace {
 
-// Under a sanitizer or an emulator a tenth of them.
+// Under a sanitizer or an emulator there are a tenth of them.
 constexpr Index kSteps = kSlow ? 100 : 1000;
 
-// A training of kSteps steps at least, and how its batches fall to a team.
+// A training of at least kSteps steps, and how its batches are split among a team.
 struct Run {
   Spec spec;
   Index batch;
 };
 
-// Batches by row pointers with lanes = units, of one panel, of several (equal for some teams, else the units are split).
+// Batches by row pointers with lanes = units, of one panel, and of several (equal for some teams;
+// otherwise units are split).
 std::vector<Run> runs() {
   return {{{{9, 35, 20, 3}, {kRelu, kTanh, kSoftmax}, Loss::cross_entropy, true}, 4},
           {{{11, 18, 5}, {kSigmoid, kIdentity}, Loss::mse}, 13},
@@ -30,11 +32,11 @@ std::vector<Run> runs() {
           {{{7, 19, 4}, {kTanh, kIdentity}, Loss::quadratic}, 170}};
 }
 
-// What the OpenMP runtime gives where `team` threads are asked for.
+// The team that the OpenMP runtime gives where `team` threads are asked for.
 int granted(int team) { return std::min(team, omp_get_thread_limit()); }
 
-// Several epochs with an odd last batch, and a prediction by the same team. Every epoch must have run on `team` threads
-// (0: on whatever it was given).
+// Trains several epochs with an odd last batch, and predicts with the same team. Every epoch must have
+// run on `team` threads (0: on whatever it was given).
 template <class T>
 Trained<T> long_training(const Run& run, int exactly, int team) {
   constexpr Index epochs = 4;
@@ -70,7 +72,7 @@ TEST_CASE_TEMPLATE("a thousand steps: the same bits for teams of 1 to 64, whatev
   std::vector<int> teams = sizeof(T) == 4 ? std::vector<int>{2, 3, 8, 64} : std::vector<int>{2, 4, 5, 17};
   if (long_tier()) {
     teams.clear();
-    for (int team = 2; team <= 64; ++team) {  // large ones of one type: what a team does with its members knows no type
+    for (int team = 2; team <= 64; ++team) {  // large teams of one type only: what a team does knows no type
       if (team <= 16 || team % 2 == (sizeof(T) == 4 ? 0 : 1)) teams.push_back(team);
     }
   }
@@ -110,7 +112,8 @@ TEST_CASE("inside another parallel region, nested or not, and with dynamic teams
 
 namespace {
 
-// The epoch of trainer.cpp with kernels that the network was not made with: one thread, batch after batch in order.
+// The epoch of trainer.cpp with kernels that the network was not made with, on one thread,
+// batch after batch in order.
 template <class T>
 Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs<T>& args, Index epochs,
                       const OptimizerSettings& settings) {
@@ -202,7 +205,7 @@ TEST_CASE_TEMPLATE("a thousand steps: the same bits by every table with fused mu
       CAPTURE(std::string(table->isa));
       CHECK(trained_on(kernels_of<T>(*table), run, args, epochs, settings) == scalar);
     }
-    Network<T> network = make_network<T>(run.spec);  // and by the trainer itself
+    Network<T> network = make_network<T>(run.spec);  // the same by the trainer itself
     Trainer<T> trainer(network);
     Optimizer<T> state = make_optimizer(network, settings);
     for (Index epoch = 0; epoch < epochs; ++epoch) REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);
@@ -215,7 +218,7 @@ TEST_CASE_TEMPLATE("a thousand steps: the same bits by every table with fused mu
 
 namespace {
 
-// body(i) on `count` threads of their own, started together; how many of them said yes.
+// Runs body(i) on `count` separate threads, started together; returns how many of them returned true.
 template <class F>
 int at_once(int count, F body) {
   std::atomic<int> ready{0}, right{0};
@@ -279,7 +282,7 @@ TEST_CASE("many threads train networks of their own: the bits of each alone, whi
       Trained<float> mine;
       EpochArgs<float> args = arguments(data, 40);
       args.threads.exactly = 1 + (caller + round) % 2;
-      if (caller % 3 == 2) {  // stopped at the first question
+      if (caller % 3 == 2) {  // this one is stopped at the first question
         const std::vector<float> zeros(20, 0.5f), answers(6, 0.5f);
         const Index endless = 10000000;
         args.x = {zeros.data(), endless, 20, 0, Source::float32};

@@ -1,6 +1,6 @@
-"""What must be refused, and how: ValueError or TypeError that names the argument, what was expected and what was got.
+"""What must be refused, and how: a ValueError or TypeError that names the argument, what was expected and what was given.
 
-Every test also sees that the network is what it was. Refusal by `fit` in the midst of training: test_trainer.py.
+Every test also checks that the network has not changed. How `fit` refuses during training: test_trainer.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -676,7 +676,7 @@ def test_shapes_too_large_for_memory() -> None:
 
 
 def test_the_core_trusts_nobody() -> None:
-    """What the Python layer never passes is refused by the extension too."""
+    """The extension also refuses what the Python layer never passes to it."""
     core = rg.Network([3, 2], loss="cross_entropy")._core
     X = np.zeros((4, 3), np.float32)
     wrong: list[tuple[Callable[[], Any], type[Exception]]] = [

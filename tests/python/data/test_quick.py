@@ -1,4 +1,4 @@
-"""The short ways of predict and step for plain arrays: the answers of the long ways, and nothing taken that should not be."""
+"""The quick forms of predict and step for plain arrays: they answer as the long forms do, and take nothing they should not."""
 
 import copy
 import threading
@@ -149,7 +149,7 @@ def test_step_is_an_epoch_of_one_batch(loss: str, dtype: str) -> None:
 
 
 def quick_step(net: rg.Network, X: Any, y: Any) -> Any:
-    """What the short way says: None where it leaves the work to the long one."""
+    """What the quick form answers: None where it leaves the work to the long form."""
     trainer = rg.Trainer(net, rg.SGD(0.1))
     return trainer._core.step(trainer.optimizer._bind(net), X, y)
 
@@ -281,7 +281,8 @@ def test_settings_that_change_between_steps_are_checked_and_used() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_small_network_follows_settings_that_change(dtype: str) -> None:
-    """What its passes call is written down once: anew where the batch is shorter, or other terms of the update count."""
+    """The calls of its passes are written down once, and anew where the batch is shorter or other terms of the update
+    count."""
     X, y = inputs(21, 7).astype(dtype), inputs(21, 3, seed=2).astype(dtype)
     trained = []
     for team in (0, 2):  # a team takes the passes of all networks

@@ -1,4 +1,4 @@
-"""Weights of rows: losses, gradients, metrics and trainings against float64 NumPy and scikit-learn; bits; what is refused."""
+"""Row weights: losses, gradients, metrics and trainings against float64 NumPy and scikit-learn; bits; what is refused."""
 
 import copy
 from collections.abc import Callable
@@ -17,7 +17,7 @@ TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
 
 
 def some_weights(rows: int, seed: int = 4) -> np.ndarray:
-    """From 0 to 3, some of them 0."""
+    """Row weights from 0 to 3, some of them 0."""
     rng = np.random.default_rng(seed)
     return np.where(rng.random(rows) < 0.2, 0.0, 3 * rng.random(rows))
 

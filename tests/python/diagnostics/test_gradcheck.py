@@ -1,4 +1,4 @@
-"""gradcheck: under 1e-6 for every activation and loss, and it finds gradients that are wrong."""
+"""gradcheck: its errors are under 1e-6 for every activation and loss, and it finds gradients that are wrong."""
 
 from typing import Any
 

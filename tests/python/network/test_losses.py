@@ -1,7 +1,9 @@
-"""Activations and losses of the field: values and gradients against float64 formulas (oracle.py), PyTorch, scikit-learn and
-differences; their parameters; what predict says with each; extremes; bits.
+"""More activations and losses: values and gradients against float64 formulas (oracle.py), PyTorch, scikit-learn, differences.
 
-Those of before, in all combinations: test_stages.py, test_gradcheck.py, test_reference.py.
+Also their parameters, what predict says with each, extremes and bits.
+
+They are those of MORE_ACTIVATIONS and MORE_PAIRS in helpers.py. The first ones are tested in all combinations in
+test_stages.py, test_gradcheck.py and test_reference.py.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""The network as an object: construction, initialisers, weights, copies, and what prediction and loss return.
+"""The network as an object: construction, initialisers, weights, copies, and what predict and loss return.
 
 Not here: refused arguments (test_bad_input.py), the stages by hand (test_stages.py).
 """

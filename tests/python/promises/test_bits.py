@@ -1,5 +1,6 @@
-"""Equal to the last bit: for any team of threads, layout, type and slicing of the input, from run to run, on every ISA
-with FMA. Not here: whether the numbers are right (test_stages.py), how many threads a call gets (test_threads.py).
+"""Equal to the last bit: for any team of threads, layout, type and slicing of the input, any run, and any ISA with FMA.
+
+Not here: whether the numbers are right (test_stages.py), how many threads a call gets (test_threads.py).
 """
 
 import hashlib

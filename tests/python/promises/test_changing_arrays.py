@@ -1,6 +1,7 @@
-"""Another thread writes into X and y while the core reads them: any numbers may come out, or a clear error; never a crash.
+"""Another thread writes into X and y while the core reads them: the result is any numbers or a clear error, never a crash.
 
-In a process of its own, so that a crash is seen as one. The same under AddressSanitizer finds a read out of bounds.
+The tests run in a separate process, so that a crash is noticed. Under AddressSanitizer they also find reads out of
+bounds.
 """
 
 import threading

@@ -1,6 +1,6 @@
-"""The interpreter leaves while daemon threads train and predict: exit code 0, whatever they were at.
+"""The interpreter exits while daemon threads train and predict: the exit code is 0, whatever the threads were doing.
 
-Each exit falls into another moment: into a call of the core, or at its end, when the thread asks for the GIL.
+Each exit comes at another moment: during a call of the core, or at its end, when the thread asks for the GIL.
 """
 
 import pytest

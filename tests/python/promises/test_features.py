@@ -1,4 +1,4 @@
-"""Everything a training may be asked for, each at several teams: weights, history, predictions, state to the last bit."""
+"""Everything a training can be asked for, each with several teams: weights, history, predictions, state to the last bit."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The arithmetic as the caller set it and IEEE 754 has it: control words left alone, gradual underflow, no NaN optimised away.
+"""The arithmetic is as the caller set it and IEEE 754 says: control words, gradual underflow, no NaN optimised away.
 
 How fast numbers below the normal range are: tests/bench/subnormals.py.
 """

@@ -1,6 +1,7 @@
 """A forked child works as its parent did: at every entry point of the extension, after any use of threads in the parent.
 
-The parent's threads do not survive a fork; a child that waits for them hangs, so every child here has a watchdog (children.py).
+The parent's threads do not survive a fork, and a child that waits for them hangs, so every child has a watchdog
+(children.py).
 """
 
 import json

@@ -1,7 +1,7 @@
-"""SIGINT at random times in every long call: KeyboardInterrupt soon, the network usable and finite, no thread left behind.
+"""SIGINT at random times in every long call: KeyboardInterrupt comes soon, the network stays usable, no thread is left.
 
-What exactly is kept after an interrupt (the last finished step, the history): test_trainer.py. The bound of the ordinary tier
-is wide, as machines that run tests are busy; the long tier holds the promise of 100 ms.
+What exactly is kept after an interrupt (the last finished step, the history): test_trainer.py. The bound of the
+ordinary tier is wide, because machines that run tests are busy; the long tier checks the promise of 100 ms.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a run takes: parameters and velocity once, one snapshot of the weights, one batch, and no copy of X."""
+"""What memory a run takes: parameters and velocity once, one snapshot of the weights, one batch, and no copy of X."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""One process with joblib, scikit-learn and PyTorch: either import order, threads of both at work, the same bits as alone."""
+"""One process with joblib, scikit-learn and PyTorch: either order of imports, threads of both, the same bits as alone."""
 
 import importlib.util
 

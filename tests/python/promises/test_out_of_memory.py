@@ -1,7 +1,7 @@
-"""Too little memory is a MemoryError that changes nothing, in every call; more than 2^31 numbers are no trouble.
+"""Too little memory is a MemoryError that changes nothing, in every call; more than 2^31 numbers are handled.
 
-The limit is the process's address space (RLIMIT_AS), raised step by step, so that each of a call's allocations fails once.
-What a run takes where there is enough: test_memory.py. Sizes that cannot be at all: test_bad_input.py.
+The limit is the process's address space (RLIMIT_AS). It is raised step by step, so that each allocation of a call fails
+once. What a run takes where there is enough: test_memory.py. Sizes that are impossible: test_bad_input.py.
 """
 
 from pathlib import Path

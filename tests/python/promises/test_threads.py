@@ -1,4 +1,4 @@
-"""How many threads a call gets, what a second Python thread may do meanwhile, a forked child that trains.
+"""How many threads a call gets, what a second Python thread may do at the same time, a forked child that trains.
 
 Not here: that the bits do not depend on threads (test_bits.py), forked children at every entry point (test_fork.py), the end
 of the interpreter (test_exit.py).

@@ -1,4 +1,4 @@
-"""L-BFGS: it finds what SciPy finds over the textbook's loss, keeps the last finished iteration, and says what is wrong."""
+"""L-BFGS: it finds what SciPy finds over the textbook's loss, keeps the last finished iteration, and reports what is wrong."""
 
 import sys
 from typing import Any

@@ -1,6 +1,6 @@
-"""Forked children under a watchdog, for the scripts that tests run in interpreters of their own. No test is here.
+"""Forked children under a watchdog, for the scripts that tests run in separate interpreters. There is no test here.
 
-A child that hangs must not hang the tests, and one that fails must say how: a status alone leaves too much open.
+A child that hangs must not hang the tests, and one that fails must say how, because a status alone says too little.
 """
 
 import faulthandler

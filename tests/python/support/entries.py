@@ -1,7 +1,7 @@
-"""Every entry point of the compiled core, each with a call of it: for tests that must hold for all of them.
+"""Every entry point of the compiled core with a call of it, for tests that must hold for all of them.
 
-The tables are held against what the extension exports (test_fork.py), so that a later binding cannot be forgotten. The calls
-go straight to the extension, with work for several threads wherever a call may take them. No test is here.
+test_fork.py compares the tables with what the extension exports, so that no later binding is forgotten. The calls go
+straight to the extension, with work for several threads wherever a call may take them. There is no test here.
 """
 
 import functools

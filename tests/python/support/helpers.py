@@ -1,4 +1,4 @@
-"""What many tests need: data that fits a loss, comparisons to the last bit and within a tolerance. No test is here."""
+"""What many tests need: data that fits a loss, comparisons to the last bit and within a tolerance. There is no test here."""
 
 import os
 import shutil

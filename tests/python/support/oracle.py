@@ -1,7 +1,7 @@
-"""The textbook in float64 NumPy: forward pass, loss, backward pass, update, each as its formula reads.
+"""The textbook in float64 NumPy: forward pass, loss, backward pass, update, each written as its formula reads.
 
-Written for the tests alone, from the formulas and not from the package: derivatives come from z, not from the stored a;
-nothing is fused, nothing is in place. It shares no line with retrograd.reference, which is tested against it.
+It is written for the tests alone, from the formulas and not from the package: derivatives come from z, not from the
+stored a; nothing is fused, nothing is in place. It shares no line with retrograd.reference, which is tested against it.
 """
 
 from collections.abc import Callable, Sequence

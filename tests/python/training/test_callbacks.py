@@ -1,4 +1,4 @@
-"""Callbacks: when they are called and with what, what they may do, and what an error in one of them leaves."""
+"""Callbacks: when they are called and with what, what they may do, and what an error in one of them leaves behind."""
 
 import copy
 import threading

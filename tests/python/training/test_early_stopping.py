@@ -1,4 +1,4 @@
-"""Early stopping: when it stops, the weights that come back, and the rows that fit sets aside to watch."""
+"""Early stopping: when it stops, which weights come back, and which rows `fit` sets aside for watching."""
 
 from typing import Any
 

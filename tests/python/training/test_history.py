@@ -1,4 +1,4 @@
-"""The History by itself: entries, joining, summary, other forms, learning curves. What `fit` writes: test_trainer.py."""
+"""The History alone: entries, joining, summary, other forms, learning curves. What `fit` writes: test_trainer.py."""
 
 import copy
 import json

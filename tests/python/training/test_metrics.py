@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn, ties, weights and odd cases included; and that `fit` measures what they measure."""
+"""Metrics against scikit-learn, ties, weights and odd cases included; and that `fit` measures the same."""
 
 import inspect
 import re

@@ -1,5 +1,6 @@
-"""Dropout, noise on the inputs, the limit on norms: against PyTorch and NumPy with masks computed here, the statistics of the
-masks, the same bits for any team and instruction set, and that nothing of it acts outside of training.
+"""Dropout, noise on the inputs, the limit on norms: against PyTorch and NumPy with masks that are computed here.
+
+Also the statistics of the masks, the same bits for any team and instruction set, and no effect outside of training.
 """
 
 import copy

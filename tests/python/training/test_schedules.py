@@ -1,6 +1,6 @@
 """Schedules of the learning rate: their sequences against PyTorch and closed formulas, and that training follows them.
 
-PyTorch's part is skipped where it is not installed; the formulas here are written out once more, in plain loops.
+PyTorch's part is skipped where it is not installed. The formulas are written out here once more, in plain loops.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""State over epochs: whoever has some gives it and takes it back, and a restored one decides, and computes, the same bits."""
+"""State over epochs: what has a state gives it and takes it back, and a restored one decides and computes the same bits."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""The trainer: what an epoch sees and what the history says of it, convergence, divergence, Ctrl-C, progress, refusal.
+"""The trainer: what an epoch sees, what the history records, convergence, divergence, Ctrl-C, progress, refusal.
 
 Not here: equal bits (test_bits.py), all updates and losses against NumPy (test_reference.py), threads (test_threads.py).
 """

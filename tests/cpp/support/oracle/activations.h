@@ -1,5 +1,5 @@
-// Activations and their derivatives, one number at a time. The elementwise functions are those of the core, whose errors
-// base/elementary.cpp measures.
+// Activations and their derivatives, one number at a time. The elementwise functions are the core's
+// own; base/elementary.cpp measures their errors.
 #pragma once
 
 #include <cmath>
@@ -17,7 +17,7 @@ struct Activations {
   static T activated(T z, Activation f) {
     switch (f) {
       case Activation::relu: {
-        const volatile bool negative = z < 0;  // else clang for ARM makes +0 of -0 (see select in simd.h)
+        const volatile bool negative = z < 0;  // otherwise clang for ARM makes +0 of -0 (see select in simd.h)
         return negative ? T(0) : z;
       }
       case Activation::leaky_relu:

@@ -28,7 +28,7 @@ struct Losses {
     p.metric_rows[lane] = distance;
   }
 
-  // The first of the largest; a NaN never is.
+  // The first of the largest; a NaN never is it.
   static Index largest(const T* p, Index units, Index lane) {
     Index best = 0;
     for (Index j = 1; j < units; ++j) {
@@ -82,7 +82,7 @@ struct Losses {
     p.metric_rows[lane] = right;
   }
 
-  // Cross-entropy with (1 - s) t + s / n for t.
+  // Cross-entropy with (1 - s) t + s / n in place of t.
   static void smoothed_loss(const LossArgs<T>& p, Index lane) {
     const T s = p.parameter, keep = T(1) - s, part = s / static_cast<T>(p.units);
     const Index guess = largest(p.a, p.units, lane);
@@ -156,7 +156,7 @@ struct Losses {
 
   static T sign(T x) { return x > 0 ? T(1) : x < 0 ? T(-1) : x; }
 
-  // Means over outputs of a function of one.
+  // The losses that are means over outputs of a function of one output.
   static void mean_loss(const LossArgs<T>& p, Index lane) {
     const T share = T(1) / static_cast<T>(p.units), q = p.parameter;
     T loss = 0, metric = 0;

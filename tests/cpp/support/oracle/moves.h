@@ -1,4 +1,4 @@
-// Data on its way into panels: transposed, gathered, converted, looked through for what is not finite.
+// Data on its way into panels: transposed, gathered, converted, and searched for what is not finite.
 #pragma once
 
 #include <cmath>

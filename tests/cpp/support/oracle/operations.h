@@ -1,4 +1,4 @@
-// What the oracle is made of: the operations of a table without fused multiply-add, and the layout of one panel.
+// The base of the oracle: the operations of a table without fused multiply-add, and the layout of one panel.
 #pragma once
 
 #include "base/panel.h"
@@ -6,7 +6,7 @@
 
 namespace retrograd::testing {
 
-// The operations of a table without fused multiply-add: rounded twice.
+// The operations of a table without fused multiply-add: they round twice.
 template <class T>
 struct Unfused : Scalar<T> {
   static T fma(T a, T b, T c) {

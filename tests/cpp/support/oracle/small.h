@@ -1,4 +1,5 @@
-// The passes of a small network at once, layer by layer with the other parts: no list of calls.
+// The passes of a small network, layer by layer with the other parts of the oracle, done at
+// once: there is no list of calls.
 #pragma once
 
 #include <algorithm>

@@ -13,7 +13,7 @@ template <class O>
 struct Updates {
   using T = typename O::T;
 
-  // One value's step, of any rule; v: the first plane of the state.
+  // One value's step, by any rule. v is the first plane of the state.
   static void take(T gradient, Index i, T* g, T* w, T* v, const Update<T>* u) {
     if (!u) {
       g[i] = gradient;
