@@ -340,9 +340,7 @@ bool Pass<T>::backward(bool go_on) {
 template <class T>
 void Pass<T>::gradients(const GradientSink<T>& sink) {
   if (work_.way().small && member_.size == 1 && (!sink.updates || sink.uniform)) {
-    work_.small_update(static_cast<int>(batch_), network_.parameters().data(), sink.updates ? sink.state : sink.gradients,
-                       sink.updates);
-    return;
+    return small_gradients(network_, work_, sink, batch_);
   }
   for (Index l = network_.depth() - 1; l >= 0; --l) {
     const DenseLayer<T>& layer = network_.layer(l);

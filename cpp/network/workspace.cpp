@@ -173,27 +173,6 @@ void Workspace<T>::make_small(const Network<T>& network, Purpose purpose) {
   update_.reserve(kernels_->small_update(depth, small_.data(), lanes, parameters, nullptr, nullptr, nullptr));
 }
 
-template <class T>
-void Workspace<T>::small_forward(int lanes) const {
-  forward_.run({lanes}, [&](SmallCall<T>* calls) {
-    return kernels_->small_forward(static_cast<Index>(small_.size()), small_.data(), lanes, calls);
-  });
-}
-
-template <class T>
-void Workspace<T>::small_backward(int lanes) const {
-  backward_.run({lanes}, [&](SmallCall<T>* calls) {
-    return kernels_->small_backward(static_cast<Index>(small_.size()), small_.data(), lanes, calls);
-  });
-}
-
-template <class T>
-void Workspace<T>::small_update(int lanes, const T* parameters, T* beside, const Update<T>* update) const {
-  update_.run({lanes, update ? update->terms : Terms::unknown, beside, update}, [&](SmallCall<T>* calls) {
-    return kernels_->small_update(static_cast<Index>(small_.size()), small_.data(), lanes, parameters, beside, update, calls);
-  });
-}
-
 template Way way_for(const Network<float>&, Index, Purpose);
 template Way way_for(const Network<double>&, Index, Purpose);
 template class Workspace<float>;

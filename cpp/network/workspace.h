@@ -112,9 +112,21 @@ class Workspace {
 
   // way().small: the passes, for `lanes` rows.
   const SmallLayer<T>& small_last() const { return small_.back(); }
-  void small_forward(int lanes) const;
-  void small_backward(int lanes) const;
-  void small_update(int lanes, const T* parameters, T* beside, const Update<T>* update) const;
+  void small_forward(int lanes) const {
+    forward_.run({lanes}, [&](SmallCall<T>* calls) {
+      return kernels_->small_forward(static_cast<Index>(small_.size()), small_.data(), lanes, calls);
+    });
+  }
+  void small_backward(int lanes) const {
+    backward_.run({lanes}, [&](SmallCall<T>* calls) {
+      return kernels_->small_backward(static_cast<Index>(small_.size()), small_.data(), lanes, calls);
+    });
+  }
+  void small_update(int lanes, const T* parameters, T* beside, const Update<T>* update) const {
+    update_.run({lanes, update ? update->terms : Terms::unknown, beside, update}, [&](SmallCall<T>* calls) {
+      return kernels_->small_update(static_cast<Index>(small_.size()), small_.data(), lanes, parameters, beside, update, calls);
+    });
+  }
 
  private:
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }

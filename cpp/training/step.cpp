@@ -16,7 +16,8 @@ Step<T>::Step(const StepContext<T>& context, const Member& member, InterruptWatc
       batch_(context.work.batch()),
       rows_(context.x.rows),
       answers_(context.y.rows),
-      small_(context.work.way().small && member.size == 1 && !context.y.row_weights.data) {
+      small_(context.work.way().small && member.size == 1 && !context.y.row_weights.data),
+      updates_apart_(context.stored || context.network.limits_norms()) {
   if (context.y.labels) answers_ = {context.y.labels, rows_, 1, sizeof(std::int32_t), Source::float32};
 }
 
@@ -24,7 +25,7 @@ Step<T>::Step(const StepContext<T>& context, const Member& member, InterruptWatc
 template <class T>
 void Step<T>::fetch_next(const Pass<T>* pass, Selection selection, Index number) const {
   const Index m = rows_of(number), next = std::min(batch_, rows_ - number * batch_ - m);
-  if (!context_.far || next <= 0) return;
+  if (next <= 0) return;
   const Index begin = pass ? std::min(next, pass->first_panel() * kLanes) : 0;
   const Index end = pass ? std::min(next, pass->last_panel() * kLanes) : next;
   fetch_ahead(context_.x, selection, m + begin, m + end);
@@ -32,15 +33,13 @@ void Step<T>::fetch_next(const Pass<T>* pass, Selection selection, Index number)
 }
 
 template <class T>
-StepEnd Step<T>::run(Index number, Score& score) {
+StepEnd Step<T>::run_passes(Index number, Score& score) {
   const StepContext<T>& c = context_;
-  if (me_.id == 0) c.optimizer.begin_step(c.lr ? c.lr[number] : c.optimizer.settings().lr);  // read after the next barrier
-  if (small_) return run_small(number, score);
   const Index m = rows_of(number);
   const Selection selection = selection_of(number);
   Pass<T> pass(c.network, c.work, m, me_, watch_, split_for(c.network, c.work, m, me_.size, c.threads), clock_);
   pass.load_inputs(c.x, selection);
-  fetch_next(&pass, selection, number);
+  if (c.far) fetch_next(&pass, selection, number);
   const bool forwarded = pass.forward();
   if (forwarded) {
     pass.load_targets(c.y, selection);
@@ -52,21 +51,6 @@ StepEnd Step<T>::run(Index number, Score& score) {
   if (interrupt_.stopped()) return StepEnd::interrupted;
   score = batch_score(c.work, m);
   if (!std::isfinite(score.loss)) return StepEnd::diverged;
-  update(pass);
-  return StepEnd::finished;
-}
-
-template <class T>
-StepEnd Step<T>::run_small(Index number, Score& score) {
-  const StepContext<T>& c = context_;
-  const Index m = rows_of(number);
-  const Selection selection = selection_of(number);
-  score = small_pass(c.network, c.work, c.x, c.y, selection, m);
-  fetch_next(nullptr, selection, number);
-  tick(Phase::forward);
-  if (watch_.spent(c.network.flops_per_row() * static_cast<double>(m))) return StepEnd::interrupted;
-  if (!std::isfinite(score.loss)) return StepEnd::diverged;
-  Pass<T> pass(c.network, c.work, m, me_, watch_, Split::rows, clock_);
   update(pass);
   return StepEnd::finished;
 }
@@ -103,13 +87,6 @@ void Step<T>::update_stored(Pass<T>& pass) {
     }
   }
   update_pass(c.network, gradients, c.optimizer, scale, me_);
-}
-
-template <class T>
-void Step<T>::end() {
-  me_.wait();
-  tick(Phase::wait_for_gradients);
-  if (me_.id == 0) context_.optimizer.end_step();
 }
 
 template class Step<float>;

@@ -2,6 +2,9 @@
 // updates. The epoch around it is in trainer.h; the passes are in network/passes.h.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+
 #include "network/passes.h"
 #include "training/gradients.h"
 
@@ -37,15 +40,25 @@ class Step {
   // Takes step `number` of the epoch, except for what end() does; `score` becomes that of its
   // batch. All members come to the same end. Diverged means that the loss of the batch is not
   // finite; the step then updates nothing.
-  StepEnd run(Index number, Score& score);
+  StepEnd run(Index number, Score& score) {
+    const StepContext<T>& c = context_;
+    // the other members read the updates after the next barrier
+    if (me_.id == 0) c.optimizer.begin_step(c.lr ? c.lr[number] : c.optimizer.settings().lr);
+    return small_ ? run_small(number, score) : run_passes(number, score);
+  }
 
   // Waits for all members and counts the step as taken.
-  void end();
+  void end() {
+    me_.wait();
+    tick(Phase::wait_for_gradients);
+    if (me_.id == 0) context_.optimizer.end_step();
+  }
 
   // The number of rows in the batch of step `number`.
   Index rows_of(Index number) const { return std::min(batch_, rows_ - number * batch_); }
 
  private:
+  StepEnd run_passes(Index number, Score& score);
   StepEnd run_small(Index number, Score& score);
   void update(Pass<T>& pass);
   void update_stored(Pass<T>& pass);
@@ -63,6 +76,28 @@ class Step {
   Index batch_, rows_;
   Rows answers_;  // the answers (labels or rows) as rows, for prefetching them
   bool small_;
+  bool updates_apart_;  // the update is more than what follows dw
 };
+
+// Here, so that it becomes one function with the epoch around it: a step of a small network is some 2000 instructions.
+template <class T>
+inline StepEnd Step<T>::run_small(Index number, Score& score) {
+  const StepContext<T>& c = context_;
+  const Index m = rows_of(number);
+  const Selection selection = selection_of(number);
+  score = small_pass(c.network, c.work, c.x, c.y, selection, m);
+  if (c.far) fetch_next(nullptr, selection, number);
+  tick(Phase::forward);
+  if (watch_.spent(c.network.flops_per_row() * static_cast<double>(m))) return StepEnd::interrupted;
+  if (!std::isfinite(score.loss)) return StepEnd::diverged;
+  if (updates_apart_) {
+    Pass<T> pass(c.network, c.work, m, me_, watch_, Split::rows, clock_);
+    update(pass);
+  } else {
+    small_gradients(c.network, c.work, c.optimizer.sink(), m);
+    tick(Phase::gradients);
+  }
+  return StepEnd::finished;
+}
 
 }  // namespace retrograd
