@@ -88,7 +88,7 @@ struct Update {
   Terms terms = Terms::unknown;  // terms_of() the rest, once for all products; unknown: each of them asks
   bool in_cache = false;         // parameters and state are few, and in the cache: nothing is fetched ahead
 
-  // Whether dw and db can take the step themselves, in their registers. Else they store, and `update` follows.
+  // Whether dw and db can take the step themselves. Else they store, and `update` follows.
   bool fused() const { return rule == Rule::sgd; }
 };
 

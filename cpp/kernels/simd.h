@@ -16,8 +16,10 @@
 
 #define RG_INLINE inline __attribute__((always_inline))
 #define RG_NOINLINE __attribute__((noinline))
+#define RG_ONCE __attribute__((noinline, noclone))  // a single copy, for large functions that many call
 #define RG_LAMBDA __attribute__((always_inline))
 #define RG_UNROLL _Pragma("GCC unroll 16")
+#define RG_NO_UNROLL _Pragma("GCC unroll 1")
 
 namespace retrograd {
 namespace {
