@@ -139,7 +139,7 @@ tidy() {  # tidy CLANG-VERSION
   need "clang-tidy-$1" "clang-tidy-$1"
   tools pybind11
   cpp_configure build/tidy -DCMAKE_CXX_COMPILER="clang++-$1" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DRETROGRAD_PYTHON=ON \
-    -DRETROGRAD_TESTS=OFF -DRETROGRAD_UNITY=OFF -Dpybind11_DIR="$("$cmake_bin/python" -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$cmake_bin/python"
+    -DRETROGRAD_TESTS=OFF -DCMAKE_UNITY_BUILD=OFF -Dpybind11_DIR="$("$cmake_bin/python" -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$cmake_bin/python"
   # The analyzer's paths are left out where they would go through every inlined tile, or all of pybind11.
   local slow='cpp/(kernels/kernels|bindings/.*).cpp' files
   files=$(find cpp -name '*.cpp')

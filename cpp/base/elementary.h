@@ -7,7 +7,8 @@
 // normal_pair sqrt. There are no tables, no branches and no errno; no flags are read or set. NaN gives
 // NaN. Each function states its error in units in the last place, as tests/cpp/base/elementary.cpp
 // measures it with fused multiply-add. Method: Cody and Waite's reduction to |r| <= log(2)/2, then a
-// polynomial (the coefficients are a Chebyshev fit of our own).
+// polynomial (the coefficients are a Chebyshev fit of our own). Every polynomial is unrolled whole:
+// else its array of coefficients would be a symbol of each kernel object.
 #pragma once
 
 #include "base/panel.h"
@@ -85,6 +86,7 @@ inline typename O::V reduced_expm1(typename O::V x, typename O::V& n) {
   typename O::V r = O::fma(n, O::set(-C::ln2_hi), x);
   r = O::fma(n, O::set(-C::ln2_lo), r);
   typename O::V q = O::set(C::expm1[0]);
+#pragma GCC unroll 32
   for (int i = 1; i < static_cast<int>(sizeof(C::expm1) / sizeof(C::expm1[0])); ++i) q = O::fma(q, r, O::set(C::expm1[i]));
   return O::fma(r * r, q, r);
 }
@@ -149,6 +151,7 @@ inline typename O::V log(typename O::V x) {
   const typename O::V f = O::from_bits((u & C::mask) + C::sqrt_half) - O::set(1);
   const typename O::V s = f / (O::set(2) + f), w = s * s;
   typename O::V r = O::set(2.0 / (2 * C::log_terms + 1));
+#pragma GCC unroll 32
   for (int i = C::log_terms - 1; i >= 1; --i) r = O::fma(r, w, O::set(2.0 / (2 * i + 1)));
   const typename O::V h = O::set(0.5) * f * f;
   const typename O::V t = O::fma(s, O::fma(r, w, h), e * O::set(C::ln2_lo));
@@ -179,7 +182,6 @@ inline typename O::V tail_ratio(typename O::V t) {
   using C = Constants<typename O::T>;
   const typename O::V w = O::set(1) / (t + O::set(C::tail_place)), x = O::fma(w, O::set(C::tail_scale), O::set(C::tail_shift));
   typename O::V q = O::set(C::tail[0]);
-  // Without unrolling, the array would become a symbol of every kernel object.
 #pragma GCC unroll 32
   for (int i = 1; i < static_cast<int>(sizeof(C::tail) / sizeof(C::tail[0])); ++i) q = O::fma(q, x, O::set(C::tail[i]));
   return q * w;
@@ -192,6 +194,7 @@ inline void sin_cos(typename O::V t, typename O::V& sin, typename O::V& cos) {
   constexpr int terms = sizeof(typename O::T) == 4 ? 5 : 9;
   const typename O::V x = t * O::set(1.5707963267948966192), y = x * x, one = O::set(1);
   typename O::V s = O::set(0), c = O::set(0);
+#pragma GCC unroll 32
   for (int i = terms - 1; i >= 1; --i) {  // from one power to the next by -y / (2i (2i + 1)) and -y / ((2i - 1) 2i)
     s = (s + one) * (y * O::set(-1.0 / (2 * i * (2 * i + 1))));
     c = (c + one) * (y * O::set(-1.0 / ((2 * i - 1) * 2 * i)));

@@ -55,8 +55,8 @@ struct Update {
   Terms terms = Terms::unknown;  // terms_of() this update, found once for all products; unknown: each product finds it itself
   bool in_cache = false;         // parameters and state are few and stay in the cache: nothing is prefetched
 
-  // Whether dw and db can take the step themselves, in their registers. If not, they store the
-  // gradient, and `update` follows.
+  // Whether dw and db can take the step themselves. If not, they store the gradient, and `update`
+  // follows.
   bool fused() const { return rule == Rule::sgd; }
 };
 

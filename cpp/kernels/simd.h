@@ -16,12 +16,14 @@
 
 #define RG_INLINE inline __attribute__((always_inline))
 #define RG_NOINLINE __attribute__((noinline))
+#define RG_ONCE __attribute__((noinline, noclone))  // a single copy, for large functions that many call
 #define RG_LAMBDA __attribute__((always_inline))
 #if defined(RG_HALVES)  // for tests alone: unrolled, they take three times as long to compile and run no faster
 #define RG_UNROLL
 #else
 #define RG_UNROLL _Pragma("GCC unroll 16")
 #endif
+#define RG_NO_UNROLL _Pragma("GCC unroll 1")
 
 namespace retrograd {
 namespace {

@@ -42,11 +42,18 @@ void small_delta_tile(const SmallCall<T>& c) {
   DeltaTile<T>::template tile<N, 1>({c.length, {c.p, c.jump}, {c.q, 0}, {c.out, 0}, {c.r, 0}, true, c.r != nullptr}, 0, 0);
 }
 
-// Without an update `beside` is where the gradient goes.
+// dw with an update. Without one its sums are a tile of delta, which writes them to `out`.
 template <class T, Mode M, int N>
 void small_dw_tile(const SmallCall<T>& c) {
-  DwTile<T, M>::template tile<N, 1>(
-      {c.length, {c.p, 0}, {c.q, 0}, {M == kStore ? c.beside : nullptr, 0}, {c.out, 0}, {c.beside, 0}, c.update, true}, 0, 0);
+  if constexpr (M == kGeneral) {
+    alignas(64) T sums[N * kLanes];
+    SmallCall<T> stored = c;
+    stored.out = sums;
+    small_delta_tile<T, N>(stored);
+    take_step<T>(N, 1, {sums, 0}, {c.out, 0}, {c.beside, 0}, *c.update);
+  } else {
+    DwTile<T, M>::template tile<N, 1>({c.length, {c.p, 0}, {c.q, 0}, {}, {c.out, 0}, {c.beside, 0}, c.update, true}, 0, 0);
+  }
 }
 
 template <class T, Mode M>
@@ -91,6 +98,14 @@ template <class T, Mode M>
 constexpr SmallTile<T> kSmallDw[kSmallRows] = {small_dw_tile<T, M, 1>, small_dw_tile<T, M, 2>, small_dw_tile<T, M, 3>,
                                                small_dw_tile<T, M, 4>, small_dw_tile<T, M, 5>, small_dw_tile<T, M, 6>,
                                                small_dw_tile<T, M, 7>, small_dw_tile<T, M, 8>};
+template <class T, Mode M>
+constexpr const SmallTile<T>* small_dw_tiles() {
+  if constexpr (M == kStore) {
+    return kSmallDelta<T>;
+  } else {
+    return kSmallDw<T, M>;
+  }
+}
 
 // f(first row, rows, tile) for tiles of nearly equal height.
 template <class T, class F>
@@ -182,9 +197,10 @@ Index small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T*
           c.update = update;
           return c;
         };
-        each_small_tile(l->fan_in, kSmallDw<T, M>, [&](Index row, SmallTile<T> tile) {
+        each_small_tile(l->fan_in, small_dw_tiles<T, M>(), [&](Index row, SmallTile<T> tile) {
           SmallCall<T> c = call(tile, l->w.row(panel, row) + lane);
           c.p = l->x + row * kLanes;
+          if (M == kStore) c.out = c.beside;
           calls.add(c);
         });
         calls.add(call(small_db<T, M>, l->b + unit));

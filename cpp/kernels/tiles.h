@@ -79,15 +79,21 @@ RG_INLINE void step(V<T> (&c)[MR][NV], const T* a, const T* b, Index b_jump) {
   }
 }
 
-// k steps; a moves by StepStride, b by a panel's row.
+// k steps by four, as far as they go; a moves by StepStride, b by a panel's row. Gives how many steps are left.
 template <class T, int MR, int NV, Index RowStride, Index StepStride>
-RG_INLINE void accumulate(V<T> (&c)[MR][NV], Index k, const T* a, const T* b, Index b_jump) {
+RG_INLINE Index accumulate_fours(V<T> (&c)[MR][NV], Index k, const T*& a, const T*& b, Index b_jump) {
   for (; k >= 4; k -= 4) {
     RG_UNROLL for (int u = 0; u < 4; ++u) step<T, MR, NV, RowStride>(c, a + u * StepStride, b + u * kLanes, b_jump);
     a += 4 * StepStride;
     b += 4 * kLanes;
   }
-  for (; k > 0; --k) {
+  return k;
+}
+
+// k steps.
+template <class T, int MR, int NV, Index RowStride, Index StepStride>
+RG_INLINE void accumulate(V<T> (&c)[MR][NV], Index k, const T* a, const T* b, Index b_jump) {
+  for (k = accumulate_fours<T, MR, NV, RowStride, StepStride>(c, k, a, b, b_jump); k > 0; --k) {
     step<T, MR, NV, RowStride>(c, a, b, b_jump);
     a += StepStride;
     b += kLanes;
@@ -98,11 +104,16 @@ RG_INLINE void accumulate(V<T> (&c)[MR][NV], Index k, const T* a, const T* b, In
 template <class T, int MR, int NV>
 RG_INLINE void accumulate_lanes(V<T> (&c)[MR][NV], Index n, const T* a, Index a_jump, const T* b, Index b_jump) {
   for (; n >= kLanes; n -= kLanes) {
-    accumulate<T, MR, NV, kLanes, 1>(c, kLanes, a, b, b_jump);
+    const T* lane = a;
+    accumulate_fours<T, MR, NV, kLanes, 1>(c, kLanes, lane, b, b_jump);
     a += a_jump;
-    b += kLanes * kLanes;
   }
-  if (n > 0) accumulate<T, MR, NV, kLanes, 1>(c, n, a, b, b_jump);
+  n = accumulate_fours<T, MR, NV, kLanes, 1>(c, n, a, b, b_jump);
+  // unrolled, these few steps would be a third of a tile's code, and g++ would spill sums of the loop above
+  RG_NO_UNROLL for (; n > 0; --n) {
+    step<T, MR, NV, kLanes>(c, a++, b, b_jump);
+    b += kLanes;
+  }
 }
 
 template <class T, int MR, int NV>

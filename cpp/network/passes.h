@@ -114,6 +114,13 @@ template <class T>
 Score small_pass(const Network<T>& network, const Workspace<T>& work, const Rows& x, const Targets& y, Selection selection,
                  Index batch);
 
+// The gradients of such a batch, as Pass::gradients takes them.
+template <class T>
+void small_gradients(const Network<T>& network, const Workspace<T>& work, const GradientSink<T>& sink, Index batch) {
+  T* beside = sink.updates ? sink.state : sink.gradients;
+  work.small_update(static_cast<int>(batch), network.parameters().data(), beside, sink.updates);
+}
+
 // The sum of the panels' scores, added in their order.
 template <class T>
 Score batch_score(const Workspace<T>& work, Index batch);
