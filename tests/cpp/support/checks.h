@@ -75,8 +75,7 @@ struct LossCase {
     if (units > 1) a[static_cast<std::size_t>((units - 1) * kLanes)] = a[0];
     if (lanes > 1) a[1] = T(0);
     if (lanes > 2 && units > 1) a[2] = a[kLanes + 2] = T(7);
-    const bool any =
-        loss == Loss::mse || loss == Loss::quadratic || loss == Loss::mae || loss == Loss::huber || loss == Loss::quantile;
+    const bool any = facts_of(loss).targets == TargetKind::numbers;
     if (activation == Activation::softmax) oracle::Activations<Scalar<T>>::activate(units, lanes, a.data(), activation);
     for (T& v : target) v = any ? v : (v + T(1)) / T(2);
     for (int i = 0; i < lanes; ++i) {

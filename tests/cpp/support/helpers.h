@@ -123,16 +123,8 @@ constexpr Source source_kind = sizeof(S) == 4   ? Source::float32
 inline std::string text(Index i) { return std::to_string(i); }
 inline std::string text(int i) { return std::to_string(i); }
 inline std::string text(bool b) { return b ? "true" : "false"; }
-inline std::string text(Activation f) {
-  const char* names[] = {"identity", "relu",     "leaky_relu",  "tanh", "sigmoid",   "softmax", "elu", "selu",
-                         "softplus", "softsign", "exponential", "gelu", "gelu_tanh", "silu",    "mish"};
-  return names[static_cast<int>(f)];
-}
-inline std::string text(Loss l) {
-  const char* names[] = {"mse",      "quadratic", "cross_entropy", "binary_cross_entropy", "mae", "huber", "poisson",
-                         "quantile", "hinge",     "focal"};
-  return names[static_cast<int>(l)];
-}
+inline std::string text(Activation f) { return facts_of(f).name; }
+inline std::string text(Loss l) { return facts_of(l).name; }
 
 template <class... A>
 std::string words(const char* what, const A&... values) {
