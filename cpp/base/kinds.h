@@ -168,8 +168,10 @@ constexpr bool in_order(const Facts (&table)[N]) {
 }
 static_assert(in_order(kActivations) && in_order(kLosses) && in_order(kRules) && in_order(kNorms) && in_order(kDistributions),
               "a table lists its kinds in the order of the enum");
+// The last of each enum stands here: a new one takes its place.
 static_assert(static_cast<std::size_t>(Activation::mish) + 1 == std::size(kActivations), "one line for each activation");
 static_assert(static_cast<std::size_t>(Loss::focal) + 1 == std::size(kLosses), "one line for each loss");
+static_assert(static_cast<std::size_t>(Rule::lion) + 1 == std::size(kRules), "one line for each rule");
 
 constexpr const ActivationFacts& facts_of(Activation f) { return kActivations[static_cast<std::size_t>(f)]; }
 constexpr const LossFacts& facts_of(Loss loss) { return kLosses[static_cast<std::size_t>(loss)]; }

@@ -7,6 +7,8 @@ A network is two lists, the weights w[l], (units below, units), and the biases b
 The page checks nothing that it is given and makes new arrays as it goes; `retrograd.reference.Network` is the careful one.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -46,7 +48,7 @@ def loss(a: list[Array], y: Array) -> float:
 
 
 def backward(w: list[Array], a: list[Array], y: Array) -> tuple[list[Array], list[Array], list[Array]]:
-    """Stage 2, the backward pass: carry delta, the gradient of the loss with respect to z, from the last layer to the first."""
+    """Stage 2, the backward pass: delta, the gradient with respect to z, goes from the last layer to the first; with it dw, db."""
     rows, depth = len(y), len(w)
     delta, dw, db = ([np.empty(0)] * depth for _ in range(3))  # filled from the last layer to the first
     t = np.eye(a[-1].shape[1])[y]  # the targets: 1 at the label, 0 elsewhere, (rows, outputs)

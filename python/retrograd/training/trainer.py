@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from numpy.typing import ArrayLike
 
@@ -126,6 +127,9 @@ class Trainer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._make_core()
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)
 
     def _options(self, batch_size: int) -> _core.EpochOptions:
         """What the core is told of an epoch; everything else is off."""

@@ -736,7 +736,11 @@ def test_errors_in_validation_data_say_so() -> None:
             trainer.fit(X, y, epochs=1, validation_data=data)
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda trainer: pickle.loads(pickle.dumps(trainer))], ids=["copy", "pickle"])
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda trainer: pickle.loads(pickle.dumps(trainer))],
+    ids=["copy", "deepcopy", "pickle"],
+)
 def test_a_copy_of_a_trainer_goes_on_to_the_last_bit(copied: Callable[[rg.Trainer], rg.Trainer]) -> None:
     X, y = inputs(50, 21), inputs(50, 6)
     net = network([21, 40, 6], dropout=0.2)
