@@ -180,7 +180,8 @@ constexpr const LossFacts& facts_of(Loss loss) { return kLosses[static_cast<std:
 // table one of their symbols.
 constexpr unsigned bits_derived_from_z() {
   unsigned bits = 0;
-  for (const ActivationFacts& facts : kActivations) bits |= static_cast<unsigned>(facts.derived_from_z) << static_cast<int>(facts.kind);
+  for (const ActivationFacts& facts : kActivations)
+    bits |= static_cast<unsigned>(facts.derived_from_z) << static_cast<int>(facts.kind);
   return bits;
 }
 constexpr unsigned kDerivedFromZ = bits_derived_from_z();

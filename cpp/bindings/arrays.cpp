@@ -248,17 +248,17 @@ void check_shape(const ParameterArray& array, const py::array& given) {
                                    : given.ndim() == 2 && given.shape(0) == array.rows && given.shape(1) == array.cols;
   if (fits) return;
   const std::string cols = std::to_string(array.cols);
-  throw std::invalid_argument(std::string(name_of(array.kind)) + " of layer " + std::to_string(array.layer) +
-                              ": expected shape (" + (array.vector() ? cols + ",)" : std::to_string(array.rows) + ", " + cols + ")") +
-                              ", got " + shape_of(given));
+  throw std::invalid_argument(
+      std::string(name_of(array.kind)) + " of layer " + std::to_string(array.layer) + ": expected shape (" +
+      (array.vector() ? cols + ",)" : std::to_string(array.rows) + ", " + cols + ")") + ", got " + shape_of(given));
 }
 
-#define RG_INSTANTIATE(T)                                                                                                \
-  template bool view_targets(const py::handle&, const Network<T>&, Index, std::vector<std::int32_t>&, Targets&);         \
-  template Targets targets_of<T>(const py::array&, Index, Index, const std::optional<py::array>&);                       \
-  template Array<T> unpack(Panels<T>, Index, Index);                                                                     \
-  template Array<T> unpack_rows(const Kernels<T>&, Panels<T>, Index, Index);                                             \
-  template Array<T> unpack_parameter(const ParameterArray&, T*);                                                         \
+#define RG_INSTANTIATE(T)                                                                                        \
+  template bool view_targets(const py::handle&, const Network<T>&, Index, std::vector<std::int32_t>&, Targets&); \
+  template Targets targets_of<T>(const py::array&, Index, Index, const std::optional<py::array>&);               \
+  template Array<T> unpack(Panels<T>, Index, Index);                                                             \
+  template Array<T> unpack_rows(const Kernels<T>&, Panels<T>, Index, Index);                                     \
+  template Array<T> unpack_parameter(const ParameterArray&, T*);                                                 \
   template void pack_parameter(const ParameterArray&, const Array<T>&, T*);
 
 RG_INSTANTIATE(float)

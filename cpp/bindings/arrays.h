@@ -45,7 +45,8 @@ py::object labels_of(const py::object& y, Index rows, Index outputs);
 
 // Quick form: the targets of a batch. Labels are copied to `buffer`.
 template <class T>
-bool view_targets(const py::handle& y, const Network<T>& network, Index rows, std::vector<std::int32_t>& buffer, Targets& targets);
+bool view_targets(const py::handle& y, const Network<T>& network, Index rows, std::vector<std::int32_t>& buffer,
+                  Targets& targets);
 
 // Long form: int32 labels, one for each row, or rows of outputs; and None or row weights of type T, (rows, 1).
 template <class T>

@@ -110,8 +110,8 @@ py::array empty_answer(const Network<T>& network, Index rows, Answer answer) {
   const int dims = labels || network.outputs() == 1 ? 1 : 2;
   const int type = answer == Answer::decisions ? Numpy::NPY_LONG_ : sizeof(T) == 4 ? Numpy::NPY_FLOAT_ : Numpy::NPY_DOUBLE_;
   auto& api = Numpy::get();
-  PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(type), dims, shape, nullptr, nullptr,
-                                              0, nullptr);
+  PyObject* array =
+      api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(type), dims, shape, nullptr, nullptr, 0, nullptr);
   if (!array) throw py::error_already_set();
   return py::reinterpret_steal<py::array>(array);
 }

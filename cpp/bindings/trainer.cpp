@@ -32,7 +32,8 @@ EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const p
   optimizer.check_network(self.network);
   const Index steps = (args.x.rows - 1) / options.batch_size + 1, first = options.first, last = options.last;
   if (options.lr && (options.lr->ndim() != 1 || options.lr->shape(0) != steps)) {
-    throw std::invalid_argument("lr: expected one for each of " + std::to_string(steps) + " steps, got " + shape_of(*options.lr));
+    throw std::invalid_argument("lr: expected one for each of " + std::to_string(steps) + " steps, got " +
+                                shape_of(*options.lr));
   }
   if (first < 0 || first >= steps || (last >= 0 && last < first)) throw std::invalid_argument("no such steps");
   const std::optional<Array<double>> lr = options.lr;  // a copy that lives as long as the call, whatever becomes of the options
@@ -61,7 +62,8 @@ EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const p
 // Quick form: one step on one batch as it is; returns its mean loss. It returns None, and has changed
 // nothing, also where the loss is not finite.
 template <class T>
-py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::object& x, const py::object& y, int n_threads) {
+py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::object& x, const py::object& y,
+                        int n_threads) {
   const Network<T>& network = self.network.network;
   EpochArgs<T> args;
   if (!view_rows(x, network.inputs(), args.x) || args.x.rows < 1 || &optimizer.network != &self.network) return py::none();

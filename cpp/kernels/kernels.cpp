@@ -4,6 +4,9 @@
 // All of it is one translation unit in unnamed namespaces, so that no linker can take a function built for one
 // instruction set in place of another's. No standard library, no allocation, no threads, no globals. The contract of each
 // function is in table.h.
+//
+// The parts stand in the order in which a reader meets them.
+// clang-format off
 #include "kernels/table.h"
 #include "kernels/tiles.h"
 #include "kernels/activate.h"
@@ -15,6 +18,7 @@
 #include "kernels/noise.h"
 #include "kernels/norms.h"
 #include "kernels/small.h"
+// clang-format on
 
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "retrograd needs IEEE arithmetic: build without -ffast-math"
@@ -32,8 +36,8 @@ namespace {
 // none can take another's place.
 template <class T>
 constexpr Kernels<T> table() {
-  return {tile_sizes<T>(),   product_kernels<T>(),    gradient_kernels<T>(), update_kernels<T>(), move_kernels<T>(),
-          activation_kernels<T>(), loss_kernels<T>(), small_kernels<T>(),    noise_kernels<T>(),  norm_kernels<T>()};
+  return {tile_sizes<T>(),         product_kernels<T>(), gradient_kernels<T>(), update_kernels<T>(), move_kernels<T>(),
+          activation_kernels<T>(), loss_kernels<T>(),    small_kernels<T>(),    noise_kernels<T>(),  norm_kernels<T>()};
 }
 
 }  // namespace

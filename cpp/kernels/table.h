@@ -20,9 +20,9 @@ constexpr Index kDeltaRows = 8;  // rows of the batch that one call of delta_row
 
 // How large the products' tiles are; tiles.h computes it.
 struct TileSizes {
-  int width;      // lanes of a vector
-  int mr;         // rows of the widest register tile; a hint for how to split work
-  int group;      // panels that one call of a product may take: lanes <= 16 group, and lanes past 16 lie in the next panel
+  int width;  // lanes of a vector
+  int mr;     // rows of the widest register tile; a hint for how to split work
+  int group;  // panels that one call of a product may take: lanes <= 16 group, and lanes past 16 lie in the next panel
   // The same for forward_rows of one row, which has no other sums to hide the latency of an add behind.
   int row_group;
 };

@@ -119,17 +119,13 @@ RG_INLINE void accumulate_lanes(V<T> (&c)[MR][NV], Index n, const T* a, Index a_
 template <class T, int MR, int NV>
 RG_INLINE void load_tile(V<T> (&c)[MR][NV], const T* p, Index jump) {
   const Columns<const T, NV> columns(p, jump);
-  RG_UNROLL for (int r = 0; r < MR; ++r) {
-    RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::load(columns.at(r, j));
-  }
+  RG_UNROLL for (int r = 0; r < MR; ++r) { RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::load(columns.at(r, j)); }
 }
 
 template <class T, int MR, int NV>
 RG_INLINE void store_tile(const V<T> (&c)[MR][NV], T* p, Index jump) {
   const Columns<T, NV> columns(p, jump);
-  RG_UNROLL for (int r = 0; r < MR; ++r) {
-    RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::store(columns.at(r, j), c[r][j]);
-  }
+  RG_UNROLL for (int r = 0; r < MR; ++r) { RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::store(columns.at(r, j), c[r][j]); }
 }
 
 template <class T, int MR, int NV>

@@ -126,8 +126,8 @@ bool dense_forward_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, P
 }
 
 template <class T>
-bool dense_forward_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
-                       const Part& part, Index rows, InterruptWatch& watch) {
+bool dense_forward_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z,
+                            const T* const* x, const Part& part, Index rows, InterruptWatch& watch) {
   return forward_blocks(kernels, layer, x, part, rows, watch, [&](Index j, Index units, T* block) {
     const auto copy_to = [&](const FewRows<T>& few) {
       for (Index r = 0; r < rows; ++r) std::copy_n(block + r * kLanes, units, few.data + r * few.stride + j);
@@ -169,8 +169,8 @@ bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T
 
 template <class T>
 bool dense_delta_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
-                     const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
-                     InterruptWatch& watch) {
+                          const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
+                          InterruptWatch& watch) {
   // Takes as many inputs at once as L1 has room for the sums of all rows, so that a panel of
   // w is read in long stretches.
   alignas(64) T sums[kFewRowsRoom], a_block[kLanes * kLanes], block[kLanes * kLanes];
@@ -216,8 +216,7 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
   const Kernels<T>& for_few = kernels.of(kLanes);
   for (Index p = part.p0; p < part.p1; ++p) {
     for (Index j = part.begin(), end = part.end(units); j < end; j += kLanes) {
-      for_few.transpose(std::min(kLanes, units - j), lanes_of(batch, p), delta.row(p, j),
-                       delta_t.row(j / kLanes, p * kLanes));
+      for_few.transpose(std::min(kLanes, units - j), lanes_of(batch, p), delta.row(p, j), delta_t.row(j / kLanes, p * kLanes));
     }
   }
 }
@@ -249,7 +248,7 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
       // A separate update runs over whole panels, so their padding must be written too, as zero.
       const int lanes = static_cast<int>(update_after ? panels(units) * kLanes : units);
       const Panels<T> w = layer.w.at(j / kLanes, r), v = sink.v.at(j / kLanes, r);
-      const Panels<T> g = sink.g.data                ? sink.g.at(j / kLanes, r)
+      const Panels<T> g = sink.g.data                  ? sink.g.at(j / kLanes, r)
                           : blocks > 1 || update_after ? Panels<T>{scratch, kSmallGroup * kMaxMr}
                                                        : Panels<T>{};
       if (rows) {
@@ -311,20 +310,20 @@ void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const Layer
 
 #define RG_INSTANTIATE(T)                                                                                                     \
   template bool dense_forward(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, Panels<const T>, const Part&,    \
-                              Index, InterruptWatch&);                                                                                 \
+                              Index, InterruptWatch&);                                                                        \
   template bool dense_forward_rows(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<T>, const T* const*,            \
-                                   const Part&, Index, InterruptWatch&);                                                               \
-  template bool dense_forward_few_rows(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, FewRows<T>, const T* const*,           \
-                                  const Part&, Index, InterruptWatch&);                                                                \
+                                   const Part&, Index, InterruptWatch&);                                                      \
+  template bool dense_forward_few_rows(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, FewRows<T>, const T* const*,      \
+                                       const Part&, Index, InterruptWatch&);                                                  \
   template bool dense_delta(const Kernels<T>&, const DenseLayer<T>&, Panels<T>, Panels<const T>, Panels<const T>, Activation, \
-                            const Part&, Index, InterruptWatch&);                                                                      \
-  template bool dense_delta_few_rows(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, Panels<T>, const T* const*,              \
-                                const T* const*, Activation, const Part&, Index, InterruptWatch&);                                     \
-  template void copy_delta_rows(Index, Index, FewRows<T>, Panels<const T>);                                                    \
+                            const Part&, Index, InterruptWatch&);                                                             \
+  template bool dense_delta_few_rows(const Kernels<T>&, const DenseLayer<T>&, FewRows<T>, Panels<T>, const T* const*,         \
+                                     const T* const*, Activation, const Part&, Index, InterruptWatch&);                       \
+  template void copy_delta_rows(Index, Index, FewRows<T>, Panels<const T>);                                                   \
   template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, const Part&, Index);                    \
-  template void dense_db(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, T*, Panels<const T>, Index,             \
+  template void dense_db(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, T*, Panels<const T>, Index,            \
                          const Member&);                                                                                      \
-  template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, Panels<const T>, const T* const*,       \
+  template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, Panels<const T>, const T* const*,      \
                          Panels<const T>, Index, const Member&, bool);
 
 RG_INSTANTIATE(float)

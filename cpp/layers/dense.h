@@ -65,8 +65,8 @@ struct FewRows {
 
 // a = f(x w + b) from a few rows to a few rows; z is written too where z.data is not null. Not for softmax.
 template <class T>
-bool dense_forward_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z, const T* const* x,
-                       const Part& part, Index rows, InterruptWatch& watch);
+bool dense_forward_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> a, FewRows<T> z,
+                            const T* const* x, const Part& part, Index rows, InterruptWatch& watch);
 
 // below = (delta wT) * f'(z of the layer below). f' is computed from `a`, that layer's stored
 // activation (not read for identity), or, where derived_from_z, from its z, which is then given as `a`.
@@ -78,8 +78,8 @@ bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T
 // way. It writes the deltas below both as rows (`below`) and as their delta_t (`below_t`).
 template <class T>
 bool dense_delta_few_rows(const Kernels<T>& kernels, const DenseLayer<T>& layer, FewRows<T> below, Panels<T> below_t,
-                     const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
-                     InterruptWatch& watch);
+                          const T* const* delta, const T* const* a, Activation activation_below, const Part& part, Index rows,
+                          InterruptWatch& watch);
 
 // Copies the rows of delta_t to `delta`, where each lies side by side.
 template <class T>

@@ -27,8 +27,8 @@ void add_noise(const Kernels<T>& kernels, double deviation, const Draw& draw, In
   }
 }
 
-#define RG_INSTANTIATE(T)                                                                                                    \
-  template void drop(const Kernels<T>&, double, const Draw&, Index, Panels<const T>, Panels<T>, const Part&, Index);         \
+#define RG_INSTANTIATE(T)                                                                                            \
+  template void drop(const Kernels<T>&, double, const Draw&, Index, Panels<const T>, Panels<T>, const Part&, Index); \
   template void add_noise(const Kernels<T>&, double, const Draw&, Index, Panels<const T>, Panels<T>, const Part&, Index);
 
 RG_INSTANTIATE(float)

@@ -138,10 +138,10 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
   return finished;
 }
 
-#define RG_INSTANTIATE(T)                                                                           \
-  template void activate_panels(const Kernels<T>&, Panels<T>, Index, Index, Activation);            \
-  template void unpack_batch(const Kernels<T>&, Panels<T>, Index, Index, T*);                       \
-  template class SpareWorkspace<T>;                                                                          \
+#define RG_INSTANTIATE(T)                                                                                   \
+  template void activate_panels(const Kernels<T>&, Panels<T>, Index, Index, Activation);                    \
+  template void unpack_batch(const Kernels<T>&, Panels<T>, Index, Index, T*);                               \
+  template class SpareWorkspace<T>;                                                                         \
   template bool predict(const Network<T>&, const Rows&, bool, T*, Threads, Poll, SpareWorkspace<T>*);       \
   template bool classify(const Network<T>&, const Rows&, std::int64_t*, Threads, Poll, SpareWorkspace<T>*); \
   template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, Threads, Poll);

@@ -72,7 +72,8 @@ Draw Pass<T>::draw_of(Stream what, Level level) const {
 
 template <class T>
 void Pass<T>::drop_level(Level level, Panels<const T> from, Panels<T> to, const Part& part) const {
-  drop(work_.kernels(), network_.dropout(level), draw_of(Stream::dropout, level), network_.size_of(level), from, to, part, batch_);
+  drop(work_.kernels(), network_.dropout(level), draw_of(Stream::dropout, level), network_.size_of(level), from, to, part,
+       batch_);
 }
 
 template <class T>

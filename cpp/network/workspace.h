@@ -77,7 +77,7 @@ class Workspace {
   bool drops(Level level) const { return training && drops_[at(level.i)]; }
 
   // The members below belong to layer l.
-  Panels<T> z(Index l) const { return z_[at(l)]; }  // data null if it is not kept
+  Panels<T> z(Index l) const { return z_[at(l)]; }          // data null if it is not kept
   Panels<T> delta(Index l) const { return delta_[l % 2]; }  // two buffers take turns
   Panels<T> delta_t(Index l) const { return delta_t_[at(l)]; }
   // What f' of layer l is computed from: a, or z where f needs it (training keeps z for such f).
@@ -106,8 +106,8 @@ class Workspace {
 
   // way().few_rows: the activations of the hidden layers and the deltas, as rows. The only panels are
   // then a and delta of the last layer, and every delta_t.
-  FewRows<T> few_a(Level level) const { return few_a_[at(level.i)]; }        // of a hidden layer
-  FewRows<T> few_z(Index l) const { return few_z_[at(l)]; }                  // data null if it is not kept
+  FewRows<T> few_a(Level level) const { return few_a_[at(level.i)]; }    // of a hidden layer
+  FewRows<T> few_z(Index l) const { return few_z_[at(l)]; }              // data null if it is not kept
   FewRows<T> few_delta(Index l) const { return few_delta_[at(l % 2)]; }  // two buffers take turns
 
   // way().small: the passes, for `lanes` rows.

@@ -24,7 +24,7 @@ void Optimizer<T>::configure(const OptimizerSettings& settings, const std::vecto
   for (const GroupSettings& group : groups_) {
     const GroupSettings& first = groups_.front();
     uniform_ = uniform_ && !group.frozen && group.lr_factor == first.lr_factor && group.weight_decay == first.weight_decay &&
-             group.l1 == first.l1;
+               group.l1 == first.l1;
   }
   changes_each_step_ = settings.rule == Rule::adam || settings.lr_decay != 0 || settings.dampening != 0;
   outdated_ = true;

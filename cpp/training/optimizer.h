@@ -99,7 +99,7 @@ class Optimizer {
   Index steps_ = 0;
   // beta1 and beta2 to the power of steps_, as running products: so they have the same bits on every machine.
   double power1_ = 1, power2_ = 1;
-  double lr_ = 0;  // the learning rate that updates_ were filled for
+  double lr_ = 0;                                                       // the learning rate that updates_ were filled for
   bool uniform_ = false, outdated_ = true, changes_each_step_ = false;  // the last: even if lr stays the same
 };
 

@@ -4,9 +4,9 @@
 //   retrograd_profile SIZES ACTIVATION LOSS BATCH ROWS MOMENTUM THREADS SECONDS PEAK
 //
 // SIZES: 64,128,10. PEAK: GFLOP/s of one thread, or 0 for no shares. Prints a table: for each phase and member of the team
-// the median over steps in microseconds, and the share of one thread's peak where the phase multiplies. A small network's passes
-// are one function, whose time is in `forward`. The clock costs some 20 ns a phase; the last line tells what the same step takes
-// without it.
+// the median over steps in microseconds, and the share of one thread's peak where the phase multiplies. A small network's
+// passes are one function, whose time is in `forward`. The clock costs some 20 ns a phase; the last line tells what the same
+// step takes without it.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -16,8 +16,8 @@
 #include <numeric>
 #include <string>
 
-#include "kernels/dispatch.h"
 #include "base/random.h"
+#include "kernels/dispatch.h"
 #include "training/trainer.h"
 
 namespace {
@@ -85,8 +85,8 @@ std::vector<double> member_flops(const Network<float>& network, Index batch, con
     const double products = 2.0 * static_cast<double>(fan_in) * static_cast<double>(network.layer(l).fan_out);
     of(Phase::forward) += products * lanes;
     if (l > 0) of(Phase::delta) += products * lanes;
-    of(Phase::gradients) += products * static_cast<double>(batch) *
-                            static_cast<double>(me.end(tiles) - me.begin(tiles)) / static_cast<double>(tiles);
+    of(Phase::gradients) += products * static_cast<double>(batch) * static_cast<double>(me.end(tiles) - me.begin(tiles)) /
+                            static_cast<double>(tiles);
   }
   return flops;
 }
@@ -130,8 +130,9 @@ void profile(const Job& job) {
   args.snapshot = false;
   args.threads.wish = job.threads;
   args.x.rows = job.rows / job.batch * job.batch;  // a last, smaller batch is another kind of step
-  if (args.x.rows > 50 * job.batch) args.x.rows = 50 * job.batch;  // short epochs, the fastest of which no neighbour has disturbed
-  const int team = trainer.epoch(args, optimizer).team;            // warms up
+  if (args.x.rows > 50 * job.batch)
+    args.x.rows = 50 * job.batch;                        // short epochs, the fastest of which no neighbour has disturbed
+  const int team = trainer.epoch(args, optimizer).team;  // warms up
   constexpr std::size_t most_steps = 1u << 20;
   std::vector<Stopwatch> watches(static_cast<std::size_t>(team), Stopwatch(1024));
   std::vector<PhaseClock> clocks;

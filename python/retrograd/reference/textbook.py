@@ -48,7 +48,7 @@ def loss(a: list[Array], y: Array) -> float:
 
 
 def backward(w: list[Array], a: list[Array], y: Array) -> tuple[list[Array], list[Array], list[Array]]:
-    """Stage 2, the backward pass: delta, the gradient with respect to z, goes from the last layer to the first; with it dw, db."""
+    """Stage 2, the backward pass: delta, the gradient with respect to z, from the last layer to the first; with it dw, db."""
     rows, depth = len(y), len(w)
     delta, dw, db = ([np.empty(0)] * depth for _ in range(3))  # filled from the last layer to the first
     t = np.eye(a[-1].shape[1])[y]  # the targets: 1 at the label, 0 elsewhere, (rows, outputs)

@@ -1,5 +1,6 @@
 // Memory of the core: aligned, zeroed, and sizes that overflow.
 #include "base/arena.h"
+
 #include "support/helpers.h"
 
 using namespace retrograd;

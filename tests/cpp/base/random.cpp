@@ -1,10 +1,11 @@
 // The random numbers by counter: Philox against its authors' vectors, and uniform and normal
 // numbers and permutations against what they promise. Statistics are for fixed seeds, so they
 // come out the same in every run.
+#include "base/random.h"
+
 #include <functional>
 #include <set>
 
-#include "base/random.h"
 #include "support/helpers.h"
 
 using namespace retrograd;

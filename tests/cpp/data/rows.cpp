@@ -1,7 +1,8 @@
 // The user's rows: selections, strides and sources on their way into panels or pointers, and the search
 // for values that are not finite. The kernels that do it are tested in kernels/.
-#include "base/arena.h"
 #include "data/rows.h"
+
+#include "base/arena.h"
 #include "support/helpers.h"
 
 using namespace retrograd;

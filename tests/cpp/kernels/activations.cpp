@@ -22,7 +22,8 @@ Values<T> awkward_values() {
 
 // Makes `call(kernels, d, a)` on both sides; it writes d and reads a.
 template <class T, class Call>
-void check_elementwise(const Pair<T>& pair, const Values<T>& d0, const Values<T>& a, int lanes, Call call, Description describe) {
+void check_elementwise(const Pair<T>& pair, const Values<T>& d0, const Values<T>& a, int lanes, Call call,
+                       Description describe) {
   Values<T> d = d0;
   call(pair.oracle, d.data(), a.data());
   for (const Guard guard : kGuards) {

@@ -65,8 +65,8 @@ TEST_CASE_TEMPLATE("every available table runs", T, float, double) {
   }
 }
 
-TEST_CASE_TEMPLATE("few lanes: shorter vectors of the same bits, for no more lanes than one vector holds; a named table alone", T,
-                   float, double) {
+TEST_CASE_TEMPLATE("few lanes: shorter vectors of the same bits, for no more lanes than one vector holds; a named table alone",
+                   T, float, double) {
   const Kernels<T>& kernels = active_kernels<T>();
   const bool named = std::getenv("RETROGRAD_ISA") && *std::getenv("RETROGRAD_ISA");
   CHECK(&kernels.of(2 * static_cast<int>(kLanes)) == &kernels);

@@ -223,8 +223,8 @@ struct Layer {
           "a of few rows", m, n, [&](Index r, Index j) { return rows[r * n + j]; }, [&](Index r, Index j) { return f(j, r); });
       const Tensor<T> t(panels(m) * kLanes, k, panels(m) * kLanes);
       T *below = memory.out(Values<T>(static_cast<std::size_t>(m * k))), *below_t = memory.out(t.values);
-      dense_delta_few_rows<T>(kernels, layer, {below, k, nullptr}, {below_t, t.height}, d.data(), x.data(), layer.activation, part,
-                         m, watch);
+      dense_delta_few_rows<T>(kernels, layer, {below, k, nullptr}, {below_t, t.height}, d.data(), x.data(), layer.activation,
+                              part, m, watch);
       const auto want = [&](Index r, Index i) {
         return oracle::Activations<O>::derived(sums.below.at(n, r, i), Sums<O>::at(sums.x, r, i), layer.activation);
       };

@@ -1,5 +1,7 @@
 // Threads: shares, teams, the barrier, limits by OpenMP, the environment and cgroups, forked children, interruption.
 // That the number of threads does not change a result is tested in network/ and training/.
+#include "machine/parallel.h"
+
 #include <omp.h>
 #include <sched.h>
 #include <sys/wait.h>
@@ -11,7 +13,6 @@
 #include <set>
 #include <thread>
 
-#include "machine/parallel.h"
 #include "support/helpers.h"
 
 using namespace retrograd;

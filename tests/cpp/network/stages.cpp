@@ -1,5 +1,6 @@
 // The passes by hand: their sums are the chains of the contract to the last bit, and the same for every team.
 #include "network/stages.h"
+
 #include "support/networks.h"
 #include "support/oracle/activations.h"
 

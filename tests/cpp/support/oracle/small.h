@@ -18,9 +18,9 @@ struct Small {
     for (Index l = 0; l < depth; ++l) {
       const SmallLayer<T>& layer = layers[l];
       for (Index j = 0; j < layer.fan_out; j += kLanes) {
-        Products<O>::forward(layer.fan_in, std::min(kLanes, layer.fan_out - j), lanes, layer.w.panel(j / kLanes),
-                             {layer.x, 0}, layer.b + j, {layer.a + j * kLanes, 0},
-                             {layer.z ? layer.z + j * kLanes : nullptr, 0}, true, layer.activation);
+        Products<O>::forward(layer.fan_in, std::min(kLanes, layer.fan_out - j), lanes, layer.w.panel(j / kLanes), {layer.x, 0},
+                             layer.b + j, {layer.a + j * kLanes, 0}, {layer.z ? layer.z + j * kLanes : nullptr, 0}, true,
+                             layer.activation);
       }
       if (layer.activation == Activation::softmax) Activations<O>::activate(layer.fan_out, lanes, layer.a, layer.activation);
     }
