@@ -2,8 +2,6 @@
 // dw_rows, db. A part of kernels.cpp. The other rules, and sgd as a pass of its own, are in updates.h.
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/products.h"
 #include "kernels/simd.h"
 #include "kernels/table.h"
@@ -12,8 +10,9 @@
 namespace retrograd {
 namespace {
 
-// How a tile of dw ends: its sums are stored, or sgd takes its step in the registers, or (kGeneral: every term of sgd) the sums
-// are stored in the cache and the step follows, as it has too many numbers for the registers of a tile.
+// How dw ends: its sums are stored, or sgd takes its step from the registers that hold them. With every term of sgd (kGeneral)
+// the step has too many numbers for the registers of a tall tile: there the sums of some rows are stored in the cache, and the
+// step follows. The tiles of small networks, which are low, have the registers.
 enum Mode { kStore, kPlain, kMomentum, kGeneral };
 
 // Precondition: u is null or u->fused().
@@ -116,20 +115,6 @@ RG_INLINE void finish_dw(const V<T> (&c)[MR][NV], Index o, Panels<T> g, Panels<T
   }
 }
 
-// kGeneral's step with rows x nv vectors of sums that are stored.
-template <class T>
-RG_ONCE void take_step(Index rows, int nv, Panels<const T> sums, Panels<T> w, Panels<T> v, const Update<T>& update) {
-  const Rates<T> rates(update);
-  for (int j = 0; j < nv; ++j) {
-    const T* sum = sums.data + place<T>(j, jump_of(sums));
-    T* weight = w.data + place<T>(j, jump_of(w));
-    T* velocity = update.momentum != 0 ? v.data + place<T>(j, jump_of(v)) : nullptr;
-    for (Index o = 0; o < rows * kLanes; o += kLanes) {
-      update_vector<T, kGeneral>(Ops<T>::load(sum + o), weight + o, velocity ? velocity + o : nullptr, rates);
-    }
-  }
-}
-
 // The lines that the update will write are fetched, as this core's own, while the sum is taken.
 template <class T, Mode M, int MR, int NV>
 RG_INLINE void prefetch_update(Index o, Panels<T> w, Panels<T> v, const Update<T>* update) {
@@ -145,50 +130,50 @@ RG_INLINE void prefetch_update(Index o, Panels<T> w, Panels<T> v, const Update<T
   }
 }
 
-// The same panels seen from `offset` values on.
+// kGeneral's step from sums that are stored.
 template <class T>
-RG_INLINE Panels<T> from_value(Panels<T> p, Index offset) {
-  return {p.data ? p.data + offset : nullptr, p.rows};
+RG_INLINE void take_step(Index rows, int lanes, Panels<const T> sums, Panels<T> w, Panels<T> v, const Update<T>& update) {
+  const Rates<T> rates(update);
+  for (int j = 0; j < vectors<T>(lanes); ++j) {
+    const T* sum = sums.data + place<T>(j, jump_of(sums));
+    T* weight = w.data + place<T>(j, jump_of(w));
+    T* velocity = update.momentum != 0 ? v.data + place<T>(j, jump_of(v)) : nullptr;
+    for (Index o = 0; o < rows * kLanes; o += kLanes) {
+      update_vector<T, kGeneral>(Ops<T>::load(sum + o), weight + o, velocity ? velocity + o : nullptr, rates);
+    }
+  }
 }
 
-// kGeneral's tiles: the sums of `Tile` are stored, and the step follows.
-template <class Tile>
-struct GeneralTile {
-  using T = typename Tile::T;
-  using Args = typename Tile::Args;
-  using Sums = typename Tile::Sums;
-
-  template <int MR, int NV>
-  static RG_INLINE void run(const Args& p, Index row, Index lane) {
-    run_any(p, row, lane, MR, NV, Sums::template run<MR, NV>);
-  }
-  static RG_ONCE void run_any(const Args& p, Index row, Index lane, int rows, int nv,
-                              void (*sum)(const typename Sums::Args&, Index, Index)) {
-    alignas(64) T sums[kGroup<T> * kLanes * kLanes];
-    const Index o = row * kLanes + lane;
-    const Panels<T> w = from_value(p.w, o), v = from_value(p.v, o);
-    const Panels<T> g = p.first ? Panels<T>{sums, kLanes} : from_value(p.g, o);  // which holds what earlier blocks gave
-    const Update<T>& update = *p.update;
-    for (int j = 0; !update.in_cache && j < nv; j += Ops<T>::per_panel) {
-      for (Index r = 0; r < rows; ++r) {
-        __builtin_prefetch(w.data + r * kLanes + place<T>(j, jump_of(w)), 1);
-        if (update.momentum != 0) __builtin_prefetch(v.data + r * kLanes + place<T>(j, jump_of(v)), 1);
-      }
+// The lines that take_step will write are fetched while the sums are taken.
+template <class T>
+RG_INLINE void fetch_step(Index rows, int lanes, Panels<T> w, Panels<T> v, const Update<T>& update) {
+  for (Index p = 0; !update.in_cache && p < panels(lanes); ++p) {
+    for (Index r = 0; r < rows; ++r) {
+      __builtin_prefetch(w.row(p, r), 1);
+      if (update.momentum != 0) __builtin_prefetch(v.row(p, r), 1);
     }
-    sum(p.sums_in(g, row, lane), 0, 0);
-    take_step<T>(rows, nv, g, w, v, update);
   }
-};
+}
 
-// `Tile` with the end that M asks for.
-template <class Tile, Mode M>
-using TileThat = std::conditional_t<M == kGeneral, GeneralTile<Tile>, Tile>;
+// kGeneral: sum(first row, rows, g) stores the sums of some rows in g, and the step is taken from there.
+template <class T, class Sum>
+RG_INLINE void sum_and_step(Index rows, int lanes, Panels<T> g, bool first, Panels<T> w, Panels<T> v, const Update<T>& update,
+                            Sum sum) {
+  constexpr Index most = 48;  // whole tiles of every height
+  alignas(64) T scratch[kGroup<T> * most * kLanes];
+  for (Index row = 0; row < rows; row += most) {
+    const Index n = rows - row < most ? rows - row : most;
+    const Panels<T> sums = first ? Panels<T>{scratch, most} : g.at(0, row);  // g holds what earlier blocks gave
+    fetch_step(n, lanes, w.at(0, row), v.at(0, row), update);
+    sum(row, n, sums);
+    take_step<T>(n, lanes, sums, w.at(0, row), v.at(0, row), update);
+  }
+}
 
 // A tile of dw that takes a step. One that stores its sums is a tile of delta: the same product of other operands.
 template <class T_, Mode M>
 struct DwTile {
   using T = T_;
-  using Sums = DeltaTile<T>;
   struct Args {
     Index m;
     Panels<const T> a;
@@ -198,10 +183,6 @@ struct DwTile {
     Panels<T> v;
     const Update<T>* update;
     bool first;
-
-    RG_INLINE typename Sums::Args sums_in(Panels<T> sums, Index row, Index lane) const {
-      return {m, from_value(a, row * kLanes), from_value(d, lane), sums, {}, first, false};
-    }
   };
 
   template <int MR, int NV>
@@ -224,14 +205,24 @@ struct DwTile {
 };
 
 template <class T>
+RG_ONCE void dw_general(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Panels<T> g, bool first,
+                        Panels<T> w, Panels<T> v, const Update<T>& update) {
+  sum_and_step(rows, lanes, g, first, w, v, update, [=](Index row, Index n, Panels<T> sums) RG_LAMBDA {
+    run_tiles<DeltaTile<T>>({m, a.at(0, row), d, sums, {}, first, false}, n, lanes);
+  });
+}
+
+template <class T>
 void dw(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Panels<T> g, bool first, bool last, Panels<T> w,
         Panels<T> v, const Update<T>* update) {
   with_mode(last ? update : nullptr, [=](auto mode) RG_LAMBDA {
     constexpr Mode M = decltype(mode)::value;
     if constexpr (M == kStore) {
       run_tiles<DeltaTile<T>>({m, a, d, g, {}, first, false}, rows, lanes);
+    } else if constexpr (M == kGeneral) {
+      dw_general(rows, m, lanes, a, d, g, first, w, v, *update);
     } else {
-      run_tiles<TileThat<DwTile<T, M>, M>>({m, a, d, g, w, v, update, first}, rows, lanes);
+      run_tiles<DwTile<T, M>>({m, a, d, g, w, v, update, first}, rows, lanes);
     }
   });
 }
@@ -239,7 +230,6 @@ void dw(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Pa
 template <class T_, Mode M>
 struct DwRowsTile {
   using T = T_;
-  using Sums = DwRowsTile<T, kStore>;
   struct Args {
     Index m;
     const T* const* x;
@@ -249,11 +239,6 @@ struct DwRowsTile {
     Panels<T> w;
     Panels<T> v;
     const Update<T>* update;
-    static constexpr bool first = true;
-
-    RG_INLINE typename Sums::Args sums_in(Panels<T> sums, Index row, Index lane) const {
-      return {m, x, offset + row, from_value(d, lane), sums, {}, {}, nullptr};
-    }
   };
 
   template <int MR, int NV>
@@ -275,11 +260,23 @@ struct DwRowsTile {
 };
 
 template <class T>
+RG_ONCE void dw_rows_general(Index rows, Index m, int lanes, const T* const* x, Index offset, Panels<const T> d, Panels<T> g,
+                             Panels<T> w, Panels<T> v, const Update<T>& update) {
+  sum_and_step(rows, lanes, g, true, w, v, update, [=](Index row, Index n, Panels<T> sums) RG_LAMBDA {
+    run_tiles<DwRowsTile<T, kStore>>({m, x, offset + row, d, sums, {}, {}, nullptr}, n, lanes);
+  });
+}
+
+template <class T>
 void dw_rows(Index rows, Index m, int lanes, const T* const* x, Index offset, Panels<const T> d, Panels<T> g, Panels<T> w,
              Panels<T> v, const Update<T>* update) {
   with_mode(update, [=](auto mode) RG_LAMBDA {
     constexpr Mode M = decltype(mode)::value;
-    run_tiles<TileThat<DwRowsTile<T, M>, M>>({m, x, offset, d, g, w, v, update}, rows, lanes);
+    if constexpr (M == kGeneral) {
+      dw_rows_general(rows, m, lanes, x, offset, d, g, w, v, *update);
+    } else {
+      run_tiles<DwRowsTile<T, M>>({m, x, offset, d, g, w, v, update}, rows, lanes);
+    }
   });
 }
 

@@ -45,15 +45,7 @@ void small_delta_tile(const SmallCall<T>& c) {
 // dw with an update. Without one its sums are a tile of delta, which writes them to `out`.
 template <class T, Mode M, int N>
 void small_dw_tile(const SmallCall<T>& c) {
-  if constexpr (M == kGeneral) {
-    alignas(64) T sums[N * kLanes];
-    SmallCall<T> stored = c;
-    stored.out = sums;
-    small_delta_tile<T, N>(stored);
-    take_step<T>(N, 1, {sums, 0}, {c.out, 0}, {c.beside, 0}, *c.update);
-  } else {
-    DwTile<T, M>::template tile<N, 1>({c.length, {c.p, 0}, {c.q, 0}, {}, {c.out, 0}, {c.beside, 0}, c.update, true}, 0, 0);
-  }
+  DwTile<T, M>::template tile<N, 1>({c.length, {c.p, 0}, {c.q, 0}, {}, {c.out, 0}, {c.beside, 0}, c.update, true}, 0, 0);
 }
 
 template <class T, Mode M>
