@@ -16,7 +16,11 @@
 
 #define RG_INLINE inline __attribute__((always_inline))
 #define RG_NOINLINE __attribute__((noinline))
+#if defined(__clang__)                     // which makes no copies of its own
+#define RG_ONCE __attribute__((noinline))  // a single copy, for large functions that many call
+#else
 #define RG_ONCE __attribute__((noinline, noclone))  // a single copy, for large functions that many call
+#endif
 #define RG_LAMBDA __attribute__((always_inline))
 #if defined(RG_HALVES)  // for tests alone: unrolled, they take three times as long to compile and run no faster
 #define RG_UNROLL

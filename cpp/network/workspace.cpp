@@ -144,6 +144,7 @@ void Workspace<T>::make_few_rows(const Network<T>& network, Purpose purpose) {
   for (FewRows<T>& few : few_delta_) {
     if (purpose == Purpose::training) place(few, widest);
   }
+  if (total == 0) return;  // there is no hidden layer
   few_values_ = Arena<T>(total);
   few_pointers_ = Arena<const T*>(static_cast<Index>(all.size()) * batch_);
   T* next = few_values_.data();

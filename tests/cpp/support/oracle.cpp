@@ -18,37 +18,42 @@ namespace {
 
 template <class O, class T = typename O::T>
 constexpr Kernels<T> table() {
-  return {1,
-          1,
-          1,
-          1,
-          Products<O>::forward,
-          Products<O>::forward_rows,
-          Products<O>::delta,
-          Products<O>::delta_rows,
-          Gradients<O>::dw,
-          Gradients<O>::dw_rows,
-          Gradients<O>::db,
-          Updates<O>::update,
-          Updates<O>::squares,
-          Moves<O>::transpose,
-          {Moves<O>::template gather<float>, Moves<O>::template gather<double>, Moves<O>::template gather<std::uint8_t>},
-          {Moves<O>::template convert<float>, Moves<O>::template convert<double>, Moves<O>::template convert<std::uint8_t>},
-          {Moves<O>::template finite<float>, Moves<O>::template finite<double>, Moves<O>::template finite<std::uint8_t>},
-          Activations<O>::activate,
-          Activations<O>::derive,
-          Losses<O>::loss,
-          Small<O>::small_forward,
-          Small<O>::small_backward,
-          Small<O>::small_update,
-          Noise<O>::drop,
-          Noise<O>::add_noise,
-          Norms<O>::limit_norm,
-          Norms<O>::normalise_rows,
-          Norms<O>::denormalise_rows,
-          Norms<O>::unit_sums,
-          Norms<O>::normalise_units,
-          Norms<O>::denormalise_units};
+  Kernels<T> t{};
+  t.width = t.mr = t.group = t.row_group = 1;
+  t.forward = Products<O>::forward;
+  t.forward_rows = Products<O>::forward_rows;
+  t.delta = Products<O>::delta;
+  t.delta_rows = Products<O>::delta_rows;
+  t.dw = Gradients<O>::dw;
+  t.dw_rows = Gradients<O>::dw_rows;
+  t.db = Gradients<O>::db;
+  t.update = Updates<O>::update;
+  t.squares = Updates<O>::squares;
+  t.transpose = Moves<O>::transpose;
+  t.activate = Activations<O>::activate;
+  t.derive = Activations<O>::derive;
+  t.loss = Losses<O>::loss;
+  t.small_forward = Small<O>::small_forward;
+  t.small_backward = Small<O>::small_backward;
+  t.small_update = Small<O>::small_update;
+  t.drop = Noise<O>::drop;
+  t.add_noise = Noise<O>::add_noise;
+  t.limit_norm = Norms<O>::limit_norm;
+  t.normalise_rows = Norms<O>::normalise_rows;
+  t.denormalise_rows = Norms<O>::denormalise_rows;
+  t.unit_sums = Norms<O>::unit_sums;
+  t.normalise_units = Norms<O>::normalise_units;
+  t.denormalise_units = Norms<O>::denormalise_units;
+  t.gather[static_cast<int>(Source::float32)] = Moves<O>::template gather<float>;
+  t.gather[static_cast<int>(Source::float64)] = Moves<O>::template gather<double>;
+  t.gather[static_cast<int>(Source::uint8)] = Moves<O>::template gather<std::uint8_t>;
+  t.convert[static_cast<int>(Source::float32)] = Moves<O>::template convert<float>;
+  t.convert[static_cast<int>(Source::float64)] = Moves<O>::template convert<double>;
+  t.convert[static_cast<int>(Source::uint8)] = Moves<O>::template convert<std::uint8_t>;
+  t.finite[static_cast<int>(Source::float32)] = Moves<O>::template finite<float>;
+  t.finite[static_cast<int>(Source::float64)] = Moves<O>::template finite<double>;
+  t.finite[static_cast<int>(Source::uint8)] = Moves<O>::template finite<std::uint8_t>;
+  return t;
 }
 
 }  // namespace
