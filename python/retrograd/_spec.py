@@ -113,12 +113,12 @@ class NetworkSpec:
 
     @cached_property
     def targets(self) -> str:
-        """The kind of targets; see `losses.LossFacts`."""
+        """The kind of targets; see `losses.LOSSES`."""
         return targets_of(self.loss_name, self.outputs)
 
     @cached_property
     def decides(self) -> str:
-        """What `predict` answers; see `losses.LossFacts`."""
+        """What `predict` answers; see `losses.LOSSES`."""
         return decision_of(self.loss_name, self.outputs)
 
     @cached_property

@@ -46,12 +46,12 @@ LOSSES = _core.LOSSES
 
 
 def targets_of(loss: str, outputs: int) -> str:
-    """The kind of targets that the loss takes; see `LossFacts`."""
+    """The kind of targets that the loss takes; see `LOSSES`."""
     return LOSSES[loss]["targets" if outputs == 1 else "targets_of_several"]
 
 
 def decision_of(loss: str, outputs: int) -> str:
-    """What `predict` answers; see `LossFacts`."""
+    """What `predict` answers; see `LOSSES`."""
     return LOSSES[loss]["decides" if outputs == 1 else "decides_of_several"]
 
 
