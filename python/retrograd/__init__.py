@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import losses, metrics, schedules
 from ._core import __version__
 from .callbacks import Callback, StepInfo
-from .errors import DivergenceError
+from .errors import DataWarning, DivergenceError, NotLearningWarning, RetrogradWarning, TrainingWarning
 from .history import History
 from .initializers import Initializer, normal
 from .layers import Dense
@@ -32,6 +32,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Callback",
+    "DataWarning",
     "Dense",
     "DivergenceError",
     "EarlyStopping",
@@ -44,10 +45,13 @@ __all__ = [
     "LRRange",
     "Lion",
     "Network",
+    "NotLearningWarning",
     "Optimizer",
     "RMSprop",
+    "RetrogradWarning",
     "StepInfo",
     "Trainer",
+    "TrainingWarning",
     "__version__",
     "fit_lbfgs",
     "gradcheck",

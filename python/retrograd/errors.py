@@ -1,4 +1,4 @@
-"""The package's own errors. Others are not here: wrong values and shapes are ValueError, wrong types TypeError."""
+"""The package's own errors and warnings. Others are not here: wrong values and shapes are ValueError, wrong types TypeError."""
 
 from __future__ import annotations
 
@@ -36,3 +36,19 @@ class DivergenceError(ArithmeticError):
 
     def __reduce__(self) -> tuple[type[DivergenceError], tuple[int | None, int, float, float]]:
         return type(self), (self.epoch, self.step, self.lr, self.loss)
+
+
+class RetrogradWarning(UserWarning):
+    """What all warnings of this package have in common, so that one filter can name them."""
+
+
+class DataWarning(RetrogradWarning):
+    """The data or the answers are probably not what was meant; training and prediction go on with them."""
+
+
+class TrainingWarning(RetrogradWarning):
+    """A setting of the training cannot do what it is there for, or a figure cannot be computed."""
+
+
+class NotLearningWarning(RetrogradWarning):
+    """Training has not left the level of a constant answer. The text says what was found and what to do about it."""
