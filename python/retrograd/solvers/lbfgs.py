@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from ..network import Network
 
 __all__ = ["LBFGSResult", "fit_lbfgs"]
 
+Flat = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class LBFGSResult:
@@ -28,7 +31,7 @@ class LBFGSResult:
     iterations, evaluations : int
         Iterations, and passes over the data (a line search may take several in one iteration).
     converged : bool
-        Whether one of the two tolerances was reached.
+        Whether one of the two tolerances was reached, and the gradient says so too.
     message : str
         SciPy's message on why it stopped.
     """
@@ -68,7 +71,8 @@ def fit_lbfgs(
     tol_grad : float, default 1e-5
         Converged when no part of the gradient is larger.
     tol_loss : float, default 1e-9
-        Converged when the loss falls by less than this fraction of it in an iteration.
+        Converged when the loss falls by less than this fraction of it (of 1 where the loss is less) in an iteration, and
+        the gradient promises no more than that either.
     history_size : int, default 10
         The number of steps from which the curvature is estimated.
     weight_decay : float, default 0
@@ -86,7 +90,8 @@ def fit_lbfgs(
     ImportError
         SciPy is missing: it is the extra `lbfgs`.
     DivergenceError
-        The loss is not finite at the start; the weights are unchanged.
+        The loss or its gradient is not finite at the start; the weights are unchanged. (A trial of the line search that
+        overflows is no reason: the search steps back.)
     ValueError, TypeError
         As `Trainer.fit`.
 
@@ -104,11 +109,9 @@ def fit_lbfgs(
     if any(layer.norm for layer in network.layers):
         raise ValueError("network: expected one without normalisation, got layers with it")
     max_iter = as_int(max_iter, "max_iter", 0)
-    options = {
-        "maxiter": max_iter,
-        "maxfun": 20 * max_iter + 20,
-        "gtol": as_float(tol_grad, "tol_grad", 0.0),
-        "ftol": as_float(tol_loss, "tol_loss", 0.0),
+    tol_grad, tol_loss = as_float(tol_grad, "tol_grad", 0.0), as_float(tol_loss, "tol_loss", 0.0)
+    options: dict[str, Any] = {
+        "ftol": tol_loss,
         "maxcor": as_int(history_size, "history_size", 1),
     }
     decay = as_float(weight_decay, "weight_decay", 0.0)
@@ -117,11 +120,11 @@ def fit_lbfgs(
     n_weights = sum(w.size for w in network.weights)
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
 
-    def put(flat: npt.NDArray[np.float64]) -> None:
+    def put(flat: Flat) -> None:
         arrays = [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)]
         network.set_weights(arrays[: network.depth], arrays[network.depth :])
 
-    def loss_and_gradient(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+    def loss_and_gradient(flat: Flat) -> tuple[float, Flat]:
         put(flat)
         network.forward(rows, n_threads=n_threads)
         found = network.backward(targets, n_threads=n_threads)
@@ -131,19 +134,105 @@ def fit_lbfgs(
         return float(found.loss or 0.0) + 0.5 * decay * float(weights @ weights), gradient
 
     start = np.concatenate([part.ravel() for part in (*network.weights, *network.biases)]).astype(np.float64)
-    best, losses = start, [loss_and_gradient(start)[0]]
-    if not np.isfinite(losses[0]):
-        raise DivergenceError(None, 1, 0.0, losses[0])
+    first = _Point(start, *loss_and_gradient(start))
+    if not first.finite:
+        raise DivergenceError(None, 1, 0.0, first.loss)
+    search = _Search(loss_and_gradient, first, network.dtype)
+    losses = [first.loss]
 
     def iterated(intermediate_result: Any) -> None:
-        nonlocal best
-        best = intermediate_result.x.copy()
-        losses.append(float(intermediate_result.fun))
+        search.accept(intermediate_result.x)
+        losses.append(search.best.loss)
         if callback is not None:
-            callback(len(losses) - 1, losses[-1])
+            try:
+                callback(len(losses) - 1, losses[-1])
+            except StopIteration:
+                search.stopped = True
+                raise
 
+    done, evaluations, message, converged = 0, 1, "no iterations were asked for", False
     try:
-        result = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options, callback=iterated)
+        while done < max_iter:
+            search.begin()
+            left = max(1, 20 * max_iter + 20 - evaluations)
+            options |= {"gtol": tol_grad / search.scale, "maxiter": max_iter - done, "maxfun": left}
+            result = minimize(search, search.best.x, jac=True, method="L-BFGS-B", options=options, callback=iterated)
+            moved, done, evaluations = result.nit > 0, done + int(result.nit), evaluations + int(result.nfev)
+            message = str(result.message)
+            converged = bool(result.success) and search.says_so(result.hess_inv, tol_grad, tol_loss)
+            # A line search that met trials without a finite loss can give up far from the minimum, because the memory of
+            # earlier steps misled it, and a scaled function can seem flat. The search begins anew as long as that helps.
+            go_on = moved and not search.stopped and evaluations <= 20 * max_iter and (search.refused > 0 or search.scale > 1)
+            if converged or not go_on:
+                break
     finally:
-        put(best)
-    return LBFGSResult(losses, int(result.nit), int(result.nfev), bool(result.success), str(result.message))
+        put(search.best.x)
+    return LBFGSResult(losses, done, evaluations, converged, message)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """Weights and biases in one vector, and what was found there."""
+
+    x: Flat
+    loss: float
+    gradient: Flat
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and gradient are numbers."""
+        return math.isfinite(self.loss) and bool(np.isfinite(self.gradient).all())
+
+
+class _Search:
+    """The function that SciPy minimises: it is finite everywhere, so that a line search steps back instead of ending.
+
+    Where the loss or its gradient is not finite, or the weights do not fit the network's dtype, it answers with a loss
+    far above that of the last finished iteration, which rises along the step. The line search then takes a sixth of the
+    step at most, and looks again.
+    """
+
+    def __init__(self, function: Callable[[Flat], tuple[float, Flat]], first: _Point, dtype: np.dtype[Any]) -> None:
+        self._function = function
+        self._largest, self._rounding = float(np.finfo(dtype).max), float(np.finfo(dtype).eps)
+        self.best = self._last = first
+        self.stopped = False  # by the user's callback
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a run of the minimiser at the best point."""
+        self.refused = 0  # trials without a finite loss
+        # The minimiser squares the gradient. Where that would overflow, it is given a share of the function.
+        size = float(np.abs(self.best.gradient).max())
+        self.scale = size if size > 1e100 else 1.0
+
+    def __call__(self, x: Flat) -> tuple[float, Flat]:
+        best, scale = self.best, self.scale
+        if np.array_equal(x, best.x):
+            return best.loss / scale, best.gradient / scale
+        if np.abs(x).max() <= self._largest:
+            point = _Point(x.copy(), *self._function(x))
+            if point.finite:
+                self._last = point
+                return point.loss / scale, point.gradient / scale
+        self.refused += 1
+        step = x - best.x
+        rise = 2 * abs(float((best.gradient / scale) @ step)) + abs(best.loss / scale) + 1
+        return best.loss / scale + rise, step * (2 * rise / float(step @ step))
+
+    def accept(self, x: Flat) -> None:
+        """An iteration has ended at x, the last point where the function was asked."""
+        if np.array_equal(x, self._last.x):
+            self.best = self._last
+
+    def says_so(self, inverse_hessian: Any, tol_grad: float, tol_loss: float) -> bool:
+        """Whether the gradient, too, says that this is a minimum.
+
+        Either it is within its tolerance, or what a step by the estimated curvature would still gain, g^T H g / 2, is as
+        small as the loss's tolerance says (up to the factor that such an estimate may be wrong by).
+        """
+        gradient = self.best.gradient
+        if np.abs(gradient).max() <= tol_grad:
+            return True
+        gain = 0.5 * float(gradient @ inverse_hessian.dot(gradient / self.scale))
+        return gain <= 100 * max(tol_loss, self._rounding) * max(1.0, abs(self.best.loss))

@@ -85,3 +85,67 @@ def test_bad_calls_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(ImportError, match=r"fit_lbfgs needs SciPy: pip install retrograd\[lbfgs\]"):
         rg.fit_lbfgs(net, X, y)
+
+
+def test_a_trial_that_overflows_steps_back_to_the_minimum() -> None:
+    net = rg.Network([1, 1], loss="poisson", init=([[[0]]], [[0]]), dtype="float64")
+    result = rg.fit_lbfgs(net, [[0], [1000]], [1, 100], tol_loss=0)
+    # by hand: at w = log(100) / 1000, b = 0 both rates are the counts
+    assert result.converged
+    assert net.weights[0][0, 0] == pytest.approx(np.log(100) / 1000, rel=1e-6)
+    assert net.biases[0][0] == pytest.approx(0, abs=1e-4)
+    assert result.loss[-1] == pytest.approx((1 + 100 - 100 * np.log(100)) / 2, rel=1e-9)
+    assert net.loss([[0], [1000]], [1, 100]) == pytest.approx(result.loss[-1], rel=1e-12)
+
+
+def test_a_start_far_up_the_exponential_comes_down() -> None:
+    net = rg.Network([1, 1, 1], loss="poisson", init=([[[1]], [[1]]], [[0], [0]]), dtype="float64")
+    result = rg.fit_lbfgs(net, [[500]], [5])
+    assert result.converged
+    assert result.loss[0] > 1e200
+    assert result.loss[-1] == pytest.approx(5 - 5 * np.log(5), rel=1e-9)
+    assert len(result.loss) == result.iterations + 1
+    assert all(later <= earlier for earlier, later in zip(result.loss, result.loss[1:], strict=False))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["mse", "quadratic", "mae", "huber", "quantile", "poisson"])
+def test_every_loss_over_an_exponential_either_descends_or_says_that_it_did_not(loss: str, dtype: str) -> None:
+    X, y = np.array([[0.0], [60.0], [80.0]]), np.array([1.0, 3.0, 5.0])
+    activation = "identity" if loss == "poisson" else "exponential"
+    net = rg.Network([1, 1], output_activation=activation, loss=loss, dtype=dtype, init=([[[0]]], [[0]]))
+    before = net.loss(X, y)
+    result = rg.fit_lbfgs(net, X, y, max_iter=500)
+    assert np.isfinite([*net.weights[0][0], *net.biases[0], *result.loss]).all()
+    assert result.loss[-1] == pytest.approx(net.loss(X, y), rel=1e-5)
+    assert result.loss[-1] < before
+    gradient = max(abs(float(part.item())) for part in _gradient(net, X, y))
+    assert not result.converged or gradient < 0.1  # at the start it is up to 300
+
+
+def _gradient(net: rg.Network, X: Any, y: Any) -> tuple[Any, Any]:
+    net.forward(X)
+    found = net.backward(y)
+    return found.dw[0], found.db[0]
+
+
+def test_a_callback_ends_a_run_that_would_begin_anew() -> None:
+    net = rg.Network([1, 1, 1], loss="poisson", init=([[[1]], [[1]]], [[0], [0]]), dtype="float64")
+
+    def callback(iteration: int, loss: float) -> None:
+        raise StopIteration
+
+    assert rg.fit_lbfgs(net, [[500]], [5], callback=callback).iterations == 1
+
+
+def test_a_start_without_a_finite_loss_or_gradient_is_a_divergence() -> None:
+    steep = rg.Network([1, 1], loss="poisson", init=([[[8e-5]]], [[0]]))  # exp(80) fits float32, 1e6 exp(80) does not
+    with pytest.raises(rg.DivergenceError, match="the weights are unchanged"):
+        rg.fit_lbfgs(steep, [[1e6]], [1])
+    assert steep.weights[0].item() == np.float32(8e-5)
+    for y in (np.zeros((2, 1)), np.full((2, 1), 1e38)):
+        net = rg.Network([1, 1, 1], activation="identity", loss="mse", init=([[[1e30]], [[1e8]]], [[0], [0]]))
+        before = parameters(net)
+        with pytest.raises(rg.DivergenceError, match="the weights are unchanged"):
+            rg.fit_lbfgs(net, [[1.0], [2.0]], y)
+        assert same_bits(parameters(net), before)
