@@ -48,8 +48,17 @@ Arrays = tuple[Array, ...]
 Weights = tuple[Sequence[ArrayLike], Sequence[ArrayLike]]  # the weights of all layers, and their biases
 
 
+def _read_only(copy: Array) -> Array:
+    """The copy, which cannot be written to: a change of it would look like a change of the network, and be none."""
+    copy.flags.writeable = False
+    return copy
+
+
 class Gradients:
     """The results of a backward pass. Arrays are read when asked for, at the latest before the next pass overwrites them.
+
+    They are copies, and read-only: the core keeps its own, with which an optimiser steps. To change gradients, change the
+    first one, `Network.backward(dz=...)`; to leave parameters out of the update, use an optimiser's `groups`.
 
     Attributes
     ----------
@@ -299,9 +308,7 @@ class Network:
         """A read-only copy of one array of a layer; None where the layer has none of that name."""
         if not any(array.name == name for array in self._spec.arrays[layer]):
             return None
-        found: Array = self._core.get(name, layer)
-        found.flags.writeable = False
-        return found
+        return _read_only(self._core.get(name, layer))
 
     def _of_all(self, name: str) -> tuple[Any, ...]:
         return tuple(self._array(name, layer) for layer in range(self.depth))
@@ -315,11 +322,11 @@ class Network:
         """The gradients of all layers for "delta" or the name of an array; for "dx" the one gradient of the inputs."""
         core = self._core
         if name == "dx":
-            return core.dx()
+            return _read_only(core.dx())
         if name == "delta":
-            return tuple(map(core.delta, range(self.depth)))
+            return tuple(_read_only(core.delta(layer)) for layer in range(self.depth))
         there = [any(array.name == name for array in arrays) for arrays in self._spec.arrays]
-        return tuple(core.gradient(name, layer) if has else None for layer, has in enumerate(there))
+        return tuple(_read_only(core.gradient(name, layer)) if has else None for layer, has in enumerate(there))
 
     @property
     def weights(self) -> Arrays:
@@ -612,13 +619,14 @@ class Network:
 
     @property
     def z(self) -> Arrays:
-        """Sums of each layer, z = x w + b (rows, fan_out), of the last `forward`: copies."""
-        return tuple(self._core.z(i) for i in range(self.depth))
+        """Sums of each layer, z = x w + b (rows, fan_out), of the last `forward`: copies, read-only."""
+        return tuple(_read_only(self._core.z(i)) for i in range(self.depth))
 
     @property
     def a(self) -> Arrays:
-        """The inputs, then a = f(z) of each layer (rows, units), of the last `forward`: copies."""
-        return (*(self._core.a(i) for i in range(self.depth)), self._core.output())
+        """The inputs, then a = f(z) of each layer (rows, units), of the last `forward`: copies, read-only."""
+        core = self._core
+        return (*(_read_only(core.a(i)) for i in range(self.depth)), _read_only(core.output()))
 
     # ---------------------------------------------------------------- use
 

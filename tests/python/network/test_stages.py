@@ -169,10 +169,12 @@ def test_what_can_be_read_is_a_copy() -> None:
     net.forward(X)
     before = copy.deepcopy((net.z, net.a))
     for array in (*net.z, *net.a):
+        array.flags.writeable = True  # whoever insists
         array[...] = 7
     assert same_bits((net.z, net.a), before)
     untouched = net.backward(y).dw
     for array in (*net.z, *net.a):
+        array.flags.writeable = True  # whoever insists
         array[...] = 7
     assert same_bits(net.backward(y).dw, untouched)
 
@@ -369,3 +371,24 @@ def test_an_optimiser_belongs_to_one_network() -> None:
         rg.Trainer(second, sgd)
     assert same_bits(parameters(second), before)
     assert copy.copy(rg.SGD(0.1, momentum=0.9)).momentum == 0.9
+
+
+def test_a_change_of_a_gradient_is_refused_as_it_would_change_nothing() -> None:
+    net = network([3, 4, 2])
+    net.forward(inputs(5, 3))
+    with pytest.raises(ValueError, match="read-only"):
+        net.backward(inputs(5, 2)).dw[0][:] = 0
+
+
+def test_what_is_a_copy_is_read_only() -> None:
+    net = rg.Network([3, rg.Dense(4, "tanh", norm="batch"), 2], dtype="float64")
+    net.forward(inputs(5, 3), training=True)
+    found = net.backward(inputs(5, 2))
+    copies = [*found.delta, *found.dw, *found.db, *found.dgamma, *found.dbeta, found.dx, *net.z, *net.a]
+    copies += [*net.weights, *net.biases, *net.gamma, *net.beta, *net.running_mean, *net.running_var]
+    for array in copies:
+        if array is not None:
+            with pytest.raises(ValueError, match="read-only"):
+                array[:] = 0
+    net.forward(inputs(5, 3))[:] = 0  # an answer belongs to the caller
+    net.predict(inputs(5, 3))[:] = 0
