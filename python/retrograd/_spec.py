@@ -19,10 +19,12 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import as_float, as_int, check_name
+from ._pickles import opened, stamped
 from .activations import ACTIVATIONS
 from .layers import Dense, Init
 from .losses import (
     Loss,
+    class_of,
     decision_of,
     gives_probabilities,
     is_classifier,
@@ -57,9 +59,30 @@ class NetworkSpec:
     input_dropout: float = 0.0
     input_noise: float = 0.0
 
-    def __reduce__(self) -> tuple[type[NetworkSpec], tuple[Any, ...]]:
-        # only the fields: what is cached beside them can be computed again
-        return type(self), tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NetworkSpec.from_dict, (stamped(self.to_dict()),)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description in names, numbers, lists and dicts alone; what a layer does not have is left out."""
+        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        found["layers"] = [_filled(layer) for layer in self.layers]
+        if isinstance(self.loss, Loss):
+            found["loss"] = {"name": self.loss.name, **_filled(self.loss)}
+        found["dtype"] = self.dtype.name
+        return found
+
+    @classmethod
+    def from_dict(cls, given: object) -> NetworkSpec:
+        """The description that `to_dict` gave and `_pickles.stamped` stamped; ValueError where it does not fit this version."""
+        fields = dataclasses.fields(cls)
+        needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+        found = opened(given, "Network", needed, {field.name for field in fields})
+        found["layers"] = tuple(Dense(**layer) for layer in found["layers"])
+        if isinstance(found["loss"], dict):
+            parameters = dict(found["loss"])
+            found["loss"] = class_of(parameters.pop("name"))(**parameters)
+        found["dtype"] = np.dtype(found["dtype"])
+        return cls(**found)
 
     # ---------------------------------------------------------------- layers and arrays
 
@@ -221,6 +244,12 @@ def described(
         as_float(input_noise, "input_noise", 0.0),
     )
     return spec, [one.init if isinstance(one, Dense) else None for one in given]
+
+
+def _filled(settings: Dense | Loss) -> dict[str, Any]:
+    """The fields of settings that are not None."""
+    found = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _resolved(given: int | Dense, activation: str, dropout: float) -> Dense:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from ._pickles import opened, stamped
+
 __all__ = ["History"]
 
 _ALWAYS = ("epoch", "loss", "metric", "seconds", "lr", "rows_per_second")  # lists that every epoch fills
@@ -70,6 +72,12 @@ class History:
         self.step_lr: list[list[float]] = []
         self.metrics: dict[str, list[float]] = {}
         self.gradient_norms: dict[int, list[float]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return stamped(self.__dict__)
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(vars(History()) | opened(state, "History", (), vars(History())))
 
     # ---------------------------------------------------------------- entries
 

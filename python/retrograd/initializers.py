@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ._checks import as_float
+from ._pickles import Recorded
 from .activations import ACTIVATIONS
 
 # name: (distribution, gain, fan) where variance = gain / fan
@@ -22,7 +23,7 @@ _ALIASES = {"he": "he_normal", "glorot": "glorot_uniform", "lecun": "lecun_norma
 
 
 @dataclass(frozen=True)
-class Initializer:
+class Initializer(Recorded):
     """How the weights of a layer start; biases start at zero.
 
     Parameters

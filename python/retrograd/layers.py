@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ._checks import above_zero, as_float, as_int, check_name
+from ._pickles import Recorded
 from .activations import ACTIVATIONS
 from .initializers import Initializer
 
@@ -16,7 +17,7 @@ Init = str | Initializer | None
 
 
 @dataclass(frozen=True)
-class Dense:
+class Dense(Recorded):
     """One dense layer: a = f(x w + b).
 
     Parameters

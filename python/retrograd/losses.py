@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from . import _core
 from ._checks import above_zero, as_float, check_name
+from ._pickles import Recorded
 from .activations import GIVE_PROBABILITIES
 
 __all__ = [
@@ -74,7 +75,7 @@ def gives_probabilities(loss: str, output_activation: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Recorded):
     """What all losses have in common: a name, and at most one parameter.
 
     Attributes
@@ -241,6 +242,11 @@ class Hinge(Loss):
     """
 
     name: ClassVar[str] = "hinge"
+
+
+def class_of(name: str) -> type[Loss]:
+    """The class of the loss of that name."""
+    return next(kind for kind in Loss.__subclasses__() if kind.name == name)
 
 
 def name_and_parameter(loss: str | Loss) -> tuple[str, float]:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from ._checks import as_int
 from ._data.arrays import Array, as_array
+from ._pickles import Recorded
 
 __all__ = ["Metric", "accuracy", "auc", "f1", "mae", "r2", "rmse", "top_k"]
 
@@ -356,7 +357,7 @@ def _mean(values: Array, weight: Array | None) -> float:
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Recorded):
     """A measure of your own for `Trainer.fit(..., metrics=[...])`, with a name and what it takes.
 
     Parameters

@@ -26,6 +26,7 @@ from ._data.arrays import Array, as_array, as_rows, check_finite, converted
 from ._data.examples import Examples, as_examples, checked_rows
 from ._data.targets import as_targets
 from ._data.weights import as_weights
+from ._pickles import opened, stamped
 from ._spec import LayerArray, NetworkSpec, described
 from .initializers import Initializer, default_for
 from .layers import Dense, Init, as_initializer
@@ -41,6 +42,8 @@ _CORE: dict[np.dtype[Any], type[_core.NetworkF32] | type[_core.NetworkF64]] = {
 # What the core's predict answers: the outputs, the outputs after what the loss applies, or a decision.
 _OUTPUTS, _APPLIED, _DECISIONS = range(3)
 _ANSWERS = {"nothing": _OUTPUTS, "rates": _APPLIED, "sign": _DECISIONS, "label": _DECISIONS}
+
+_KEPT_ELSEWHERE = ("_spec", "_core", "_predicts", "_gradients")  # what copies and pickles make anew
 
 _NORM_ARRAYS = ("gamma", "beta", "running_mean", "running_var")  # in the core's order
 
@@ -494,19 +497,26 @@ class Network:
         self._core.set_steps(steps)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Description, steps and weights; a forward or backward pass by hand is not kept."""
-        return {"spec": self._spec, **self._state()}
+        """Description, steps and weights, and what a class of the user's own holds; no pass by hand is kept."""
+        own = {name: value for name, value in self.__dict__.items() if name not in _KEPT_ELSEWHERE}
+        return stamped({"description": stamped(self._spec.to_dict()), **self._state(), "own": own})
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._make(state["spec"])
+    def __setstate__(self, state: Any) -> None:
+        found = opened(state, "Network", ("description", "steps", "arrays", "own"))
+        self._fill(NetworkSpec.from_dict(found["description"]), found, found["own"])
+
+    def _fill(self, spec: NetworkSpec, state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+        """Set up everything from another network of this kind."""
+        self._make(spec)
         for i, arrays in enumerate(state["arrays"]):  # not checked: a network may have diverged
             self._put(i, {name: array.astype(self.dtype, copy=False) for name, array in arrays.items()})
         self._core.set_steps(state["steps"])
+        self.__dict__.update(own)
 
     def __copy__(self) -> Self:
         """A separate network with the same weights."""
         twin = type(self).__new__(type(self))
-        twin.__setstate__(self.__getstate__())
+        twin._fill(self._spec, self._state(), {k: v for k, v in self.__dict__.items() if k not in _KEPT_ELSEWHERE})
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -515,7 +525,7 @@ class Network:
     def _as_dtype(self, dtype: str) -> Network:
         """The same network, with its settings, in the other dtype."""
         twin = Network.__new__(Network)
-        twin.__setstate__(Network.__getstate__(self) | {"spec": self._spec.with_dtype(dtype)})
+        twin._fill(self._spec.with_dtype(dtype), self._state(), {})
         return twin
 
     # ---------------------------------------------------------------- the stages by hand

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from . import _core
 from ._checks import above_zero, as_bool, as_float, as_int, as_threads
 from ._data.arrays import Array
+from ._pickles import Recorded, opened, stamped
 from ._spec import LayerArray
 from .network import Network
 
@@ -25,7 +26,7 @@ _LEAST_EPS = 1e-30  # float32 can hold it; where a gradient is always zero, 0 / 
 
 
 @dataclass(frozen=True)
-class Group:
+class Group(Recorded):
     """Settings of an optimiser for some of a network's parameters.
 
     Parameters
@@ -293,13 +294,14 @@ class Optimizer(_HasRate):
     def __getstate__(self) -> dict[str, Any]:
         """A copy has the settings and the state, but is bound to no network."""
         state = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
-        return {"settings": state, "state": self.state_dict() if self.steps or self._core is not None else None}
+        return stamped({"settings": state, "state": self.state_dict() if self.steps or self._core is not None else None})
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state["settings"].items():
+    def __setstate__(self, state: Any) -> None:
+        found = opened(state, type(self).__name__, ("settings", "state"))
+        for name, value in found["settings"].items():
             setattr(self, name, value)
         self._network = self._core = None
-        self._loaded = state["state"]
+        self._loaded = found["state"]
 
     def __repr__(self) -> str:
         shown = [f"{name}={getattr(self, name)}" for name in ("lr", *self._shown, "weight_decay")]

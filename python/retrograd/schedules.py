@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ._checks import as_float, as_int
 from ._monitor import Better, check_mode, check_monitor
+from ._pickles import Recorded
 
 __all__ = [
     "Constant",
@@ -32,7 +33,7 @@ Per = Literal["epoch", "step"]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Recorded):
     """What all schedules have in common; use Constant, Step, Exponential, InverseScaling, Cosine, OneCycle, ReduceOnPlateau.
 
     The optimiser's `lr` is the base rate. A schedule does not change it, but says what each step takes instead. Where

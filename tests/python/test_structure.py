@@ -22,6 +22,7 @@ FLOORS = {
         "_core",
         "errors",
         "_checks",
+        "_pickles",
         "activations",
         "initializers",
         "layers",

@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike
 
 from .._checks import as_float
 from .._data.arrays import Array, as_array
+from .._pickles import Recorded
 from ..network import Network
 
 
 @dataclass(frozen=True)
-class GradcheckResult:
+class GradcheckResult(Recorded):
     """What `gradcheck` found.
 
     Attributes

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from .._checks import as_float, as_int
+from .._pickles import Recorded
 from ..callbacks import Callback, StepInfo
 from ..errors import DivergenceError
 from ..network import Network
@@ -22,7 +23,7 @@ __all__ = ["LRRange", "lr_range_test"]
 
 
 @dataclass(frozen=True, eq=False)
-class LRRange:
+class LRRange(Recorded):
     """What `lr_range_test` found.
 
     Attributes

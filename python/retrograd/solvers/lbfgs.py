@@ -12,6 +12,7 @@ import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from .._checks import as_float, as_int
+from .._pickles import Recorded
 from ..errors import DivergenceError
 from ..network import Network
 
@@ -21,7 +22,7 @@ Flat = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LBFGSResult:
+class LBFGSResult(Recorded):
     """The result of a run of L-BFGS.
 
     Attributes

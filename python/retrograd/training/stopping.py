@@ -9,6 +9,7 @@ from typing import Any
 
 from .._checks import as_bool, as_float, as_int, check_state
 from .._monitor import Better, Monitor, check_mode, check_monitor
+from .._pickles import Recorded
 from ..history import History
 from ..network import Network
 
@@ -16,7 +17,7 @@ __all__ = ["Convergence", "EarlyStopping", "EarlyStoppingRun"]
 
 
 @dataclass(frozen=True)
-class EarlyStopping:
+class EarlyStopping(Recorded):
     """When training stops early, and whether it goes back to the best epoch: `Trainer.fit(..., early_stopping=...)`.
 
     Parameters

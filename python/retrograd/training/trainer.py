@@ -15,6 +15,7 @@ from .._data.split import split
 from .._data.targets import classes_of
 from .._data.weights import with_class_weight
 from .._monitor import figures
+from .._pickles import opened, stamped
 from ..callbacks import Callback, as_callbacks
 from ..errors import DivergenceError
 from ..history import History
@@ -32,6 +33,10 @@ from .stopping import Convergence, EarlyStopping, EarlyStoppingRun
 __all__ = ["Trainer"]
 
 _CORE = {"float32": _core.TrainerF32, "float64": _core.TrainerF64}
+
+# Settings are what the constructor takes, and attributes of the same names. The rest is kept by its meaning, or made anew.
+_SETTINGS = ("optimizer", "batch_size", "shuffle", "n_threads", "progress", "schedule", "callbacks")
+_KEPT_ELSEWHERE = ("_network", "_core", "_clock", "_fitting", "_stopped", "history", "epochs_done")
 
 Callbacks = Sequence[Callback | Callable[["Trainer", History], object]]
 ClassWeight = Literal["balanced"] | Mapping[int, float]
@@ -122,11 +127,19 @@ class Trainer:
         """A copy goes on by itself, with copies of network and optimiser, to the last bit."""
         if self._fitting:
             raise RuntimeError("this trainer is training: it cannot be copied now")
-        return {name: value for name, value in self.__dict__.items() if name != "_core"}
+        own = {name: value for name, value in self.__dict__.items() if name not in (*_SETTINGS, *_KEPT_ELSEWHERE)}
+        clock = {"schedule": self._clock.schedule, "state": self._clock.state_dict()}
+        state = {"network": self._network, "history": self.history, "epochs_done": self.epochs_done, "clock": clock, "own": own}
+        return stamped({name: getattr(self, name) for name in _SETTINGS} | state)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._make_core()
+    def __setstate__(self, state: Any) -> None:
+        names = ("network", "optimizer", "history", "epochs_done", "clock", "own")
+        found = opened(state, "Trainer", names, _SETTINGS)
+        Trainer.__init__(self, found["network"], **{name: found[name] for name in _SETTINGS if name in found})
+        self.history, self.epochs_done = found["history"], found["epochs_done"]
+        self._clock = RateClock(found["clock"]["schedule"], 0)
+        self._clock.load_state_dict(found["clock"]["state"])
+        self.__dict__.update(found["own"])
 
     def __copy__(self) -> Self:
         return copy.deepcopy(self)
