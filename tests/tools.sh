@@ -168,3 +168,21 @@ by_clang() {  # by_clang CLANG-VERSION: the package, the C++ tests and the Pytho
   cpp_tests "build/clang-$1" short
   python_tests
 }
+
+# peers KIND: the Python tests of the installed package beside other libraries. "newest": with PyTorch, and with the newest
+# NumPy, pandas, scikit-learn, SciPy, ...; "oldest": with the oldest of them that pyproject.toml allows, without PyTorch.
+peers() {
+  local folder=build/peers-$1 package=build/peers-package site
+  site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  rm -rf "$folder" "$package"
+  mkdir "$package"
+  cp -r "$site"/retrograd "$site"/retrograd-*.dist-info "$package"
+  "$python" -m venv "$folder"
+  "$python" tests/peers.py "$1" >"$folder/requirements.txt"
+  "$folder/bin/python" -m pip install -q --disable-pip-version-check -r "$folder/requirements.txt"
+  "$folder/bin/python" -m pip list --disable-pip-version-check 2>/dev/null | grep -iE '^(torch|numpy|pandas|scikit-learn|scipy|matplotlib) '
+  # The oldest libraries and the newest of what they use themselves disagree by deprecations of their own.
+  local of_old=()
+  [ "$1" = newest ] || of_old=(-W ignore::DeprecationWarning)
+  PYTHONPATH=$PWD/$package "$folder/bin/python" -m pytest "${of_old[@]}" tests/python
+}
