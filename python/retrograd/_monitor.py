@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Literal
 
+from ._figures import BETTER, Direction
 from .history import History
 
 Better = Literal["auto", "min", "max"]
-
-_MORE = re.compile(r"(val_)?(accuracy|r2|auc.*|f1.*|top_\w+)")
-_LESS = re.compile(r"(val_)?(loss|mae|rmse)")
+Figures = Mapping[str, Direction | None]  # the figures of a history, and which is better where that is known
 
 
 def check_mode(mode: object) -> None:
@@ -27,20 +25,20 @@ def check_monitor(monitor: object) -> None:
 
 
 class Monitor:
-    """One figure of a history, turned so that less is better."""
+    """One figure of a history."""
 
-    def __init__(self, name: str, mode: Better, there: Iterable[str], metric_name: str) -> None:
-        names = list(there)
-        if name not in names:
+    def __init__(self, name: str, mode: Better, there: Figures) -> None:
+        if name not in there:
             hint = " (validation_data or validation_split gives them)" if name.startswith("val_") else ""
-            raise ValueError(f"monitor: expected one of {', '.join(names)}, got {name!r}{hint}")
+            raise ValueError(f"monitor: expected one of {', '.join(there)}, got {name!r}{hint}")
         self.name = name
-        if mode == "auto":
-            meaning = {"metric": metric_name, "val_metric": metric_name}.get(name, name)
-            if not (_MORE.fullmatch(meaning) or _LESS.fullmatch(meaning)):
-                raise ValueError(f'mode: expected "min" or "max", as it is not known which is better for {name!r}')
-            mode = "max" if _MORE.fullmatch(meaning) else "min"
-        self.mode: Literal["min", "max"] = mode
+        known = there[name] if mode == "auto" else mode
+        if known is None:
+            raise ValueError(
+                f'mode: expected "min" or "max", as it is not known which is better for {name!r} '
+                '(mode="max" beside monitor=, or metrics.Metric(function, better="max"))'
+            )
+        self.mode: Direction = known
 
     def value(self, history: History) -> float:
         """The figure of the last epoch."""
@@ -53,7 +51,7 @@ class Monitor:
         return value < best - margin if self.mode == "min" else value > best + margin
 
 
-def figures(metric_name: str, validation: bool, metrics: Iterable[str]) -> list[str]:
-    """The names of the figures that a history will have."""
-    training = ["loss", "metric", metric_name]
-    return training + [f"val_{name}" for name in training if validation] + list(metrics)
+def figures(metric_name: str, validation: bool, metrics: Figures) -> Figures:
+    """The figures that a history will have, by name; `metrics` are those that `fit` was asked for."""
+    own = {"loss": BETTER["loss"], "metric": BETTER.get(metric_name), metric_name: BETTER.get(metric_name)}
+    return own | ({f"val_{name}": better for name, better in own.items()} if validation else {}) | dict(metrics)

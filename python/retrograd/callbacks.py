@@ -60,8 +60,8 @@ class Callback:
 
     A method may read the network (it is free between two calls into the core), change `trainer.optimizer.lr` or other
     settings, and end the training with `trainer.stop()`; `TrainerInUse` lists what it may use. It may not call `fit`.
-    An error that it raises ends the training as Ctrl-C does: the network has the weights of the last finished step, and
-    an epoch that was cut short is left out of the history.
+    An error that it raises ends the training as Ctrl-C does: the network has the weights of the last finished step (or
+    the best ones, where early stopping puts them back), and an epoch that was cut short is left out of the history.
 
     Attributes
     ----------

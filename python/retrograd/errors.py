@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
 
 class DivergenceError(ArithmeticError):
     """A loss or a weight became infinite or NaN in training.
 
     The step whose loss is not finite changes nothing. After `Trainer.fit` the weights are those at the start of the
-    epoch and the optimiser starts anew (its velocity is zero); after `Trainer.step` the weights are as they were.
+    epoch, or those of the best epoch where early stopping had kept them, and the optimiser starts anew (its velocity is
+    zero); after `Trainer.step` the weights are as they were.
 
     Attributes
     ----------
@@ -19,11 +26,15 @@ class DivergenceError(ArithmeticError):
         The learning rate; 0 where there is none (`fit_lbfgs`).
     loss : float
         The loss of that batch: inf or nan. It is nan where a weight was the reason.
+    best_epoch : int or None
+        The epoch whose weights early stopping has put back; None where it has not.
     """
 
-    def __init__(self, epoch: int | None, step: int, lr: float, loss: float) -> None:
+    def __init__(self, epoch: int | None, step: int, lr: float, loss: float, best_epoch: int | None = None) -> None:
         where = f"step {step}" if epoch is None else f"epoch {epoch}, step {step}"
         kept = "the weights are unchanged" if epoch is None else "the weights are those at the start of that epoch"
+        if best_epoch is not None:
+            kept = f"the weights are those of epoch {best_epoch}, the best one"
         rate, advice = (f" with lr={lr:g}", "A smaller lr, or inputs") if lr else ("", "Inputs")
         super().__init__(
             f"training diverged in {where}: the loss or a weight became {loss}{rate}; {kept}. "
@@ -33,9 +44,10 @@ class DivergenceError(ArithmeticError):
         self.step = step
         self.lr = lr
         self.loss = loss
+        self.best_epoch = best_epoch
 
-    def __reduce__(self) -> tuple[type[DivergenceError], tuple[int | None, int, float, float]]:
-        return type(self), (self.epoch, self.step, self.lr, self.loss)
+    def __reduce__(self) -> tuple[type[DivergenceError], tuple[int | None, int, float, float, int | None]]:
+        return type(self), (self.epoch, self.step, self.lr, self.loss, self.best_epoch)
 
 
 class RetrogradWarning(UserWarning):
@@ -52,3 +64,12 @@ class TrainingWarning(RetrogradWarning):
 
 class NotLearningWarning(RetrogradWarning):
     """Training has not left the level of a constant answer. The text says what was found and what to do about it."""
+
+
+def warn(text: str, kind: type[RetrogradWarning]) -> None:
+    """Warn, and show the line outside of this package that led here."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back
+    del frame  # which would keep what it belongs to alive
+    warnings.warn(text, kind, stacklevel=level)

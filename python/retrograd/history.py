@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from ._figures import BETTER
 from ._pickles import opened, stamped
 
 __all__ = ["History"]
@@ -206,25 +207,43 @@ class History:
             return "History(no epochs)"
         parts = [f"loss {self.loss[-1]:.4g}", f"{self.metric_name} {self.metric[-1]:.4g}"]
         if self.val_loss:
-            best = self.best_index
+            best = self._best()
             parts.append(f"val_loss {self.val_loss[-1]:.4g}")
-            parts.append(
-                f"val_{self.metric_name} {self.val_metric[-1]:.4g} "
-                f"(best {self.val_metric[best]:.4g} in epoch {self.epoch[best]})"
-            )
+            of_best = "" if best is None else f" (best {self.val_metric[best]:.4g} in epoch {self.epoch[best]})"
+            parts.append(f"val_{self.metric_name} {self.val_metric[-1]:.4g}{of_best}")
         parts += [f"{name} {values[-1]:.4g}" for name, values in self.metrics.items()]
         if self.converged:
             parts.append("converged")
         if self.stopped_early:
-            parts.append(f"stopped early, epoch {self.best_epoch} was the best")
+            best_epoch = "no epoch" if self.best_epoch is None else f"epoch {self.best_epoch}"
+            parts.append(f"stopped early, {best_epoch} was the best")
         epochs = "1 epoch" if len(self) == 1 else f"{len(self)} epochs"
         return f"History({epochs}, {sum(self.seconds):.3g} s: {', '.join(parts)})"
 
     @property
     def best_index(self) -> int:
-        """Index of the first epoch with the best validation metric; ValueError where nothing was validated."""
-        pick = max if self.metric_name == "accuracy" else min
-        return self.val_metric.index(pick(self.val_metric))
+        """Index of the first epoch with the best validation metric.
+
+        ValueError where nothing was validated, where no value is a number, or where the metric is not one of this
+        package, so that it is not known which is better.
+        """
+        found = self._best()
+        if found is not None:
+            return found
+        if not self.val_metric:
+            raise ValueError("best_index: expected validation figures (fit(..., validation_data=) measures them), got none")
+        name = f"val_{self.metric_name}"
+        if self.metric_name not in BETTER:
+            raise ValueError(f"best_index: it is not known which is better for {name!r}: look at val_metric")
+        raise ValueError(f"best_index: expected a {name} that is a number in some epoch, got only nan")
+
+    def _best(self) -> int | None:
+        """Index of the first epoch with the best validation metric; None where that is not known."""
+        better = BETTER.get(self.metric_name)
+        numbers = [value for value in self.val_metric if value == value]
+        if better is None or not numbers:
+            return None
+        return self.val_metric.index(max(numbers) if better == "max" else min(numbers))
 
     # ---------------------------------------------------------------- to and from other forms
 

@@ -2,14 +2,16 @@
 
 In all of them `y_true` holds labels 0, 1, ... (rows,), 0 and 1 for several outputs (rows, outputs), or numbers.
 `y_pred` holds labels, or probabilities (scores) from which the label is taken: the largest of a row (rows, outputs), or
-whether a single column is above 0.5. (rows, 1) means (rows,). `sample_weight` (rows,) weighs the rows.
+whether a single column is above 0.5. (rows, 1) means (rows,). `sample_weight` (rows,) weighs the rows. Labels may be
+integers of any type and floats that are whole numbers; they are compared exactly, however large they are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,12 +19,14 @@ from numpy.typing import ArrayLike
 
 from ._checks import as_int
 from ._data.arrays import Array, as_array
+from ._data.targets import one_hot_labels
+from ._figures import BETTER, Direction, check_better
 from ._pickles import Recorded
 
 __all__ = ["Metric", "accuracy", "auc", "f1", "mae", "r2", "rmse", "top_k"]
 
 Average = Literal["auto", "binary", "macro", "micro", "weighted"]
-Takes = Literal["predictions", "probabilities"]  # what a metric is given as y_pred
+Takes = Literal["predictions", "probabilities", "labels", "scores"]  # what a metric is given; see `Metric`
 
 # ---------------------------------------------------------------- to call directly
 
@@ -56,7 +60,7 @@ def top_k(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None 
     Parameters
     ----------
     y_true : array (rows,)
-        Labels.
+        Labels, or rows (rows, classes) of which each has a single 1 and zeros.
     y_pred : array (rows, classes)
         Scores.
     sample_weight : array (rows,), optional
@@ -74,6 +78,11 @@ def top_k(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None 
     """
     k = as_int(k, "k", 1)
     truth, scores, weight = _checked(y_true, y_pred, sample_weight)
+    if truth.ndim == 2:
+        labels = one_hot_labels(truth)
+        if labels is None:
+            raise ValueError("top_k: expected labels (rows,), or rows of which each has a single 1 and zeros, got others")
+        truth = labels
     label = _class_labels(truth, scores, "top_k")
     own = scores[np.arange(len(scores)), label][:, None]
     before = (scores > own) | ((scores == own) & (np.arange(scores.shape[1]) > label[:, None]))
@@ -86,6 +95,7 @@ def f1(
     sample_weight: ArrayLike | None = None,
     *,
     average: Average = "auto",
+    labels: ArrayLike | None = None,
 ) -> float:
     """The harmonic mean of precision and recall: 2 tp / (2 tp + fp + fn), 0 where that is 0 / 0.
 
@@ -94,10 +104,13 @@ def f1(
     y_true, y_pred, sample_weight : array
         See the module.
     average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
-        "binary": for label 1. The others go over the labels that occur in either array, or over all outputs: "macro" is
-        their mean, "weighted" their mean weighed by how often each occurs in y_true, "micro" is taken from the sums of
-        tp, fp and fn. "auto" is "binary" where no label is above 1 and `y_pred` has no more than two columns, else
-        "macro".
+        "binary": for label 1. The others go over `labels`, or over all outputs: "macro" is their mean, "weighted" their
+        mean weighed by how often each occurs in y_true, "micro" is taken from the sums of tp, fp and fn. "auto" is
+        "binary" where all labels are 0 and 1, else "macro".
+    labels : array, optional
+        The labels to go over, whether or not they occur, as in scikit-learn's `f1_score`. Default: those of all columns
+        where `y_pred` has several, else those that occur in either array. `Trainer.fit` gives all labels of the network,
+        so that the figure means the same in every epoch and on all data.
 
     Returns
     -------
@@ -116,15 +129,26 @@ def f1(
     if truth.ndim == 2:
         if average == "binary":
             raise ValueError('average: expected "macro", "micro" or "weighted" with several outputs, got "binary"')
+        if labels is not None:
+            raise ValueError("labels: expected None with several outputs, each of which counts")
         is_true, is_found = truth == 1, found == 1
     else:
-        two = max(truth.max(), found.max()) <= 1 and truth.min() >= 0 and (given.ndim == 1 or given.shape[1] <= 2)
+        if labels is not None:
+            over = np.unique(_integers(_numeric(labels, "labels"), "labels"))
+        elif given.ndim == 2:
+            over = np.arange(given.shape[1])
+        else:
+            over = np.union1d(truth, found)
+        if len(over) == 0:
+            raise ValueError("labels: expected at least one label, got none")
+        two = over[0] >= 0 and over[-1] <= 1
         if average == "auto":
             average = "binary" if two else "macro"
-        if average == "binary" and not two:
-            raise ValueError('average: expected labels 0 and 1 with "binary", got others')
-        labels = np.array([1]) if average == "binary" else np.union1d(truth, found)
-        is_true, is_found = truth[:, None] == labels, found[:, None] == labels
+        if average == "binary":
+            if not two:
+                raise ValueError(f'average: expected labels 0 and 1 with "binary", got {_listed(over)}')
+            over = np.array([1])
+        is_true, is_found = truth[:, None] == over, found[:, None] == over
     w = np.ones(len(truth)) if weight is None else weight
     tp, n_true, n_found = w @ (is_true & is_found), w @ is_true, w @ is_found
     if average == "micro":
@@ -284,16 +308,18 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None =
 
 
 def _checked(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
-    """Finite arrays with equal numbers of rows, where a single column is (rows,); numbers are float64."""
+    """Finite arrays with equal numbers of rows, where a single column is (rows,).
+
+    Numbers are float64, integers int64, or Python's own where they do not fit that.
+    """
     arrays = []
     for name, value in (("y_true", y_true), ("y_pred", y_pred)):
-        array = as_array(value, name)
+        array = _numeric(value, name)
         if array.ndim not in (1, 2) or array.size == 0:
             raise ValueError(f"{name}: expected shape (rows,) or (rows, outputs), with at least one row, got {array.shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name}: expected finite numbers")
-        array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-        arrays.append(array.astype(np.float64) if array.dtype.kind == "f" else array.astype(np.int64))
+        arrays.append(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array)
     truth, found = arrays
     if len(truth) != len(found) or (truth.ndim == 2 and truth.shape != found.shape):
         raise ValueError(f"expected y_true and y_pred that fit each other, got shapes {truth.shape} and {found.shape}")
@@ -321,10 +347,38 @@ def _labels(truth: Array, found: Array, weight: Array | None) -> tuple[Array, Ar
     return _integers(truth, "y_true"), _integers(found, "y_pred"), weight
 
 
+def _numeric(value: ArrayLike, name: str) -> Array:
+    """Floats as float64, integers as int64, or as Python's integers where some do not fit that."""
+    array = as_array(value, name)
+    if array.dtype.kind == "f":
+        if not isinstance(value, np.ndarray) and array.size and np.abs(array).max() >= 2**53:
+            exact = np.asarray(value, object)  # NumPy makes floats of large integers beside negative ones
+            if all(isinstance(one, int | np.integer) for one in exact.flat):
+                return exact
+        return array if array.dtype.itemsize > 8 else array.astype(np.float64)
+    if array.dtype.kind == "u" and array.size and array.max() > _LARGEST:
+        return array.astype(object)
+    return array.astype(np.int64)
+
+
+_LARGEST = 2**63 - 1  # of int64
+
+
 def _integers(values: Array, name: str) -> Array:
+    """Labels as int64, or as Python's integers where some do not fit that, so that none becomes another."""
+    if values.dtype.kind != "f":
+        return values
     if (values != np.floor(values)).any():
         raise ValueError(f"{name}: expected integer labels, got {values[values != np.floor(values)][0]}")
+    if values.size and np.abs(values).max() >= 2.0**63:
+        return np.array([int(one) for one in values.flat], object).reshape(values.shape)
     return values.astype(np.int64)
+
+
+def _listed(labels: Iterable[int]) -> str:
+    """The first of many labels, for a message."""
+    shown = [str(label) for label in labels]
+    return ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
 
 
 def _class_labels(truth: Array, scores: Array, what: str) -> Array:
@@ -334,7 +388,7 @@ def _class_labels(truth: Array, scores: Array, what: str) -> Array:
     label = _integers(truth, "y_true")
     if label.min() < 0 or label.max() >= scores.shape[1]:
         raise ValueError(f"y_true: expected labels 0 to {scores.shape[1] - 1}, got {label.min()} to {label.max()}")
-    return label
+    return label.astype(np.int64)
 
 
 def _need_zeros_and_ones(truth: Array) -> None:
@@ -363,16 +417,26 @@ class Metric(Recorded):
     Parameters
     ----------
     function : callable (y_true, y_pred) -> float
-        Called with `sample_weight=` too where rows have weights (those of `class_weight` included).
+        Called with `sample_weight=` too where rows have weights (those of `class_weight` included). It returns one
+        number; NaN where there is none.
     name : str, optional
-        Its name in the history. Default: the function's.
-    takes : {"predictions", "probabilities"}, default "predictions"
-        What it is given as y_pred: the answer of `Network.predict` or of `Network.predict_proba`.
+        Its name in the history. Default: the function's. A `functools.partial` has its arguments in it,
+        "fbeta_score(beta=2)"; functions without a name are "metric_1", "metric_2", ... in a `fit`.
+    takes : {"predictions", "probabilities", "labels", "scores"}, default "predictions"
+        What it is given. "predictions" and "probabilities": the targets as `fit` was given them (labels where the network
+        predicts labels), and the answer of `Network.predict` or of `Network.predict_proba`. "labels": labels of both,
+        also where a loss for numbers has classes as targets: one-hot rows give the number of their 1 and of the largest
+        output; 0 and 1 give whether an output is above 0.5, -1 and 1 whether it is above 0. "scores": the same true
+        labels, and the answer of `Network.predict_proba`.
+    better : {"min", "max"}, optional
+        Whether less or more of it is better, for `EarlyStopping` and `ReduceOnPlateau` with mode="auto". Default: known
+        for the functions of this module, for no others, whatever their names are.
     """
 
     function: Callable[..., float]
     name: str = ""
     takes: Takes = "predictions"
+    better: Direction | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -380,46 +444,93 @@ class Metric(Recorded):
         if not isinstance(self.name, str):
             raise TypeError(f"name: expected a string, got {self.name!r}")
         if not self.name:
-            object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
-        if self.takes not in ("predictions", "probabilities"):
-            raise ValueError(f'takes: expected "predictions" or "probabilities", got {self.takes!r}')
+            object.__setattr__(self, "name", _name_of(self.function))
+        if self.takes not in ("predictions", "probabilities", "labels", "scores"):
+            raise ValueError(f'takes: expected "predictions", "probabilities", "labels" or "scores", got {self.takes!r}')
+        check_better(self.better)
 
 
-def _averaged(function: Callable[..., float], **options: Any) -> Callable[..., float]:
-    def measure(y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> float:
-        return function(y_true, y_pred, sample_weight, **options)
-
-    return measure
+_NAMELESS = "<lambda>"
 
 
-_NAMES: dict[str, tuple[Callable[..., float], Takes]] = {
-    "accuracy": (accuracy, "predictions"),
-    "f1": (f1, "predictions"),
-    **{f"f1_{way}": (_averaged(f1, average=way), "predictions") for way in ("binary", "macro", "micro", "weighted")},
-    "auc": (auc, "probabilities"),
-    "auc_weighted": (_averaged(auc, average="weighted"), "probabilities"),
+def _name_of(function: Callable[..., Any]) -> str:
+    """The name of a function; that of a partial has the arguments in it."""
+    if isinstance(function, partial) and _name_of(function.func) == _NAMELESS:
+        return _NAMELESS
+    if isinstance(function, partial):
+        shown = [_short(value) for value in function.args]
+        shown += [f"{name}={_short(value)}" for name, value in function.keywords.items()]
+        return f"{_name_of(function.func)}({', '.join(shown)})"
+    name = getattr(function, "__name__", None)
+    return name if isinstance(name, str) else type(function).__name__
+
+
+def _short(value: object) -> str:
+    """A value in a name."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 20 and text.isprintable() else type(value).__name__
+
+
+_OWN: dict[str, tuple[Callable[..., float], Takes]] = {
+    "accuracy": (accuracy, "labels"),
+    "f1": (f1, "labels"),
+    "auc": (auc, "scores"),
+    "top_k": (top_k, "scores"),
     "r2": (r2, "predictions"),
     "mae": (mae, "predictions"),
     "rmse": (rmse, "predictions"),
-    "top_k": (top_k, "probabilities"),
 }
-_OF_LABELS = re.compile(r"accuracy|f1.*|auc.*|top_\w+")
+_VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in _OWN},
+    **{f"f1_{way}": ("f1", {"average": way}) for way in ("binary", "macro", "micro", "weighted")},
+    "auc_weighted": ("auc", {"average": "weighted"}),
+}
 
 
-def as_metric(given: object, classifier: bool) -> Metric:
+def own_name(function: Callable[..., Any]) -> str | None:
+    """The name of a function of this module, also within a partial; None for any other."""
+    while isinstance(function, partial):
+        function = function.func
+    return next((name for name, (own, _) in _OWN.items() if own is function), None)
+
+
+def better_of(metric: Metric) -> Direction | None:
+    """Whether less or more of it is better, as far as it says so or is a function of this module."""
+    own = own_name(metric.function)
+    return metric.better or (None if own is None else BETTER[own])
+
+
+def as_metrics(given: object) -> list[Metric]:
+    """Metrics, from a sequence of names, functions and metrics; each has a name of its own."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise TypeError(f"metrics: expected a sequence of names, functions or Metric, got {given!r}")
+    found, nameless = [_as_metric(one) for one in given], 0
+    for i, metric in enumerate(found):
+        if metric.name == _NAMELESS:
+            nameless += 1
+            found[i] = replace(metric, name=f"metric_{nameless}")
+    return found
+
+
+def _as_metric(given: object) -> Metric:
     """The metric itself, or the metric of that name or function."""
     if isinstance(given, Metric):
         return given
     if callable(given):
-        by_value = {function: (name, takes) for name, (function, takes) in _NAMES.items()}
-        return Metric(given, *by_value.get(given, ("", "predictions")))
+        own = own_name(given)
+        return Metric(given, takes="predictions" if own is None else _OWN[own][1])
     if not isinstance(given, str):
         raise TypeError(f"metrics: expected names, functions or Metric, got {given!r}")
     top = re.fullmatch(r"top_([1-9]\d*)", given)
-    if not (top or given in _NAMES):
-        raise ValueError(f"metrics: expected one of {', '.join(_NAMES)}, top_1, top_2, ..., got {given!r}")
-    if bool(_OF_LABELS.fullmatch(given)) != classifier:
-        kind = "labels" if classifier else "numbers"
-        raise ValueError(f"metrics: expected measures of {kind} for this loss, got {given!r}")
-    function, takes = (_averaged(top_k, k=int(top[1])), "probabilities") if top else _NAMES[given]
-    return Metric(function, given, takes)  # type: ignore[arg-type]  # one of the two
+    if not (top or given in _VARIANTS):
+        raise ValueError(f"metrics: expected one of {', '.join(_VARIANTS)}, top_1, top_2, ..., got {given!r}")
+    name, options = ("top_k", {"k": int(top[1])}) if top else _VARIANTS[given]
+    function, takes = _OWN[name]
+    return Metric(partial(function, **options) if options else function, given, takes)
+
+
+def with_labels(metric: Metric, labels: int) -> Metric:
+    """The same metric over labels 0, 1, ..., so many of them, whether or not they occur, where it asks for labels."""
+    if own_name(metric.function) != "f1" or "labels" in getattr(metric.function, "keywords", ()):
+        return metric
+    return replace(metric, function=partial(metric.function, labels=range(labels)))

@@ -231,7 +231,10 @@ def _metric_title(history: Curves) -> str:
 
 
 def _mark_best(ax: Any, history: Curves) -> None:
-    best = history.best_index
+    try:
+        best = history.best_index
+    except ValueError:  # no value is a number, or nobody knows which is better
+        return
     value, epoch = history.val_metric[best], history.epoch[best]
     shown = f"{100 * value:.1f} %" if history.metric_name == "accuracy" else f"{value:.3g}"
     ax.plot([epoch], [value], "o", color=_VALIDATION, markersize=6)

@@ -225,7 +225,8 @@ class Cosine(Schedule):
     floor : float, default 0
         The rate at t = length, at least 0.
     length : int, optional
-        Epochs (steps) of the fall, without the warm-up. Default: those of the first `fit` that has this schedule.
+        Epochs (steps) of the fall, without the warm-up; where several calls of `fit` make one training, those of all of
+        them. Default: those of the first `fit` that has this schedule; a later one that goes past them is warned.
     period : int, optional
         For restarts: the fall takes so many epochs (steps) and then begins anew, again and again. Not with `length`.
     multiplier : int, default 1
@@ -289,7 +290,9 @@ class OneCycle(Schedule):
     final_div_factor : float, default 1e4
         The cycle ends at max_lr / div_factor / final_div_factor.
     length : int, optional
-        Epochs (steps) of the cycle. Default: those of the first `fit` that has this schedule.
+        Epochs (steps, as `per` says) of the cycle, without the warm-up; where several calls of `fit` make one training,
+        those of all of them. Default: those of the first `fit` that has this schedule; a later one that goes past them is
+        warned.
     per : {"epoch", "step"}, default "step"
     warmup : int, default 0
         See `Schedule`. The cycle has a warm-up of its own.
@@ -360,7 +363,8 @@ class ReduceOnPlateau(Schedule):
     min_lr : float, default 0
         The rate does not fall below it.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether less or more is better; "auto" knows it for the figures of this package.
+        Whether less or more is better; "auto" knows it for the figures of this package. For a function of your own, say
+        it here or by `metrics.Metric(..., better=)`.
     warmup : int, default 0
         In epochs; see `Schedule`. The figure is not watched during the warm-up.
     per : {"epoch"}
@@ -369,7 +373,7 @@ class ReduceOnPlateau(Schedule):
     Notes
     -----
     PyTorch's `ReduceLROnPlateau` with eps=0: a fall happens however small it is. Another `fit` goes on with the reduced
-    rate, the best value and the counts.
+    rate, the best value and the counts. An epoch whose figure is NaN is left out (PyTorch counts it as not better).
     """
 
     monitor: str = "val_loss"

@@ -22,6 +22,7 @@ FLOORS = {
         "_core",
         "errors",
         "_checks",
+        "_figures",
         "_pickles",
         "activations",
         "initializers",

@@ -5,6 +5,8 @@ Which kind of target a loss takes is a fact of the loss; it comes with the descr
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
@@ -67,12 +69,64 @@ def as_labels(array: Array, classes: int, name: str = "y") -> Array:
     return flat.astype(np.int32, copy=False)
 
 
+ClassKind = Literal["labels", "one-hot", "each", "signs"]
+
+
+def kind_of_classes(targets: Array, spec: NetworkSpec) -> ClassKind | None:
+    """How targets, as the core takes them, tell classes, whatever the loss is; None where they are other numbers.
+
+    "labels": one for each row. "one-hot": each row has a single 1 and zeros. "each": 0 and 1 for each output. "signs":
+    -1 and 1 for each output.
+    """
+    if targets.ndim == 1:
+        return "labels"
+    if one_hot_labels(targets) is not None:
+        return "one-hot"
+    if _holds_only(targets, (0, 1)):
+        return "each"
+    signs = _holds_only(targets, (-1, 1)) or (spec.targets == "signs" and _holds_only(targets, (-1, 0, 1)))
+    return "signs" if signs else None
+
+
 def classes_of(targets: Array, spec: NetworkSpec) -> Array | None:
     """The class of each row, from targets as the core takes them; None where rows have no single class."""
-    if targets.ndim == 1:
+    kind = kind_of_classes(targets, spec)
+    if kind == "labels":
         return targets
-    two = spec.decides == "sign" and targets.shape[1] == 1 and bool(np.isin(targets, (-1, 0, 1)).all())
-    return targets[:, 0] if two else None
+    if kind == "one-hot":
+        return one_hot_labels(targets)
+    return targets[:, 0].astype(np.int64) if kind is not None and targets.shape[1] == 1 else None
+
+
+def labels_of_classes(kind: ClassKind, spec: NetworkSpec, labels: Array) -> list[int]:
+    """Every label that rows of these classes can have; `labels` are those of some rows."""
+    if kind == "labels" or spec.outputs > 1:
+        return list(range(spec.outputs))
+    if kind == "each":
+        return [-1, 0, 1] if spec.targets != "shares" and labels.all() else [0, 1]  # perhaps -1 and 1
+    return [-1, 1] if labels.all() else [-1, 0, 1]
+
+
+def one_hot_labels(rows: Array) -> Array | None:
+    """The place of the 1 in each row, where each of several columns has a single 1 and zeros; None where they do not."""
+    if rows.ndim != 2 or rows.shape[1] < 2:
+        return None
+    for part in (rows[:32], rows):  # most of those that are not show it in their first rows
+        if not (_holds_only(part, (0, 1)) and (np.count_nonzero(part, axis=1) == 1).all()):
+            return None
+    found: Array = rows.argmax(axis=1)
+    return found
+
+
+def _holds_only(array: Array, values: tuple[int, ...]) -> bool:
+    """Whether there are no other values in the array."""
+    for part in (array[:32], array):
+        right = part == values[0]
+        for value in values[1:]:
+            right |= part == value
+        if not right.all():
+            return False
+    return True
 
 
 def _check_probability_rows(y: Array) -> None:

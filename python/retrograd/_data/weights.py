@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from .._checks import as_float
 from .._spec import NetworkSpec
 from .arrays import Array, as_array, converted
-from .targets import classes_of
+from .targets import classes_of, kind_of_classes, labels_of_classes
 
 
 def as_weights(value: ArrayLike | None, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array | None:
@@ -37,39 +37,50 @@ def as_weights(value: ArrayLike | None, rows: int, dtype: np.dtype[Any], name: s
     return result
 
 
-def with_class_weight(
-    given: Array | None, class_weight: str | Mapping[int, float] | None, targets: Array, spec: NetworkSpec
+ClassWeights = Mapping[int, float]  # the weight of each label that does not have 1
+
+
+def class_weights(given: object, targets: Array, whole: Array, spec: NetworkSpec) -> ClassWeights:
+    """The weight of each label, from `class_weight` as a user gives it.
+
+    `targets` are those that are trained on, `whole` all of them, from which some may have been set aside.
+    """
+    kind, labels = kind_of_classes(whole, spec), classes_of(targets, spec)
+    by_row = kind in ("labels", "one-hot") or (kind is not None and spec.outputs == 1)
+    if kind is None or labels is None or not by_row:
+        raise ValueError(
+            f"class_weight: expected labels as targets, got numbers with {spec.loss_name!r} "
+            "(labels, one-hot rows, or 0 and 1 or -1 and 1 of one output)"
+        )
+    if isinstance(given, str):
+        if given != "balanced":
+            raise ValueError(f'class_weight: expected None, "balanced" or a dict, got {given!r}')
+        classes, counts = np.unique(labels.astype(np.int64), return_counts=True)
+        return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))
+    if not isinstance(given, Mapping):
+        raise TypeError(f'class_weight: expected None, "balanced" or a dict, got {type(given).__name__}')
+    strange = [label for label in given if not isinstance(label, int | float | np.integer | np.floating) or label % 1 != 0]
+    if strange:
+        raise TypeError(f"class_weight: expected labels as keys, got {strange[0]!r}")
+    found = {int(label): as_float(weight, f"class_weight[{label}]", 0.0) for label, weight in given.items()}
+    known = labels_of_classes(kind, spec, labels)
+    unknown = sorted(set(found) - set(known))
+    if unknown:
+        shown = f"{known[0]} to {known[-1]}" if len(known) > 3 else ", ".join(map(str, known))
+        raise ValueError(f"class_weight: expected labels {shown} as keys, got {unknown}")
+    return found
+
+
+def with_class_weights(
+    given: Array | None, weights: ClassWeights, targets: Array, spec: NetworkSpec, name: str = "class_weight"
 ) -> Array | None:
     """The weight of each row times the weight of its class; weights and targets are as the core takes them."""
-    if class_weight is None:
-        return given
     labels = classes_of(targets, spec)
     if labels is None:
-        raise ValueError(f"class_weight: expected labels as targets, got numbers with {spec.loss_name!r}")
-    factors = _factors(class_weight, labels.astype(np.int64))
+        raise ValueError(f"{name}: expected labels as targets, got numbers with {spec.loss_name!r}")
+    classes, place = np.unique(labels.astype(np.int64), return_inverse=True)
+    factors = np.array([weights.get(label, 1.0) for label in classes.tolist()])[place]
     if given is not None:
         factors = factors * given[:, 0].astype(np.float64)
-    name = "class_weight" if given is None else "sample_weight times class_weight"
+        name = f"sample_weight times {name}"
     return as_weights(factors, len(targets), spec.dtype, name)
-
-
-def _factors(class_weight: str | Mapping[int, float], labels: Array) -> Array:
-    """The factor for each row: the weight of its class."""
-    classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if isinstance(class_weight, str):
-        if class_weight != "balanced":
-            raise ValueError(f'class_weight: expected None, "balanced" or a dict, got {class_weight!r}')
-        weights = len(labels) / (len(classes) * counts)
-    elif isinstance(class_weight, Mapping):
-        strange = [label for label in class_weight if not isinstance(label, int | float | np.number) or label % 1 != 0]
-        if strange:
-            raise TypeError(f"class_weight: expected labels as keys, got {strange[0]!r}")
-        known = {int(label): as_float(weight, f"class_weight[{label}]", 0.0) for label, weight in class_weight.items()}
-        missing = sorted(set(known) - set(classes.tolist()))
-        if missing:
-            raise ValueError(f"class_weight: expected labels that are among the targets, got {missing}")
-        weights = np.array([known.get(label, 1.0) for label in classes.tolist()])
-    else:
-        raise TypeError(f'class_weight: expected None, "balanced" or a dict, got {type(class_weight).__name__}')
-    of_rows: Array = weights[place]
-    return of_rows

@@ -5,13 +5,14 @@ The curves are not here (schedules.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from .._checks import as_float, as_int, check_state
-from .._monitor import Monitor
+from .._monitor import Figures, Monitor
+from ..errors import TrainingWarning, warn
 from ..history import History
 from ..schedules import Rates, ReduceOnPlateau, Schedule, check_schedule
 
@@ -26,7 +27,9 @@ class PlateauRun:
         self.bad = self.cooldown = self.falls = 0
 
     def see(self, value: float, schedule: ReduceOnPlateau, monitor: Monitor) -> None:
-        """See one epoch's figure, as PyTorch's `ReduceLROnPlateau.step` does."""
+        """See one epoch's figure, as PyTorch's `ReduceLROnPlateau.step` does; but NaN, which tells nothing, is left out."""
+        if value != value:
+            return
         # A share of the best value, not of its size: with a best value below 0, "rel" asks for
         # less than a fall, as in PyTorch.
         margin = schedule.threshold
@@ -69,15 +72,36 @@ class RateClock:
         self._epochs = 0  # epochs of the whole training, for schedules that need its length
         self._plateau = PlateauRun()
         self._monitor: Monitor | None = None
+        self._told_of_end = False
 
-    def check(self, epochs: int, steps: int, names: Iterable[str], metric_name: str) -> None:
+    def check(self, epochs: int, steps: int, names: Figures) -> None:
         """Raise a ValueError where the length is too short, or where `names`, what `fit` will measure, lacks the figure."""
         schedule = self.schedule
         if isinstance(schedule, ReduceOnPlateau):
-            self._monitor = Monitor(schedule.monitor, schedule.mode, names, metric_name)
+            self._monitor = Monitor(schedule.monitor, schedule.mode, names)
         if isinstance(schedule, Schedule) and epochs > 0:
             whole = self._epochs or epochs
             schedule._check_length(whole * steps if schedule.per == "step" else whole)
+
+    def warn_of_end(self, epochs: int, epochs_done: int, steps: int) -> None:
+        """Say once where a call goes on after the length that a schedule took from the first call."""
+        schedule, there = self.schedule, self._epochs
+        if self._told_of_end or not there or not isinstance(schedule, Schedule) or not schedule.needs_length:
+            return
+        whole = epochs_done - self._origin + epochs
+        if whole <= there:
+            return
+        self._told_of_end = True
+        kind = type(schedule).__name__
+        first = "1 epoch" if there == 1 else f"{there} epochs"
+        length = (whole * steps if schedule.per == "step" else whole) - schedule.warmup
+        so_far = f"length={length} would end it with this call"
+        warn(
+            f"schedule: {kind} took its length, {first}, from the first fit, and this one goes on past its end, where the rate "
+            f"stays the same. Call fit once with all epochs (callbacks act between them), or write {kind}(length=...) with "
+            f"the {schedule.per}s of all calls together{', less the warm-up' if schedule.warmup else ''}; {so_far}",
+            TrainingWarning,
+        )
 
     def begin(self, epochs: int) -> None:
         """Begin a call of `fit`; the first one that trains sets the length of the whole."""

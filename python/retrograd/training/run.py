@@ -26,7 +26,7 @@ def run(
     """Train for so many epochs, or until something says stop, and record it in `trainer.history`."""
     history, network, callbacks = trainer.history, trainer.network, settings.callbacks
     steps_done = 0
-    with bar, begun(callbacks, trainer, history):
+    with bar, begun(callbacks, trainer, history), early:  # which goes back to the best weights, whatever ends this
         for _ in range(epochs):
             figures = None if trainer._stopped else train_epoch(trainer, settings, steps_done)
             if figures is None:  # `stop` was called
@@ -35,6 +35,7 @@ def run(
             if validation is not None:
                 figures["val_loss"], figures["val_metric"] = network._scored(validation, trainer.n_threads)
             history.append(**figures, metrics=measures.measured(trainer.n_threads))
+            measures.tell_of_nan(history)
             bar.epoch_done(history)
             settings.clock.epoch_done(history)
             stop = early.epoch_done(history) | convergence.epoch_done(history)
@@ -42,4 +43,4 @@ def run(
                 callback.on_epoch_end(trainer, history)
             if stop:
                 break
-        early.end()
+    early.warn_where_nothing_counted(history)

@@ -13,7 +13,7 @@ from .._checks import as_bool, as_int, as_threads, check_state
 from .._data.examples import Examples
 from .._data.split import split
 from .._data.targets import classes_of
-from .._data.weights import with_class_weight
+from .._data.weights import class_weights, with_class_weights
 from .._monitor import figures
 from .._pickles import opened, stamped
 from ..callbacks import Callback, as_callbacks
@@ -28,7 +28,7 @@ from .measures import MetricsRun
 from .progress import Bar
 from .rates import RateClock
 from .run import run
-from .stopping import Convergence, EarlyStopping, EarlyStoppingRun
+from .stopping import Convergence, EarlyStopping, EarlyStoppingRun, warn_of_parts
 
 __all__ = ["Trainer"]
 
@@ -102,7 +102,7 @@ class Trainer:
         self.history = History(network.metric_name)
         self.epochs_done = 0
         self._clock = RateClock(schedule, 0)
-        self._fitting = self._stopped = False
+        self._fitting = self._stopped = self._in_parts = False
         self._make_core()
 
     def _make_core(self) -> None:
@@ -178,6 +178,7 @@ class Trainer:
         validation_split: float | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: ClassWeight | None = None,
+        weighted_validation: bool = False,
         metrics: Metrics = (),
         train_metrics: bool = False,
         early_stopping: EarlyStopping | None = None,
@@ -188,8 +189,9 @@ class Trainer:
         """Train for `epochs` more epochs.
 
         Everything is checked before the first step: a refused call changes nothing. Ctrl-C stops within about 100 ms with
-        the weights of the last finished step; the epoch it cut short is left out of `history`, and the next call begins a
-        new one. The numbers of the epochs, the optimiser's state and the schedule go on from call to call.
+        the weights of the last finished step (or the best ones, see EarlyStopping); the epoch it cut short is left out of
+        `history`, and the next call begins a new one. The numbers of the epochs, the optimiser's state and the schedule go
+        on from call to call; early stopping and `tol` begin anew.
 
         Parameters
         ----------
@@ -209,24 +211,33 @@ class Trainer:
             are means with these weights.
         class_weight : "balanced" or dict, optional
             The weight of each label, multiplied with `sample_weight`; labels that a dict leaves out have 1. "balanced"
-            means rows / (labels that occur * rows of this label), as scikit-learn's `compute_class_weight`. It is for
-            targets that are labels, or 0 and 1 (-1 and 1) of one output. It does not apply to `validation_data`.
+            means rows / (labels that occur * rows of this label) of the rows trained on, as scikit-learn's
+            `compute_class_weight`. It is for targets that are labels, one-hot rows (each a single 1 and zeros) with any
+            loss, or 0 and 1 (-1 and 1) of one output. Every label of the network may be in the dict.
+        weighted_validation : bool, default False
+            Whether `class_weight` also weighs the validation data, so that what is watched is weighted as training is:
+            its loss, its metric and `metrics`. A label that "balanced" has not seen in training has 1.
         validation_split : float, optional
             Instead of `validation_data`: this share of the rows, above 0 and below 1, is set aside and not trained on
             (both parts are copies). `network.seed`, the number of rows and the labels fix which rows, so that every
-            call with the same data sets the same rows aside. Each label gives its share of them.
+            call with the same data sets the same rows aside. Each label (one-hot rows are labels) gives its share of
+            them, but never its last row; a DataWarning names labels with a single row.
         metrics : sequence, default ()
             What else is measured on the validation data after each epoch, into `history.metrics["val_..."]`:
             "accuracy", "f1" (also "f1_macro", "f1_micro", "f1_weighted", "f1_binary"), "auc", "auc_weighted", "top_1",
             "top_2", ... for labels, "r2", "mae", "rmse" for numbers (see `retrograd.metrics`), a function of y_true and
-            y_pred, or a `metrics.Metric`.
+            y_pred, or a `metrics.Metric`. The number of outputs decides what "f1" is: of label 1 with one or two, else the
+            mean over all labels, also those that do not occur. Measures of labels also take a loss for numbers ("mse",
+            say) whose targets are one-hot rows (the label is the largest output), 0 and 1, or -1 and 1. With
+            binary_cross_entropy "accuracy" is the share over rows and outputs; "top_1" takes the largest output of
+            one-hot rows. A figure that is NaN for the first time is said in a TrainingWarning.
         train_metrics : bool, default False
             Whether these are measured on the training data too, after each epoch.
         early_stopping : EarlyStopping, optional
             Whether to stop when a figure no longer improves, and to go back to the best weights.
         tol : float, optional
             Stop as converged when the training loss has not fallen by at least `tol` below its best value for
-            `patience` epochs in a row. Default: never.
+            `patience` epochs in a row. Each call counts anew. Default: never.
         patience : int, default 10
         gradient_norms : bool, default False
             Whether to measure the mean norm of each layer's gradient; this takes some time in each step.
@@ -234,15 +245,16 @@ class Trainer:
         Returns
         -------
         History
-            The history of this call. The training loss of an epoch is the mean over its rows, each before the update of
-            its batch.
+            The history of this call (`History.extend` joins those of several). The training loss of an epoch is the mean
+            over its rows, each before the update of its batch.
 
         Raises
         ------
         ValueError, TypeError
             Shapes, types, labels or values that do not fit, NaN and infinity included.
         DivergenceError
-            A loss or weight became infinite or NaN; the weights are those at the start of that epoch.
+            A loss or weight became infinite or NaN; the weights are those at the start of that epoch, or of the best one
+            where early stopping puts it back.
         RuntimeError
             Another thread uses the network, or a callback calls `fit`. Between two epochs other threads may read the
             network (predict); the next epoch waits for them.
@@ -253,22 +265,27 @@ class Trainer:
         epochs = as_int(epochs, "epochs", 0)
         as_bool(train_metrics, "train_metrics")
         as_bool(gradient_norms, "gradient_norms")
+        as_bool(weighted_validation, "weighted_validation")
         convergence = Convergence(tol, patience)
         batch_size = as_int(self.batch_size, "batch_size", 1)
         self._check_settings()
         callbacks = as_callbacks(self.callbacks)
         self.optimizer._bind(network)  # this checks its settings
-        training, validation = self._data(X, y, sample_weight, class_weight, validation_data, validation_split)
+        training, validation = self._data(
+            X, y, sample_weight, class_weight, weighted_validation, validation_data, validation_split
+        )
         rows, steps = len(training.rows), -(-len(training.rows) // batch_size)
         self._check_batches(rows, batch_size)
         measured_on = ({} if validation is None else {"val_": validation}) | ({"": training} if train_metrics else {})
-        measures = MetricsRun(metrics, network, measured_on)
-        metric_name = network.metric_name
-        names = figures(metric_name, validation is not None, measures.names)
+        measures = MetricsRun(metrics, network, training, measured_on)
+        metric_name, watched = network.metric_name, early_stopping is not None or self.schedule is not None
+        names = figures(metric_name, validation is not None, measures.figures) if watched else {}
         early = EarlyStoppingRun(early_stopping, network, names)
         clock = self._clock if self._clock.schedule is self.schedule else RateClock(self.schedule, self.epochs_done)
-        clock.check(epochs, steps, names, metric_name)
+        clock.check(epochs, steps, names)
         self._check_weights()
+        clock.warn_of_end(epochs, self.epochs_done, steps)
+        self._in_parts = warn_of_parts(early_stopping, tol, patience, epochs, self._in_parts)
 
         clock.begin(epochs)
         self._clock = clock
@@ -298,16 +315,18 @@ class Trainer:
         y: ArrayLike,
         sample_weight: ArrayLike | None,
         class_weight: ClassWeight | None,
+        weighted_validation: bool,
         validation_data: Any,
         validation_split: float | None,
     ) -> tuple[Examples, Examples | None]:
         """The training data and the validation data."""
         network, spec = self._network, self._network._spec
         training, validation = network._examples(X, y, sample_weight), None
+        whole = training.targets
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("expected validation_data or validation_split, got both")
-            training, validation = split(training, validation_split, spec.seed, classes_of(training.targets, spec))
+            training, validation = split(training, validation_split, spec.seed, classes_of(whole, spec))
         elif validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
                 raise TypeError(
@@ -317,9 +336,14 @@ class Trainer:
                 validation = network._examples(*validation_data)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"validation_data: {error}") from None
+        if weighted_validation and (class_weight is None or validation is None):
+            raise ValueError("weighted_validation: expected class_weight= and validation data, which it weighs by classes")
         if class_weight is not None:
-            weights = with_class_weight(training.weights, class_weight, training.targets, spec)
-            training = training._replace(weights=weights)
+            of_labels = class_weights(class_weight, training.targets, whole, spec)
+            training = training._replace(weights=with_class_weights(training.weights, of_labels, training.targets, spec))
+            if weighted_validation and validation is not None:
+                weights = with_class_weights(validation.weights, of_labels, validation.targets, spec, "weighted_validation")
+                validation = validation._replace(weights=weights)
         return training, validation
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

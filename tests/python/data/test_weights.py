@@ -230,6 +230,85 @@ def test_class_weights_of_two_classes(loss: str, classes: tuple[int, int]) -> No
         assert same_bits(parameters(nets[0]), parameters(nets[1]))
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "binary_cross_entropy", "mse", "quadratic", "mae", "huber"])
+def test_class_weights_of_one_hot_rows(loss: str) -> None:
+    """FAULTS 46: each row has a single 1 and zeros, whatever the loss makes of them."""
+    X, y, w = inputs(90, 4), np.repeat([0, 2, 3], [60, 20, 10]), some_weights(90)
+    for given in ("balanced", {0: 0.5, 2: 2.0, 1: 9.0}):
+        for sample_weight in (None, w):
+            nets = [network([4, 9, 5], loss) for _ in range(2)]
+            of_rows = compute_sample_weight(given if isinstance(given, str) else {1: 1, 3: 1, 4: 1} | given, y)
+            rows = of_rows if sample_weight is None else of_rows * w.astype(np.float32)
+            trainers = [rg.Trainer(net, rg.SGD(0.1), batch_size=20) for net in nets]
+            one = trainers[0].fit(X, np.eye(5)[y], epochs=2, sample_weight=sample_weight, class_weight=given)
+            other = trainers[1].fit(X, np.eye(5)[y], epochs=2, sample_weight=rows)
+            assert one.loss == other.loss and same_bits(parameters(nets[0]), parameters(nets[1]))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_class_weights_of_two_classes_under_a_loss_for_numbers(activation: str) -> None:
+    low = 0 if activation == "sigmoid" else -1
+    X, y = inputs(60, 4), np.where(np.arange(60) < 15, 1, low)
+    weight = {low: 0.5, 1: 2.0}
+    for given, rows in ((weight, compute_sample_weight(weight, y)), ("balanced", compute_sample_weight("balanced", y))):
+        nets = [network([4, 9, 1], "mse", output_activation=activation) for _ in range(2)]
+        rg.Trainer(nets[0], rg.SGD(0.1)).fit(X, y, epochs=1, class_weight=given)
+        rg.Trainer(nets[1], rg.SGD(0.1)).fit(X, y, epochs=1, sample_weight=rows)
+        assert same_bits(parameters(nets[0]), parameters(nets[1]))
+
+
+def test_every_label_of_the_network_may_have_a_weight() -> None:
+    """FAULTS 44: also one that is in no row, or in none of those that are trained on."""
+    X = inputs(40, 4)
+    for loss, outputs, y, keys in (
+        ("cross_entropy", 5, np.arange(40) % 3, range(5)),
+        ("hinge", 5, np.arange(40) % 3, range(5)),
+        ("mse", 5, np.eye(5)[np.arange(40) % 3], range(5)),
+        ("binary_cross_entropy", 1, np.ones(40), (0, 1)),
+        ("binary_cross_entropy", 1, np.zeros(40), (0, 1)),
+        ("hinge", 1, -np.ones(40), (-1, 1)),
+        ("hinge", 1, np.zeros(40), (0, 1)),
+        ("hinge", 1, np.ones(40), (-1, 0, 1)),  # nobody knows which of them is meant
+        ("mse", 1, -np.ones(40), (-1, 1)),
+    ):
+        for key in keys:
+            nets = [network([4, 9, outputs], loss) for _ in range(2)]
+            of_rows = np.argmax(y, axis=1) if y.ndim == 2 else y
+            rg.Trainer(nets[0], rg.SGD(0.1)).fit(X, y, epochs=1, class_weight={key: 3.0})
+            rg.Trainer(nets[1], rg.SGD(0.1)).fit(X, y, epochs=1, sample_weight=np.where(of_rows == key, 3.0, 1.0))
+            assert same_bits(parameters(nets[0]), parameters(nets[1])), (loss, key)
+        wrong = 5 if outputs == 5 else 2
+        shown = "0 to 4" if outputs == 5 else ", ".join(map(str, keys))
+        with pytest.raises(ValueError, match=rf"class_weight: expected labels {shown} as keys, got \[{wrong}\]"):
+            rg.Trainer(nets[0], rg.SGD(0.1)).fit(X, y, epochs=1, class_weight={wrong: 3.0, keys[0]: 1.0})
+    with pytest.raises(ValueError, match=r"expected labels 0, 1 as keys, got \[-1\]"):
+        rg.Trainer(network([4, 1], "binary_cross_entropy"), rg.SGD(0.1)).fit(X, np.ones(40), epochs=1, class_weight={-1: 3.0})
+    # a label whose rows all fell into the validation part was refused: now one of them stays, and it is known anyway
+    y = np.where(np.arange(40) < 2, 1, 0)
+    net = network([4, 9, 3], "cross_entropy")
+    rg.Trainer(net, rg.SGD(0.1)).fit(X, y, epochs=1, validation_split=0.9, class_weight={0: 1.0, 1: 2.0, 2: 3.0})
+
+
+def test_rows_that_are_almost_one_hot_are_no_labels() -> None:
+    X, rows = inputs(40, 4), np.eye(3)[np.arange(40) % 3]
+    for change in ([1, 1, 0], [0, 0, 0], [0.5, 0.5, 0], [0, 2, 0], [0, -1, 0]):
+        y = rows.copy()
+        y[37] = change
+        with pytest.raises(ValueError, match="class_weight: expected labels as targets, got numbers with 'mse'"):
+            rg.Trainer(network([4, 3]), rg.SGD(0.1)).fit(X, y, epochs=1, class_weight="balanced")
+        # whether they fell into the validation part or not
+        for seed in range(6):
+            with pytest.raises(ValueError, match="class_weight: expected labels as targets, got numbers"):
+                trainer = rg.Trainer(network([4, 3], seed=seed), rg.SGD(0.1))
+                trainer.fit(X, y, epochs=1, class_weight="balanced", validation_split=0.5)
+    y = rows.copy()
+    y[:30] = 1
+    with pytest.raises(ValueError, match="weighted_validation: expected labels as targets"):
+        rg.Trainer(network([4, 3]), rg.SGD(0.1)).fit(
+            X, rows, epochs=1, class_weight="balanced", validation_data=(X, y), weighted_validation=True
+        )
+
+
 # ---------------------------------------------------------------- what is refused
 
 ROWS = 12
@@ -278,7 +357,7 @@ def test_wrong_weights_change_nothing(name: str) -> None:
     [
         ("cross_entropy", "auto", ValueError, "class_weight: expected None, \"balanced\" or a dict, got 'auto'"),
         ("cross_entropy", [1.0, 2.0], TypeError, 'class_weight: expected None, "balanced" or a dict, got list'),
-        ("cross_entropy", {7: 1.0}, ValueError, r"class_weight: expected labels that are among the targets, got \[7\]"),
+        ("cross_entropy", {7: 1.0}, ValueError, r"class_weight: expected labels 0, 1, 2 as keys, got \[7\]"),
         ("cross_entropy", {1.7: 1.0}, TypeError, r"class_weight: expected labels as keys, got 1\.7"),
         ("cross_entropy", {"1": 1.0}, TypeError, "class_weight: expected labels as keys, got '1'"),
         ("cross_entropy", {0: -1.0}, ValueError, r"class_weight\[0\]: expected a finite number from 0, got -1.0"),

@@ -6,6 +6,7 @@ because pickles of a format load for ever.
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def answers(found: dict[str, Any]) -> dict[str, Any]:
     momentum = [array.ravel() for pair in optimizer.state_dict()["momentum_buffer"] for array in pair]
     proba = trainer.network.predict_proba(X).tolist()
     before = trainer.history.to_dict()
-    again = trainer.fit(X, y, epochs=2).loss
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "schedule: Cosine took its length, 3 epochs, from the first fit")
+        again = trainer.fit(X, y, epochs=2).loss
     return {
         "proba": proba,
         "epochs": before["epoch"],

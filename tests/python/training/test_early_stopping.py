@@ -1,5 +1,7 @@
 """Early stopping: when it stops, which weights come back, and which rows `fit` sets aside for watching."""
 
+import pickle
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -57,7 +59,6 @@ def scripted(
         ([3, 2.6, 2.2, 1.9, 0], {"patience": 2, "min_delta": 0.5}, 5, 5),
         ([3, 2.6, 2.2, 2.0, 1.8, 0], {"patience": 2, "min_delta": 1.0}, 3, 1),
         ([1, 2, 3, 3, 3, 9], {"patience": 2, "mode": "max"}, 5, 3),
-        ([float("nan"), 2, float("nan"), float("nan"), 0], {"patience": 2}, 4, 2),
     ],
 )
 def test_when_it_stops_and_what_comes_back(
@@ -86,10 +87,130 @@ def test_running_means_come_back_too() -> None:
     assert trainer.history.best_epoch == 1 and not same_bits(seen[0], seen[-1])
 
 
-def test_what_is_never_a_number_restores_nothing() -> None:
-    net, history, script = scripted([float("nan")] * 5, patience=3)
-    assert len(history) == 3 and history.best_epoch is None and history.stopped_early
+NAN = float("nan")
+
+
+def test_an_epoch_that_is_not_a_number_does_not_count() -> None:
+    for values, epochs, best in (
+        ([NAN, 2, NAN, NAN, 0], 5, 5),  # not better, and not one of two that were not better
+        ([2, NAN, 3, NAN, 3, 0], 5, 1),
+        ([2, 3, NAN, NAN, NAN, NAN], 6, 1),
+    ):
+        first = values.index(NAN) + 1
+        with pytest.warns(rg.TrainingWarning, match=f"figure is nan in epoch {first}: the function returned nan"):
+            net, history, script = scripted(values, patience=2)
+        assert len(history) == epochs and history.best_epoch == best
+        assert history.stopped_early is (values[-1] == 0 and best == 1)
+        assert same_bits(parameters(net), script.weights[best - 1])
+
+
+def test_what_is_never_a_number_ends_nothing_and_restores_nothing() -> None:
+    with pytest.warns(rg.TrainingWarning) as caught:
+        net, history, script = scripted([NAN] * 5, patience=3)
+    assert [str(one.message) for one in caught] == [
+        "figure is nan in epoch 1: the function returned nan",
+        "early_stopping: figure was nan in every epoch that counts, so that none is the best; the weights are those of the "
+        "last epoch",
+    ]
+    assert all(one.filename == __file__ for one in caught)
+    assert len(history) == 5 and history.best_epoch is None and not history.stopped_early
+    assert "None" not in repr(history)
     assert same_bits(parameters(net), script.weights[-1])
+
+
+def test_from_epoch() -> None:
+    for start, values, epochs, best in (
+        (3, [0, 1, 5, 4, 6, 6, 0], 6, 4),  # the epochs before it are not the best one
+        (3, [0, 1, 5, 6, 7, 1], 5, 3),  # nor do they count as not better
+        (1, [0, 1, 5, 4, 6, 6, 0], 3, 1),
+    ):
+        net, history, script = scripted(values, patience=2, from_epoch=start)
+        assert len(history) == epochs and history.best_epoch == best and history.stopped_early
+        assert same_bits(parameters(net), script.weights[best - 1])
+    with pytest.warns(rg.TrainingWarning, match="from_epoch=9 is after the last epoch of this call, so that none counted"):
+        net, history, script = scripted([3, 2, 1], patience=2, from_epoch=9)
+    assert len(history) == 3 and history.best_epoch is None
+    assert same_bits(parameters(net), script.weights[-1])
+
+
+def test_from_epoch_counts_in_each_call() -> None:
+    X, y = inputs(40, 5), inputs(40, 2)
+    trainer = rg.Trainer(network([5, 9, 2]), rg.SGD(0.0), shuffle=False)
+    for start in (1, 5):
+        history = trainer.fit(X, y, epochs=9, early_stopping=rg.EarlyStopping("loss", 2, from_epoch=2))
+        assert history.epoch == [start, start + 1, start + 2, start + 3] and history.best_epoch == start + 1
+
+
+def test_baseline() -> None:
+    for values, settings, epochs, best in (
+        ([9, 8, 7, 0], {"baseline": 5}, 3, 3),  # always better, but never than this: the best epoch is still the best
+        ([9, 8, 4, 8, 8, 8, 0], {"baseline": 5}, 6, 3),  # from there on as without
+        ([9, 4.5, 4.4, 0], {"baseline": 5, "min_delta": 1}, 3, 2),  # by more than min_delta
+        ([9, 4.5, 3.4, 3, 3, 3, 0], {"baseline": 5, "min_delta": 1}, 6, 3),
+        ([1, 2, 3, 9], {"baseline": 5, "mode": "max"}, 3, 3),
+        ([6, 2, 2, 2, 9], {"baseline": 5, "mode": "max"}, 4, 1),
+    ):
+        net, history, script = scripted(values, patience=3, **settings)
+        assert len(history) == epochs and history.best_epoch == best, values
+        assert same_bits(parameters(net), script.weights[best - 1])
+
+
+def test_the_best_weights_come_back_after_divergence() -> None:
+    X, y = inputs(40, 5), inputs(40, 2)
+    for restore in (True, False):
+        net, weights = network([5, 9, 2]), []
+
+        def explode(trainer: rg.Trainer, history: rg.History, weights: Any = weights) -> None:
+            weights.append(parameters(trainer.network))
+            if len(history) == 4:
+                trainer.optimizer.lr = 1e30
+
+        # more is better, and the loss falls: the first epoch is the best
+        stopping = rg.EarlyStopping("loss", 9, mode="max", restore_best=restore)
+        trainer = rg.Trainer(net, rg.SGD(0.05), callbacks=[explode], batch_size=8)
+        with pytest.raises(rg.DivergenceError) as caught:
+            trainer.fit(X, y, epochs=9, early_stopping=stopping)
+        assert caught.value.epoch == 5 and trainer.history.best_epoch == 1
+        assert same_bits(parameters(net), weights[0 if restore else 3])
+        kept = "of epoch 1, the best one" if restore else "at the start of that epoch"
+        assert f"the weights are those {kept}" in str(caught.value) and caught.value.best_epoch == (1 if restore else None)
+        twin = pickle.loads(pickle.dumps(caught.value))
+        assert str(twin) == str(caught.value) and twin.best_epoch == caught.value.best_epoch
+
+
+def test_callbacks_are_told_of_the_end_with_the_best_weights() -> None:
+    class Last(rg.Callback):
+        def on_train_end(self, trainer: rg.Trainer, history: rg.History) -> None:
+            self.weights = parameters(trainer.network)
+
+    def broken(trainer: rg.Trainer, history: rg.History) -> None:
+        if len(history) == 3:
+            raise OSError("gone")
+
+    last, net = Last(), network([5, 9, 2])
+    trainer = rg.Trainer(net, rg.SGD(0.05), callbacks=[last, broken])
+    with pytest.raises(OSError, match="gone"):
+        trainer.fit(inputs(40, 5), inputs(40, 2), epochs=9, early_stopping=rg.EarlyStopping("loss", 9, mode="max"))
+    twin = network([5, 9, 2])
+    rg.Trainer(twin, rg.SGD(0.05)).fit(inputs(40, 5), inputs(40, 2), epochs=1)
+    assert same_bits(last.weights, parameters(twin)) and same_bits(parameters(net), parameters(twin))
+
+
+def test_calls_that_cannot_stop_get_a_word() -> None:
+    """A loop of calls of one epoch, in which neither early stopping nor `tol` ever comes to its end."""
+    X, y = inputs(40, 5), inputs(40, 2)
+    for options, what in (
+        ({"early_stopping": rg.EarlyStopping("loss", 3)}, "early_stopping"),
+        ({"tol": 0.1, "patience": 3}, "tol"),
+    ):
+        trainer = rg.Trainer(network([5, 9, 2]), rg.SGD(0.01))
+        trainer.fit(X, y, epochs=1, **options)  # one call may end before its patience does
+        match = f"{what}: each call of fit counts anew, and patience=3 cannot end a call of 1 epoch. Call fit once"
+        with pytest.warns(rg.TrainingWarning, match=match):
+            trainer.fit(X, y, epochs=1, **options)
+        trainer.fit(X, y, epochs=4, **options)
+        trainer.fit(X, y, epochs=3, **options)
+        trainer.fit(X, y, epochs=1)
 
 
 def test_by_what_fit_measures_itself() -> None:
@@ -132,7 +253,7 @@ def test_each_call_begins_anew() -> None:
     assert not trainer.fit(X, y, epochs=1, early_stopping=stopping).stopped_early
 
 
-def test_stop_restores_and_an_error_does_not() -> None:
+def test_stop_and_an_error_restore() -> None:
     X, y = inputs(40, 5), inputs(40, 2)
     for error in (False, True):
         net = network([5, 9, 2])
@@ -152,7 +273,7 @@ def test_stop_restores_and_an_error_does_not() -> None:
         except KeyboardInterrupt:
             assert error
         assert trainer.history.epoch == [1, 2, 3, 4] and trainer.history.best_epoch == 1
-        assert same_bits(parameters(net), weights[-1] if error else weights[0])
+        assert same_bits(parameters(net), weights[0])
 
 
 def test_settings_are_checked() -> None:
@@ -162,6 +283,11 @@ def test_settings_are_checked() -> None:
         ({"min_delta": -1.0}, ValueError, "min_delta"),
         ({"mode": "best"}, ValueError, "mode"),
         ({"restore_best": 1}, TypeError, "restore_best"),
+        ({"from_epoch": 0}, ValueError, "from_epoch: expected at least 1"),
+        ({"from_epoch": 1.5}, TypeError, "from_epoch"),
+        ({"baseline": "low"}, TypeError, "baseline"),
+        ({"baseline": float("nan")}, ValueError, "baseline: expected a finite number"),
+        ({"baseline": float("-inf")}, ValueError, "baseline: expected a finite number"),
     ):
         with pytest.raises(error, match=match):
             rg.EarlyStopping(**options)
@@ -205,23 +331,52 @@ def test_rows_set_aside(rows: int, share: float, classes: int, seed: int) -> Non
     for y, loss, outputs in (
         (labels, "cross_entropy", classes),
         (labels % 2, "binary_cross_entropy", 1),
+        (2 * (labels % 2) - 1, "hinge", 1),
+        (np.eye(classes)[labels], "mse", classes),
+        (np.eye(classes)[labels], "focal", classes),
         (rng.random(rows), "mse", 1),
         (rng.random((rows, 2)), "binary_cross_entropy", 2),
     ):
-        found = held_out(y, share, loss, outputs, seed)
-        assert len(found) == size
-        assert same_bits(found, held_out(y, share, loss, outputs, seed))
-        if y.dtype.kind == "i":
-            for label in np.unique(y):  # of each label its share, but for a row
-                assert abs((y[found] == label).sum() - size * (y == label).mean()) < 1
+        of_rows = y if y.dtype.kind == "i" else labels if len(np.unique(y)) <= 2 and y.ndim == 2 else None
+        if of_rows is None:
+            assert len(held_out(y, share, loss, outputs, seed)) == size
+            continue
+        names, counts = np.unique(of_rows, return_counts=True)
+        if (counts == 1).all():
+            with pytest.raises(ValueError, match="validation_split: expected a label of two rows or more"):
+                held_out(y, share, loss, outputs, seed)
+            continue
+        with pytest.warns(rg.DataWarning, match="a single row") if (counts == 1).any() else nullcontext():
+            found = held_out(y, share, loss, outputs, seed)
+            assert same_bits(found, held_out(y, share, loss, outputs, seed))
+        assert len(found) == min(size, (counts - 1).sum())
+        assert set(np.delete(of_rows, found)) == set(names)  # no label is set aside whole
+        if (np.ceil(size * counts / rows) < counts).all():
+            for label in names:  # of each label its share, but for a row
+                assert abs((of_rows[found] == label).sum() - size * (of_rows == label).mean()) < 1
+        if loss == "cross_entropy":
+            first = found
+        elif y.ndim == 2:  # one-hot rows are labels
+            assert same_bits(found, first)
 
 
 def test_the_largest_remainders_get_what_is_left() -> None:
     y = np.array([0] * 3 + [1] * 48 + [2] * 49)  # of 10 rows 0.3, 4.8 and 4.9
     assert np.bincount(y[held_out(y, 0.1, "cross_entropy", 3)], minlength=3).tolist() == [0, 5, 5]
-    # a label of one row: it may be trained on
+    # a label of one row is trained on, whatever its share is
     y = np.array([0] + [1] * 20)
-    assert y[held_out(y, 0.1, "cross_entropy", 2)].tolist() == [1, 1]
+    for share in (0.1, 0.6, 0.9):
+        with pytest.warns(rg.DataWarning) as caught:
+            found = y[held_out(y, share, "cross_entropy", 2)]
+        assert found.tolist() == [1] * round(share * 21)
+        assert str(caught[0].message) == (
+            "validation_split: label 0 has a single row, which stays in the training data: the validation data has none"
+        )
+    y = np.arange(30) % 15  # of 27 rows 15 stay
+    assert sorted(y[held_out(y, 0.9, "cross_entropy", 15)]) == list(range(15))
+    y = np.arange(4)
+    with pytest.raises(ValueError, match="validation_split: expected a label of two rows or more"):
+        rg.Trainer(network([5, 4], "cross_entropy"), rg.SGD(0.1)).fit(inputs(4, 5), y, epochs=1, validation_split=0.25)
 
 
 def test_the_seed_says_which() -> None:

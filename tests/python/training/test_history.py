@@ -143,6 +143,31 @@ def test_no_memory_in_the_midst_of_an_epoch(succeed: int) -> None:
     assert vars(found) == before
 
 
+def test_the_best_epoch_where_it_is_not_known() -> None:
+    nothing = rg.History()
+    with pytest.raises(ValueError, match=r"best_index: expected validation figures \(fit.*, got none"):
+        _ = nothing.best_index
+    with pytest.raises(ValueError, match="best_index: expected validation figures"):
+        _ = history(3, validation=False).best_index
+    found = history(4)
+    found.val_metric[:] = [float("nan"), 0.2, 0.5, float("nan")]
+    assert found.best_index == 2 and "(best 0.5 in epoch 3)" in repr(found)
+    found.val_metric[:] = [float("nan")] * 4
+    with pytest.raises(ValueError, match="best_index: expected a val_accuracy that is a number in some epoch, got only nan"):
+        _ = found.best_index
+    assert "val_accuracy nan" in repr(found) and "best" not in repr(found)
+    pyplot.close(found.plot()[0].figure)
+    found = history(3, metric_name="pinball")  # not a name of this package: nobody knows which is better
+    with pytest.raises(ValueError, match="best_index: it is not known which is better for 'val_pinball'"):
+        _ = found.best_index
+    assert "val_pinball 0.03" in repr(found) and "best" not in repr(found)
+    pyplot.close(found.plot()[0].figure)
+    found = history(3, metric_name="mae")
+    assert found.best_index == 0
+    found.stopped_early = True
+    assert repr(found).endswith("stopped early, no epoch was the best)")
+
+
 def test_column() -> None:
     found = full(3)
     assert found.column("loss") is found.loss and found.column("val_loss") is found.val_loss

@@ -126,6 +126,56 @@ def test_integers_lists_and_columns() -> None:
     assert m.auc([0, 0, 1, 1], [1, 1, 1, 1]) == 0.5
 
 
+LARGE = [2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 1]
+NEGATIVE = [-1, -(2**53) - 1, -(2**63)]
+
+
+@pytest.mark.parametrize("one", [*LARGE, *NEGATIVE, 0, 1])
+@pytest.mark.parametrize("other", [*LARGE, *NEGATIVE, 0, 1])
+def test_labels_of_any_size_stay_what_they_are(one: int, other: int) -> None:
+    """FAULTS 52: an integer of 64 bits without a sign is not taken for a negative one, nor a float for its neighbour."""
+
+    def forms(value: int) -> list[Any]:
+        kinds = [np.int64 if value < 2**63 else np.uint64, *([np.uint64] if value >= 0 else [])]
+        floats = [kind for kind in (np.float64, np.longdouble) if int(kind(value)) == value]
+        more = [np.array([value], kind) for kind in (*kinds, *floats)] + [np.array([[value]], kinds[0])]
+        return [[value], *more, *([np.array([bool(value)])] if value in (0, 1) else [])]
+
+    for y_true in forms(one):
+        for y_pred in forms(other):
+            assert m.accuracy(y_true, y_pred) == float(one == other), (y_true, y_pred)
+            assert m.f1(y_true, y_pred, average="micro") == float(one == other)
+    # beside a negative label NumPy makes floats of a list
+    assert m.accuracy([one, -1], [other, -1]) == (0.5 if one != other else 1.0)
+    codes = {value: code for code, value in enumerate(sorted({one, other, -1, 5}))}
+    y, found = [one, other, -1, 5, one], [one, one, -1, -1, other]
+    for average in ("macro", "weighted", "micro"):
+        expected = sk.f1_score([codes[v] for v in y], [codes[v] for v in found], average=average)
+        assert m.f1(y, found, average=average) == pytest.approx(expected, rel=1e-12)
+
+
+def test_large_floats_are_no_small_integers() -> None:
+    assert m.accuracy([1e300], [2e300]) == m.accuracy([1e19], [-(2**63)]) == m.accuracy([-1e300], [1e300]) == 0
+    assert m.accuracy([1e300, 2.0], np.array([1e300, 2], np.float64)) == 1
+    assert m.mae(np.array([2**64 - 1], np.uint64), [0]) == m.rmse([2**64 - 1], [0.0]) == 2.0**64
+    assert m.auc([0, 1], np.array([2**64 - 1, 5], np.uint64)) == 0 and m.auc([0, 1], np.array([5, 2**64 - 1], np.uint64)) == 1
+    assert m.top_k([1], np.array([[5, 2**64 - 1]], np.uint64), k=1) == 1
+    for call in (m.top_k, m.auc, m.accuracy, m.f1):
+        with pytest.raises(ValueError, match=r"y_true: expected labels 0 to 2, got 1 to 18446744073709551615"):
+            call(np.array([1, 2**64 - 1], np.uint64), np.full((2, 3), 0.1))
+    with pytest.raises(ValueError, match="y_true: expected labels 0 and 1, got 18446744073709551615"):
+        m.accuracy(np.array([2**64 - 1], np.uint64), [0.3])
+
+
+def test_top_k_takes_rows_with_a_single_1() -> None:
+    rng = np.random.default_rng(0)
+    y, scores = rng.integers(0, 4, 30), rng.random((30, 4))
+    assert m.top_k(np.eye(4)[y], scores, k=2) == m.top_k(y, scores, k=2)
+    for wrong in (np.ones((30, 4)), np.eye(4)[y] * 2, np.zeros((30, 4))):
+        with pytest.raises(ValueError, match=r"top_k: expected labels \(rows,\), or rows of which each has a single 1"):
+            m.top_k(wrong, scores)
+
+
 def test_what_is_not_defined() -> None:
     assert np.isnan(m.auc([1, 1], [0.2, 0.3])) and np.isnan(m.auc([0, 0], [[0.2, 0.3, 0.5]] * 2))
     assert np.isnan(m.r2([1.0], [2.0]))

@@ -203,7 +203,66 @@ def test_fit_again_goes_on() -> None:
     assert trainer.fit(X, y, epochs=0).lr == []
     first = trainer.fit(X, y, epochs=4)
     assert first.lr == s.Cosine(0.01).rates(0.1, 4).tolist()
-    assert trainer.fit(X, y, epochs=9).lr == pytest.approx([0.01] * 9, rel=1e-12)
+    with pytest.warns(rg.TrainingWarning, match="Cosine took its length, 4 epochs, from the first fit"):
+        assert trainer.fit(X, y, epochs=9).lr == pytest.approx([0.01] * 9, rel=1e-12)
+    assert trainer.fit(X, y, epochs=1).lr == pytest.approx([0.01], rel=1e-12)  # which is said once
+
+
+@pytest.mark.parametrize("per", ["epoch", "step"])
+@pytest.mark.parametrize("kind", [s.Cosine, s.OneCycle])
+@pytest.mark.parametrize("warmup", [0, 2])
+def test_calls_of_one_epoch_each_are_one_training(kind: Any, per: Any, warmup: int) -> None:
+    """FAULTS 58: with the length of the whole they give the same bits, and without it a word."""
+    X, y = inputs(40, 5), inputs(40, 2)
+    epochs, steps = 6, 5
+    length = (epochs * steps if per == "step" else epochs) - warmup
+    settings: dict[str, Any] = {"per": per, "warmup": warmup}
+    whole = rg.Trainer(network([5, 9, 2]), rg.Adam(0.01), batch_size=8, schedule=kind(**settings))
+    parts = rg.Trainer(network([5, 9, 2]), rg.Adam(0.01), batch_size=8, schedule=kind(length=length, **settings))
+    expected, found = whole.fit(X, y, epochs=epochs), parts.fit(X, y, epochs=1)
+    for _ in range(epochs - 1):
+        found.extend(parts.fit(X, y, epochs=1))
+    assert found.lr == expected.lr and found.step_lr == expected.step_lr and found.loss == expected.loss
+    assert same_bits(parameters(whole.network), parameters(parts.network))
+    # the length of the first call is not that of the whole; a call within it is fine, and the text says what to write
+    trainer = rg.Trainer(network([5, 9, 2]), rg.Adam(0.01), batch_size=8, schedule=kind(**settings))
+    trainer.fit(X, y, epochs=3)
+    with pytest.warns(rg.TrainingWarning) as caught:
+        trainer.fit(X, y, epochs=1)
+    so_far = (4 * steps if per == "step" else 4) - warmup
+    less = ", less the warm-up" if warmup else ""
+    name = kind.__name__
+    assert [str(one.message) for one in caught] == [
+        f"schedule: {name} took its length, 3 epochs, from the first fit, and this one goes on past its end, where the rate "
+        f"stays the same. Call fit once with all epochs (callbacks act between them), or write {name}(length=...) with "
+        f"the {per}s of all calls together{less}; length={so_far} would end it with this call"
+    ]
+    assert caught[0].filename == __file__
+
+
+def test_calls_that_go_on_without_a_word() -> None:
+    """Warnings are errors here: schedules that have no length, or have it from the user, and calls within the first length."""
+    X, y = inputs(40, 5), inputs(40, 2)
+    plateau = s.ReduceOnPlateau("loss", patience=1, threshold=0.5)
+    for schedule in (None, s.Constant(), s.Exponential(0.9), s.Step(2), s.Cosine(length=2), s.Cosine(period=2), plateau):
+        trainer = rg.Trainer(network([5, 9, 2]), rg.SGD(0.01), schedule=schedule)
+        for _ in range(4):
+            trainer.fit(X, y, epochs=1)
+    # ReduceOnPlateau goes on: four calls are one of four epochs
+    whole = rg.Trainer(network([5, 9, 2]), rg.SGD(0.01), schedule=plateau).fit(X, y, epochs=5)
+    assert trainer.fit(X, y, epochs=1).lr == whole.lr[-1:] and len(set(whole.lr)) > 1
+
+    class Broken(rg.Callback):
+        def on_epoch_end(self, trainer: rg.Trainer, history: rg.History) -> None:
+            raise OSError("gone")
+
+    trainer = rg.Trainer(network([5, 9, 2]), rg.SGD(0.01), schedule=s.Cosine(), callbacks=[Broken()])
+    with pytest.raises(OSError, match="gone"):
+        trainer.fit(X, y, epochs=5)
+    trainer.callbacks = ()
+    trainer.fit(X, y, epochs=4)  # the rest of them
+    trainer.schedule = s.Cosine()
+    trainer.fit(X, y, epochs=9)  # a new one has a length of its own
 
 
 def test_a_new_schedule_begins_at_its_beginning() -> None:
@@ -318,9 +377,10 @@ def test_reduce_on_plateau_as_pytorch(options: dict[str, Any]) -> None:
 
 
 def test_reduce_on_plateau_by_hand() -> None:
-    found = plateau_rates(
-        s.ReduceOnPlateau("val_figure", patience=1, factor=0.5, mode="min"), [3, 2, 2, 2, 2, 1, 1, float("nan")]
-    )
+    with pytest.warns(rg.TrainingWarning, match="val_figure is nan in epoch 8: the function returned nan"):
+        found = plateau_rates(
+            s.ReduceOnPlateau("val_figure", patience=1, factor=0.5, mode="min"), [3, 2, 2, 2, 2, 1, 1, float("nan")]
+        )
     assert found == [LR, LR, LR, LR, LR / 2, LR / 2, LR / 2, LR / 2]
     warm = plateau_rates(s.ReduceOnPlateau("val_figure", patience=0, factor=0.5, mode="min", warmup=3), [1.0] * 8)
     assert warm == pytest.approx([LR / 4, LR / 2, LR * 3 / 4, LR, LR, LR / 2, LR / 4, LR / 8])
@@ -345,7 +405,7 @@ def test_reduce_on_plateau_watches_what_fit_measures() -> None:
         trainer.fit(X, y, epochs=3)
     trainer.schedule = s.ReduceOnPlateau("val_custom")
     with pytest.raises(ValueError, match='mode: expected "min" or "max", as it is not known'):
-        trainer.fit(X, y, epochs=3, validation_data=(X, y), metrics=[rg.metrics.Metric(rg.metrics.mae, "custom")])
+        trainer.fit(X, y, epochs=3, validation_data=(X, y), metrics=[rg.metrics.Metric(lambda y, p: 0.0, "custom")])
     assert same_bits(parameters(net), before) and trainer.epochs_done == 0
 
 

@@ -122,9 +122,9 @@ def test_restored_watchers_decide_the_same(cut: int) -> None:
     def watchers() -> tuple[rg.Network, list[Any]]:
         net = network([5, 4, 2])
         clock = RateClock(schedule, 0)
-        clock.check(len(FIGURES), 5, ["loss"], "mae")
+        clock.check(len(FIGURES), 5, {"loss": "min"})
         clock.begin(len(FIGURES))
-        return net, [EarlyStoppingRun(stopping, net, ["loss"]), Convergence(0.01, 3), clock]
+        return net, [EarlyStoppingRun(stopping, net, {"loss": "min"}), Convergence(0.01, 3), clock]
 
     def watched(net: rg.Network, those: list[Any], epochs: range) -> list[Any]:
         found: list[Any] = []
@@ -149,7 +149,7 @@ def test_restored_watchers_decide_the_same(cut: int) -> None:
 def test_the_watchers_do_decide() -> None:
     """Else the test before would compare nothing with nothing."""
     net = network([5, 4, 2])
-    run = EarlyStoppingRun(rg.EarlyStopping("loss", patience=4, min_delta=0.02), net, ["loss"])
+    run = EarlyStoppingRun(rg.EarlyStopping("loss", patience=4, min_delta=0.02), net, {"loss": "min"})
     converging = Convergence(0.01, 3)
     stops = [(run.epoch_done(h), converging.epoch_done(h)) for h in (history_of(FIGURES[: n + 1]) for n in range(len(FIGURES)))]
     assert [any(column) for column in zip(*stops, strict=True)] == [True, True]
@@ -158,7 +158,7 @@ def test_the_watchers_do_decide() -> None:
 @pytest.mark.parametrize("what", ["early stopping", "convergence", "plateau"])
 def test_states_of_watchers_are_checked(what: str) -> None:
     watcher: Any = {
-        "early stopping": EarlyStoppingRun(None, network([5, 4, 2]), []),
+        "early stopping": EarlyStoppingRun(None, network([5, 4, 2]), {}),
         "convergence": Convergence(None, 3),
         "plateau": RateClock(None, 0)._plateau,
     }[what]

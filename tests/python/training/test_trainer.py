@@ -744,7 +744,7 @@ def test_errors_in_validation_data_say_so() -> None:
 def test_a_copy_of_a_trainer_goes_on_to_the_last_bit(copied: Callable[[rg.Trainer], rg.Trainer]) -> None:
     X, y = inputs(50, 21), inputs(50, 6)
     net = network([21, 40, 6], dropout=0.2)
-    trainer = rg.Trainer(net, rg.Adam(0.01), batch_size=10, schedule=rg.schedules.Cosine(per="step", warmup=3))
+    trainer = rg.Trainer(net, rg.Adam(0.01), batch_size=10, schedule=rg.schedules.Cosine(length=22, per="step", warmup=3))
     trainer.fit(X, y, epochs=5)
     twin = copied(trainer)
     assert twin.network is not net and twin.optimizer is not trainer.optimizer and twin.epochs_done == 5
