@@ -24,7 +24,7 @@ def run(
     convergence: Convergence,
 ) -> None:
     """Train for so many epochs, or until something says stop, and record it in `trainer.history`."""
-    history, network, callbacks = trainer.history, trainer.network, settings.callbacks
+    history, network, callbacks, averaging = trainer.history, trainer.network, settings.callbacks, trainer._averaging
     steps_done = 0
     with bar, begun(callbacks, trainer, history):
         for _ in range(epochs):
@@ -32,9 +32,11 @@ def run(
             if figures is None:  # `stop` was called
                 break
             steps_done += settings.steps
+            averaging.epoch_done(network, figures["epoch"])
+            shown = network if averaging.network is None else averaging.network
             if validation is not None:
-                figures["val_loss"], figures["val_metric"] = network._scored(validation, trainer.n_threads)
-            history.append(**figures, metrics=measures.measured(trainer.n_threads))
+                figures["val_loss"], figures["val_metric"] = shown._scored(validation, trainer.n_threads)
+            history.append(**figures, metrics=measures.measured(trainer.n_threads, shown))
             bar.epoch_done(history)
             settings.clock.epoch_done(history)
             stop = early.epoch_done(history) | convergence.epoch_done(history)

@@ -11,6 +11,7 @@ from .._checks import as_bool, as_float, as_int, check_state
 from .._monitor import Better, Monitor, check_mode, check_monitor
 from ..history import History
 from ..network import Network
+from .averaging import NO_AVERAGE, Averaging, kept_from, state_of
 
 __all__ = ["Convergence", "EarlyStopping", "EarlyStoppingRun"]
 
@@ -33,7 +34,8 @@ class EarlyStopping:
     restore_best : bool, default True
         Whether the network ends with the weights of its best epoch, bit for bit. This holds where training stopped
         early, where it reached its last epoch and where `Trainer.stop` ended it, but not after Ctrl-C or an error. The
-        optimiser's state stays that of the last step. While training runs, a second copy of the weights is kept.
+        optimiser's state stays that of the last step. While training runs, a second copy of the weights is kept. A
+        trainer's average (`average=`) goes back with the network.
 
     Notes
     -----
@@ -57,12 +59,16 @@ class EarlyStopping:
 class EarlyStoppingRun:
     """One call of `fit`, with early stopping or without it (None)."""
 
-    def __init__(self, settings: EarlyStopping | None, network: Network, names: Iterable[str]) -> None:
+    def __init__(
+        self, settings: EarlyStopping | None, network: Network, names: Iterable[str], average: Averaging | None = None
+    ) -> None:
         if settings is not None and not isinstance(settings, EarlyStopping):
             raise TypeError(f"early_stopping: expected an EarlyStopping, got {settings!r}")
         self._settings, self._network = settings, network
         self._best: float | None = None
         self._kept: Network | None = None
+        self._average = Averaging(None) if average is None else average
+        self._kept_average = NO_AVERAGE
         self._waited = 0
         if settings is not None:
             self._monitor = Monitor(settings.monitor, settings.mode, names, network.metric_name)
@@ -79,6 +85,7 @@ class EarlyStoppingRun:
                     self._kept = copy.copy(self._network)
                 else:
                     self._kept.copy_from(self._network)
+                self._kept_average = self._average.keep(self._kept_average)
             self._best, self._waited, history.best_epoch = value, 0, history.epoch[-1]
         else:
             self._waited += 1
@@ -89,20 +96,23 @@ class EarlyStoppingRun:
         """Go back to the best weights at the end of training."""
         if self._kept is not None:
             self._network.copy_from(self._kept)
+            self._average.go_back(self._kept_average)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of what was seen so far: the best figure, how long ago it was, and the weights of that epoch or None."""
         kept = None if self._kept is None else self._kept._state()
-        return {"best": self._best, "waited": self._waited, "kept": kept}
+        return {"best": self._best, "waited": self._waited, "kept": kept, "average": state_of(self._kept_average)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that `state_dict` gave."""
-        check_state(state, ("best", "waited", "kept"), "early stopping")
+        check_state(state, ("best", "waited", "kept", "average"), "early stopping")
+        average = kept_from(state["average"], self._network)
         kept = None
         if state["kept"] is not None:
             kept = copy.copy(self._network)
             kept._load_state(state["kept"])
         self._best, self._waited, self._kept = state["best"], as_int(state["waited"], "waited", 0), kept
+        self._kept_average = average
 
 
 class Convergence:
