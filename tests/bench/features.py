@@ -60,7 +60,7 @@ def features() -> dict[str, Feature]:
     table |= {name: (*settings, momentum, {}, {}) for name, settings in networks.items()}
     table["weights of rows"] = ({}, {}, momentum, {"class_weight": "balanced"}, {})
     table["gradient norms"] = ({}, {}, momentum, {"gradient_norms": True}, {})
-    table["EMA of steps"] = ({}, {}, momentum, {}, {"average": rg.EMA(0.999)})
+    table["EMA of steps"] = ({}, {}, momentum, {}, {"average": rg.EMA(0.99)})
     return table
 
 

@@ -13,6 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 from .. import _core
 from .._checks import as_float, as_int, check_state
+from ..errors import TrainingWarning, warn
+from ..history import History
 from ..network import Network
 
 __all__ = ["EMA", "SWA", "Averaging"]
@@ -28,7 +30,8 @@ class EMA:
     Parameters
     ----------
     decay : float, default 0.999
-        In [0, 1). The average looks back over about 1 / (1 - decay) steps (or epochs).
+        In [0, 1). The average looks back over about 1 / (1 - decay) steps (or epochs), of which a training should have
+        several times as many: until then the first weights weigh most.
     per : {"step", "epoch"}, default "step"
         What the average is taken after.
     from_epoch : int, default 1
@@ -133,6 +136,30 @@ class Averaging:
         twin.copy_from(network, tau if self._begun else 1.0)
         twin._core.set_steps(network.steps)
         self._begun = True
+
+    def warn_if_young(self, history: History, steps: int) -> None:
+        """Say where a call of `fit`, with so many steps an epoch, has ended before what began in it became an average.
+
+        A call of one epoch may be one of many.
+        """
+        settings = self.settings
+        if settings is None or len(history.epoch) < 2:
+            return
+        taken = history.epoch[-1] - settings.from_epoch + 1
+        if taken <= 0:
+            warn(
+                f"average: {settings!r} has not begun, as this fit ended with epoch {history.epoch[-1]}: averaged is None",
+                TrainingWarning,
+            )
+        elif isinstance(settings, EMA):
+            taken *= steps if settings.per == "step" else 1
+            share = settings.decay ** (taken - 1)
+            if share > 0.5 and settings.decay > 0:
+                warn(
+                    f"average: after {taken} {settings.per}s {settings!r} still consists of {share:.0%} of the weights that it "
+                    f"began with: train longer, or take a smaller decay, {0.01 ** (1 / taken):.2g} say",
+                    TrainingWarning,
+                )
 
     def keep(self, before: KeptAverage | None = None) -> KeptAverage:
         """A copy of the average as it stands, in the memory of an earlier copy where there is one."""

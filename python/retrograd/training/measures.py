@@ -21,7 +21,7 @@ class MetricsRun:
     """The metrics of one call of `fit`, and the data that they are measured on, by the prefix of the figures' names."""
 
     def __init__(self, metrics: object, network: Network, data: Mapping[str, Examples]) -> None:
-        self._data = data
+        self._network, self._data = network, data
         self._metrics: list[Metric] = []
         self._truths: dict[str, Array] = {}
         if type(metrics) is tuple and not metrics:  # the default needs no checks
@@ -52,15 +52,19 @@ class MetricsRun:
         """The names of the figures in the history."""
         return [f"{prefix}{metric.name}" for prefix in self._data for metric in self._metrics]
 
-    def measured(self, n_threads: int | None, network: Network) -> dict[str, float]:
-        """All figures for the present weights of a network: the one in training, or its average."""
+    def look_at(self, network: Network) -> None:
+        """Measure this network from now on: the one in training, or its average."""
+        self._network = network
+
+    def measured(self, n_threads: int | None) -> dict[str, float]:
+        """All figures for the present weights."""
         found = {}
         for prefix, truth in self._truths.items():
             data = self._data[prefix]
             answers = {
-                takes: network.predict(data.rows, n_threads=n_threads)
+                takes: self._network.predict(data.rows, n_threads=n_threads)
                 if takes == "predictions"
-                else network.predict_proba(data.rows, n_threads=n_threads)
+                else self._network.predict_proba(data.rows, n_threads=n_threads)
                 for takes in {metric.takes for metric in self._metrics}
             }
             for metric in self._metrics:

@@ -25,7 +25,7 @@ def run(
 ) -> None:
     """Train for so many epochs, or until something says stop, and record it in `trainer.history`."""
     history, network, callbacks, averaging = trainer.history, trainer.network, settings.callbacks, trainer._averaging
-    steps_done = 0
+    steps_done, had_begun = 0, averaging.network is not None
     with bar, begun(callbacks, trainer, history):
         for _ in range(epochs):
             figures = None if trainer._stopped else train_epoch(trainer, settings, steps_done)
@@ -36,7 +36,8 @@ def run(
             shown = network if averaging.network is None else averaging.network
             if validation is not None:
                 figures["val_loss"], figures["val_metric"] = shown._scored(validation, trainer.n_threads)
-            history.append(**figures, metrics=measures.measured(trainer.n_threads, shown))
+            measures.look_at(shown)
+            history.append(**figures, metrics=measures.measured(trainer.n_threads))
             bar.epoch_done(history)
             settings.clock.epoch_done(history)
             stop = early.epoch_done(history) | convergence.epoch_done(history)
@@ -44,4 +45,6 @@ def run(
                 callback.on_epoch_end(trainer, history)
             if stop:
                 break
+        if not had_begun:
+            averaging.warn_if_young(history, settings.steps)
         early.end()

@@ -55,10 +55,10 @@ def averaged(of: list[list[Array]], decay: float | None) -> list[Array]:
 
 SETTINGS: dict[str, Any] = {
     "EMA of steps": rg.EMA(0.9),
-    "EMA of steps, later": rg.EMA(0.9, from_epoch=3),
-    "EMA of epochs": rg.EMA(0.6, per="epoch", from_epoch=2),
+    "EMA of steps, later": rg.EMA(0.7, from_epoch=3),
+    "EMA of epochs": rg.EMA(0.4, per="epoch", from_epoch=2),
     "SWA": rg.SWA(from_epoch=2),
-    "SWA of one": rg.SWA(4),
+    "SWA, later": rg.SWA(3),
     "no memory": rg.EMA(0.0),
 }
 
@@ -75,7 +75,7 @@ def test_averages_are_those_of_pytorch(name: str, dtype: str) -> None:
     expected = averaged(taken, settings.decay if isinstance(settings, rg.EMA) else None)
     for found, array in zip(arrays(trainer.averaged), expected, strict=True):
         assert_close(found, array, 1e-14 if dtype == "float64" else 1e-6)
-    if name not in ("SWA of one", "no memory"):
+    if name != "no memory":
         assert not any(same_bits(a, b) for a, b in zip(arrays(trainer.averaged), arrays(trainer.network), strict=True))
     assert trainer.averaged is not None and trainer.averaged.steps == trainer.network.steps == 16
 
@@ -92,14 +92,14 @@ def test_the_network_knows_nothing_of_it(name: str) -> None:
 
 def test_none_until_the_average_has_begun() -> None:
     seen: list[bool] = []
-    for average in (rg.EMA(per="epoch", from_epoch=3), rg.EMA(from_epoch=3), rg.SWA(3)):
+    for average in (rg.EMA(0.4, per="epoch", from_epoch=3), rg.EMA(0.4, from_epoch=3), rg.SWA(3)):
         trainer = rg.Trainer(net_of(), rg.SGD(0.1), average=average)
         trainer.callbacks = [lambda trainer, history: seen.append(trainer.averaged is None)]
         assert trainer.averaged is None
         trainer.fit(X, Y, epochs=4)
     assert seen == [True, True, False, False] * 3
     watch = Watch()
-    rg.Trainer(net_of(), rg.SGD(0.1), batch_size=16, average=rg.EMA(from_epoch=2), callbacks=[watch]).fit(X, Y, epochs=2)
+    rg.Trainer(net_of(), rg.SGD(0.1), batch_size=16, average=rg.EMA(0.4, from_epoch=2), callbacks=[watch]).fit(X, Y, epochs=2)
     assert [each is None for each in watch.averages] == [True] * 4 + [False] * 4
     assert same_bits(watch.averages[4], watch.steps[4])  # the first value is a copy
     plain = rg.Trainer(net_of(), rg.SGD(0.1))
@@ -190,7 +190,7 @@ def test_another_setting_begins_another_average() -> None:
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(state: dict[str, Any], message: str) -> None:
-    one, other = (rg.Trainer(net_of(), rg.SGD(0.1), average=rg.EMA()) for _ in range(2))
+    one, other = (rg.Trainer(net_of(), rg.SGD(0.1), average=rg.EMA(0.5)) for _ in range(2))
     one.fit(X, Y, epochs=1)
     other.fit(X, Y, epochs=2)
     before = arrays(other.network), arrays(other.averaged)
@@ -199,6 +199,33 @@ def test_a_state_that_does_not_fit_changes_nothing(state: dict[str, Any], messag
     with pytest.raises(ValueError, match=r"average: expected a trainer with average=EMA\(...\) or SWA\(...\)"):
         rg.Trainer(net_of(), rg.SGD(0.1)).load_state_dict(one.state_dict())
     assert same_bits((arrays(other.network), arrays(other.averaged)), before)
+
+
+# ---------------------------------------------------------------- an average that is none
+
+
+@pytest.mark.parametrize(
+    ("average", "message"),
+    [
+        (
+            rg.EMA(),
+            r"after 16 steps EMA\(decay=0.999, .*\) still consists of 99% of the weights that it began with: .* 0.75 say",
+        ),
+        (rg.EMA(from_epoch=4), "after 4 steps EMA.* still consists of 100% of the weights"),
+        (rg.EMA(0.8, per="epoch"), "after 4 epochs EMA.* still consists of 51% of the weights"),
+        (rg.EMA(0.5, from_epoch=5), r"EMA\(.* from_epoch=5\) has not begun, as this fit ended with epoch 4: averaged is None"),
+        (rg.SWA(75), r"SWA\(from_epoch=75\) has not begun, as this fit ended with epoch 4: averaged is None"),
+    ],
+)
+def test_an_average_that_is_none_says_so(average: Any, message: str) -> None:
+    trainer = rg.Trainer(net_of(), rg.SGD(0.1), batch_size=16, average=average)
+    with pytest.warns(rg.TrainingWarning, match=message) as caught:
+        trainer.fit(X, Y, epochs=4)
+    assert [warning.filename for warning in caught] == [__file__]
+    for n in (1, 0):
+        trainer.fit(X, Y, epochs=n)  # a short call may be one of many
+    trainer.average = None
+    trainer.fit(X, Y, epochs=2)
 
 
 # ---------------------------------------------------------------- what looks at the average
