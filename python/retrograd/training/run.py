@@ -25,18 +25,19 @@ def run(
 ) -> None:
     """Train for so many epochs, or until something says stop, and record it in `trainer.history`."""
     history, network, callbacks, averaging = trainer.history, trainer.network, settings.callbacks, trainer._averaging
-    steps_done, had_begun = 0, averaging.network is not None
+    steps_done, had_begun, shown = 0, averaging.network is not None, network
     with bar, begun(callbacks, trainer, history):
         for _ in range(epochs):
             figures = None if trainer._stopped else train_epoch(trainer, settings, steps_done)
             if figures is None:  # `stop` was called
                 break
             steps_done += settings.steps
-            averaging.epoch_done(network, figures["epoch"])
-            shown = network if averaging.network is None else averaging.network
+            if averaging.settings is not None:
+                averaging.epoch_done(network, figures["epoch"])
+                shown = averaging.network or network
+                measures.look_at(shown)
             if validation is not None:
                 figures["val_loss"], figures["val_metric"] = shown._scored(validation, trainer.n_threads)
-            measures.look_at(shown)
             history.append(**figures, metrics=measures.measured(trainer.n_threads))
             bar.epoch_done(history)
             settings.clock.epoch_done(history)
@@ -45,6 +46,6 @@ def run(
                 callback.on_epoch_end(trainer, history)
             if stop:
                 break
+        early.end()
         if not had_begun:
             averaging.warn_if_young(history, settings.steps)
-        early.end()
