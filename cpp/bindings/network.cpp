@@ -3,6 +3,7 @@
 #include "bindings/names.h"
 #include "bindings/objects.h"
 #include "kernels/dispatch.h"
+#include "network/blend.h"
 
 namespace retrograd {
 namespace {
@@ -71,16 +72,14 @@ void fill_layer(PyNetwork<T>& self, Index l, const std::string& distribution, do
 }
 
 template <class T>
-void copy_network(PyNetwork<T>& self, PyNetwork<T>& other) {
+void copy_network(PyNetwork<T>& self, PyNetwork<T>& other, double tau) {
   if (&self == &other) return;
   const auto use = self.alone();
   const auto read = other.shared();
   if (!(self.network.table() == other.network.table())) {
     throw std::invalid_argument("the layers of the two networks differ");
   }
-  const auto copy = [](const Arena<T>& from, const Arena<T>& to) { std::copy_n(from.data(), from.size(), to.data()); };
-  copy(other.network.parameters(), self.network.parameters());
-  copy(other.network.statistics(), self.network.statistics());
+  blend(self.network, other.network, tau, Member{});
   ++self.network.version;
 }
 
@@ -176,10 +175,12 @@ void network_forward(PyNetwork<T>& self, const py::array& x, int n_threads, bool
 }
 
 template <class T>
-double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, const std::optional<py::array>& row_weights) {
+double network_backward(PyNetwork<T>& self, const py::array& y, int n_threads, const std::optional<py::array>& row_weights,
+                        bool by_batch) {
   const auto use = self.alone();
   self.need_fresh_forward();
-  const Targets targets = targets_of<T>(y, self.stages.rows(), self.network.outputs(), row_weights);
+  Targets targets = targets_of<T>(y, self.stages.rows(), self.network.outputs(), row_weights);
+  targets.by_batch = by_batch;
   PythonPoll poll;
   double loss = 0;
   {
@@ -341,9 +342,10 @@ void define_network(py::class_<PyNetwork<T>>& network) {
       .def("get", &get_array<T>, py::arg("name"), py::arg("layer"))
       .def("set", &set_array<T>, py::arg("name"), py::arg("layer"), py::arg("values").noconvert())
       .def("fill", &fill_layer<T>, py::arg("layer"), py::arg("distribution"), py::arg("scale"), py::arg("seed"))
-      .def("copy_from", &copy_network<T>, py::arg("other"))
+      .def("copy_from", &copy_network<T>, py::arg("other"), py::arg("tau") = 1.0)
       .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("training") = false)
-      .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("row_weights") = py::none())
+      .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("row_weights") = py::none(),
+           py::arg("by_batch") = false)
       .def("backward_dz", &network_backward_dz<T>, py::arg("dz"), py::arg("n_threads") = 0)
       .def("apply", &network_apply<T>, py::arg("optimizer"), py::arg("n_threads") = 0)
       .def("output", &network_output<T>)

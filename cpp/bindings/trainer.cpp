@@ -8,6 +8,7 @@ namespace {
 struct EpochOptions {
   Index batch_size = 1;
   bool shuffle = false;
+  bool drop_last = false;
   bool snapshot = true;
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
@@ -16,26 +17,41 @@ struct EpochOptions {
   std::optional<Array<double>> lr;  // the learning rate of each step of the epoch
   Index first = 0, last = -1;       // the steps to take
   bool gradient_norms = false;
-  bool patient = false;  // wait for calls that read the network
+  bool patient = false;             // wait for calls that read the network
+  bool by_batch = false;            // row weights are divided by their sum in the batch, not by its rows
+  py::object average = py::none();  // the network that the running average is kept in
+  double tau = 1;
 };
 
 template <class T>
 EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::array& x, const py::array& y,
                           const std::optional<py::array>& row_weights, const EpochOptions& options) {
-  const NetworkUse use(self.network.users, options.patient ? NetworkUse::alone_patiently : NetworkUse::alone);
+  const NetworkUse::Kind kind = options.patient ? NetworkUse::alone_patiently : NetworkUse::alone;
+  const NetworkUse use(self.network.users, kind);
   EpochArgs<T> args;
+  const py::object average = options.average;  // lives as long as the call, as lr below
+  std::optional<NetworkUse> use_of_average;
+  if (!average.is_none()) {
+    auto& other = average.cast<PyNetwork<T>&>();
+    if (&other == &self.network) throw std::invalid_argument("average: expected another network than the one in training");
+    use_of_average.emplace(other.users, kind);
+    args.average = &other.network;
+    args.tau = options.tau;
+  }
   args.x = rows_of(x, self.network.network.inputs(), "X");
   args.y = targets_of<T>(y, args.x.rows, self.network.network.outputs(), row_weights);
+  args.y.by_batch = options.by_batch;
   if (options.batch_size < 1 || args.x.rows < 1) {
     throw std::invalid_argument("expected at least one row, and batches of at least one");
   }
   optimizer.check_network(self.network);
-  const Index steps = (args.x.rows - 1) / options.batch_size + 1, first = options.first, last = options.last;
+  const Index steps = steps_of(args.x.rows, options.batch_size, options.drop_last);
+  const Index first = options.first, last = options.last;
   if (options.lr && (options.lr->ndim() != 1 || options.lr->shape(0) != steps)) {
     throw std::invalid_argument("lr: expected one for each of " + std::to_string(steps) + " steps, got " +
                                 shape_of(*options.lr));
   }
-  if (first < 0 || first >= steps || (last >= 0 && last < first)) throw std::invalid_argument("no such steps");
+  if (first < 0 || (first > 0 && first >= steps) || (last >= 0 && last < first)) throw std::invalid_argument("no such steps");
   const std::optional<Array<double>> lr = options.lr;  // a copy that lives as long as the call, whatever becomes of the options
   args.lr = lr ? lr->data() : nullptr;
   args.first = first;
@@ -43,6 +59,7 @@ EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const p
   args.gradient_norms = options.gradient_norms;
   args.batch = options.batch_size;
   args.shuffle = options.shuffle;
+  args.drop_last = options.drop_last;
   args.snapshot = options.snapshot;
   args.seed = options.seed;
   args.epoch = options.epoch;
@@ -110,6 +127,7 @@ void register_trainers(py::module_& m) {
       .def(py::init<>())
       .def_readwrite("batch_size", &EpochOptions::batch_size)
       .def_readwrite("shuffle", &EpochOptions::shuffle)
+      .def_readwrite("drop_last", &EpochOptions::drop_last)
       .def_readwrite("snapshot", &EpochOptions::snapshot)
       .def_readwrite("seed", &EpochOptions::seed)
       .def_readwrite("epoch", &EpochOptions::epoch)
@@ -119,7 +137,10 @@ void register_trainers(py::module_& m) {
       .def_readwrite("first", &EpochOptions::first)
       .def_readwrite("last", &EpochOptions::last)
       .def_readwrite("gradient_norms", &EpochOptions::gradient_norms)
-      .def_readwrite("patient", &EpochOptions::patient);
+      .def_readwrite("patient", &EpochOptions::patient)
+      .def_readwrite("by_batch", &EpochOptions::by_batch)
+      .def_readwrite("average", &EpochOptions::average)
+      .def_readwrite("tau", &EpochOptions::tau);
   py::class_<EpochResult>(m, "EpochResult")
       .def_property_readonly("diverged", [](const EpochResult& r) { return r.end == EpochEnd::diverged; })
       .def_property_readonly("loss", [](const EpochResult& r) { return r.score.loss; })

@@ -74,7 +74,7 @@ struct Gradients {
   void (*db)(Index m, const T* d, T* g, T* w, T* v, const Update<T>* update);
 };
 
-// updates.h: the optimisers' rules over stored gradients.
+// updates.h: the optimisers' rules over stored gradients, and running averages.
 template <class T>
 struct Updates {
   // The update of any rule as a pass of its own. count is a multiple of 16. v is the first plane of the
@@ -84,6 +84,9 @@ struct Updates {
   // The sum of squares of count values, a multiple of 16, in 16 chains (value i to chain i mod 16)
   // that are then added pairwise.
   double (*squares)(Index count, const T* g);
+
+  // a += tau (b - a) over count values, a multiple of 16.
+  void (*blend)(Index count, T tau, const T* b, T* a);
 };
 
 // moves.h: copies from one layout or type to another.

@@ -1,6 +1,6 @@
-// The optimisers' rules as passes over stored gradients, and the sum of squares that clipping by norm
-// needs. It is a part of kernels.cpp. The step of sgd for one vector, which dw also takes in its
-// registers, is in gradients.h.
+// The optimisers' rules as passes over stored gradients, the sum of squares that clipping by norm
+// needs, and the step of a running average. It is a part of kernels.cpp. The step of sgd for one vector,
+// which dw also takes in its registers, is in gradients.h.
 #pragma once
 
 #include "kernels/gradients.h"
@@ -143,10 +143,21 @@ double squares(Index count, const T* g) {
 }
 
 template <class T>
+void blend(Index count, T tau, const T* b, T* a) {
+  using O = Ops<T>;
+  const V<T> share = O::broadcast(&tau);
+  for (Index i = 0; i < count; i += O::width) {
+    const V<T> old = O::load(a + i);
+    O::store(a + i, O::fma(share, O::load(b + i) - old, old));
+  }
+}
+
+template <class T>
 constexpr Updates<T> update_kernels() {
   Updates<T> table{};
   table.update = update<T>;
   table.squares = squares<T>;
+  table.blend = blend<T>;
   return table;
 }
 

@@ -197,7 +197,7 @@ Score sum_of(const T* loss_rows, const T* metric_rows, int lanes) {
 }  // namespace
 
 template <class T>
-void Pass<T>::loss(const Targets& y, double weight, bool want_delta) {
+void Pass<T>::loss(const Targets& y, double divisor, bool want_delta) {
   const Index last = network_.depth() - 1;
   const bool weighted = y.row_weights.data != nullptr;
   const T scale = weighted ? T(1) : static_cast<T>(1.0 / static_cast<double>(batch_));
@@ -206,7 +206,7 @@ void Pass<T>::loss(const Targets& y, double weight, bool want_delta) {
   for (Index p = rows_.p0; p < rows_.p1; ++p) {
     const int lanes = lanes_of(batch_, p);
     for (int i = 0; weighted && i < kLanes; ++i) {
-      shares[i] = weight > 0 && i < lanes ? static_cast<T>(static_cast<double>(work_.row_weights(p)[i]) / weight) : T(0);
+      shares[i] = divisor > 0 && i < lanes ? static_cast<T>(static_cast<double>(work_.row_weights(p)[i]) / divisor) : T(0);
     }
     LossArgs<T> args{};
     args.loss = network_.loss();

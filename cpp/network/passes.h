@@ -51,9 +51,9 @@ class Pass {
   bool forward();
 
   // Computes the scores of this member's panels, after load_targets(y). If `want_delta`, it also
-  // writes the delta of the last layer for the mean over the batch, whose rows weigh `weight`
-  // together (0: every delta is 0).
-  void loss(const Targets& y, double weight, bool want_delta);
+  // writes the delta of the last layer for the loss of the batch, a sum over its rows divided by
+  // `divisor` (divisor_of; 0: every delta is 0).
+  void loss(const Targets& y, double divisor, bool want_delta);
 
   // Computes the deltas of every layer from those of the last one, and transposes each for its dw. If
   // not `go_on`, it only visits the barriers. False: interrupted.

@@ -64,11 +64,10 @@ bool Stages<T>::backward(const Targets& y, double& loss, Threads threads, Poll p
   const bool finished = run_backward(
       [&](Pass<T>& pass) {
         pass.load_targets(y, Selection{});
-        pass.loss(y, sum_of_row_weights<T>(y, Selection{}, rows_), true);
+        pass.loss(y, divisor_of<T>(y, Selection{}, rows_), true);
       },
       threads, poll);
-  const Score score = batch_score(*work_, rows_);
-  loss = score.mean(score.loss);
+  loss = batch_loss(y, batch_score(*work_, rows_), rows_);
   return finished;
 }
 

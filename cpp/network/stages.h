@@ -16,7 +16,7 @@ class Stages {
   // random numbers of the network's next step. False: interrupted; nothing can be read then.
   bool forward(const Rows& x, Threads threads, Poll poll, bool training = false);
 
-  // Computes delta, dw and db of every layer, and the mean loss of the batch. False: interrupted.
+  // Computes delta, dw and db of every layer, and the loss of the batch. False: interrupted.
   bool backward(const Targets& y, double& loss, Threads threads, Poll poll);
   // The same from dz, the gradient with respect to z of the last layer: rows of outputs() numbers.
   bool backward(const Rows& dz, Threads threads, Poll poll);

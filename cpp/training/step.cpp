@@ -43,7 +43,7 @@ StepEnd Step<T>::run_passes(Index number, Score& score) {
   const bool forwarded = pass.forward();
   if (forwarded) {
     pass.load_targets(c.y, selection);
-    pass.loss(c.y, sum_of_row_weights<T>(c.y, selection, m), true);
+    pass.loss(c.y, divisor_of<T>(c.y, selection, m), true);
   }
   pass.backward(forwarded);
   pass.wait(Phase::wait_for_deltas);

@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "network/blend.h"
+
 namespace retrograd {
 
 template <class T>
@@ -16,16 +18,23 @@ void Trainer<T>::prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
     work_.reset();
     work_ = std::make_unique<Workspace<T>>(network_, batch, Purpose::training);
   }
-  if (args.snapshot && !snapshot_.data()) snapshot_ = Arena<T>(network_.parameters().size());
   if (args.x.rows > static_cast<Index>(std::numeric_limits<std::uint32_t>::max())) {
     throw std::length_error("more than 2^32 - 1 rows");
   }
   if (args.shuffle) order_.prepare(args.x.rows);
-  if (network_.normalises_batch() && (batch == 1 || args.x.rows % batch == 1)) {
+  if (args.drop_last && args.x.rows < args.batch) {
+    throw std::invalid_argument("drop_last: expected at least " + std::to_string(args.batch) + " rows, a whole batch, got " +
+                                std::to_string(args.x.rows));
+  }
+  if (network_.normalises_batch() && (batch == 1 || (!args.drop_last && args.x.rows % batch == 1))) {
     throw std::invalid_argument("batch normalisation: expected more than one row in every batch, got " +
                                 std::to_string(args.x.rows) + " rows in batches of " + std::to_string(batch));
   }
-  if (args.snapshot && !statistics_.data()) statistics_ = Arena<T>(network_.statistics().size());
+  if (args.average && !(args.average->table() == network_.table())) {
+    throw std::invalid_argument("average: the layers of the two networks differ");
+  }
+  if (args.snapshot) snapshot_.prepare(network_);
+  if (args.snapshot && args.average) average_snapshot_.prepare(*args.average);
   optimizer.prepare();
   if (stores(args, optimizer)) stored_.prepare(network_, true);
   gradient_norms_.assign(args.gradient_norms ? static_cast<std::size_t>(network_.depth()) : 0, 0.0);
@@ -34,21 +43,6 @@ void Trainer<T>::prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
 template <class T>
 bool Trainer<T>::stores(const EpochArgs<T>& args, const Optimizer<T>& optimizer) const {
   return args.gradient_norms || optimizer.clips_norm() || (work_->way().small && !optimizer.uniform());
-}
-
-// Copies a share of the weights into the snapshot.
-template <class T>
-void Trainer<T>::keep(Index line0, Index lines) {
-  const T* from = network_.parameters().data() + line0 * kLanes;
-  std::copy(from, from + lines * kLanes, snapshot_.data() + line0 * kLanes);
-}
-
-template <class T>
-void Trainer<T>::go_back(Optimizer<T>& optimizer) {
-  std::copy_n(snapshot_.data(), snapshot_.size(), network_.parameters().data());
-  optimizer.clear();
-  std::copy_n(statistics_.data(), statistics_.size(), network_.statistics().data());
-  network_.steps = steps_before_;
 }
 
 template <class T>
@@ -64,10 +58,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
   prepare(args, optimizer);
   Workspace<T>& work = *work_;
   work.step = network_.steps;
-  if (args.first == 0 && args.snapshot) {  // only at the epoch's start: an epoch that goes on keeps them
-    steps_before_ = network_.steps;
-    std::copy_n(network_.statistics().data(), statistics_.size(), statistics_.data());
-  }
+  const bool keeps = args.first == 0 && args.snapshot;  // only at the epoch's start: an epoch that goes on keeps them
   if (args.first == 0) {
     progress_.rows = 0;
     progress_.loss = 0;
@@ -82,7 +73,8 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
 
   const Arena<T>& parameters = network_.parameters();
   const Index rows = args.x.rows, batch = work.batch(), lines = parameters.size() / kLanes;
-  const Index all_steps = rows == 0 ? 0 : (rows - 1) / batch + 1;
+  const Index all_steps = steps_of(rows, args.batch, args.drop_last);
+  const bool begins = args.average && args.average->steps == 0;  // the average does, with the first step
   const Index last = args.last < 0 ? all_steps : std::min(args.last, all_steps);
   const bool far = args.shuffle && rows * args.x.cols * source_size(args.x.source) > kFarBytes;
   const StepContext<T> context{network_,
@@ -103,7 +95,8 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
   result.team = run_team(size, [&](const Member& me) {
     InterruptWatch watch(interrupt, me);
     const Index line0 = me.begin(lines), count = me.end(lines) - line0;
-    if (args.snapshot && args.first == 0) keep(line0, count);
+    if (keeps) snapshot_.take(network_, me);
+    if (keeps && args.average) average_snapshot_.take(*args.average, me);
     Step<T> step(context, me, watch, interrupt);
     for (Index i = args.first; i < last; ++i) {
       Score score;
@@ -121,6 +114,8 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
         report(args, result, i * batch + step.rows_of(i), loss_before);
       }
       step.end();
+      // Nobody changes the weights before the barriers of the next step, which this member has yet to reach.
+      if (args.average) blend(*args.average, network_, begins && i == args.first ? 1 : args.tau, me);
     }
     const auto all_finite = network_.kernels().finite[static_cast<int>(source_of<T>)];
     if (args.snapshot && !all_finite(count * kLanes, parameters.data() + line0 * kLanes)) finite = false;
@@ -132,12 +127,15 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
     result.bad_loss = std::numeric_limits<double>::quiet_NaN();
     result.bad_step = args.first + result.steps;
   }
+  network_.steps = work.step;
+  if (args.average && result.steps > 0) args.average->steps = work.step;
   if (result.end == EpochEnd::diverged && args.snapshot) {
-    go_back(optimizer);
-  } else {
-    network_.steps = work.step;
+    snapshot_.put_back(network_);
+    if (args.average) average_snapshot_.put_back(*args.average);
+    optimizer.clear();
   }
   ++network_.version;
+  if (args.average) ++args.average->version;
   return result;
 }
 

@@ -1,11 +1,12 @@
 // The epoch: step after step in one team of threads, in the order of its rows. It handles
-// interruption and divergence, keeps the weights to go back to, and reports progress. It knows
-// nothing of Python; a single step is in step.h.
+// interruption and divergence, keeps the weights to go back to, moves a running average along, and
+// reports progress. It knows nothing of Python; a single step is in step.h.
 #pragma once
 
 #include <memory>
 
 #include "data/order.h"
+#include "training/snapshot.h"
 #include "training/step.h"
 
 namespace retrograd {
@@ -16,16 +17,26 @@ struct EpochArgs {
   Targets y;
   Index batch = 1;
   bool shuffle = false;
-  bool snapshot = true;  // keep a copy of the weights to go back to
+  bool drop_last = false;  // leave out a last batch that is smaller than the others
+  bool snapshot = true;    // keep a copy of the weights to go back to
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
   const double* lr = nullptr;   // the learning rate of each step of the epoch; null: the optimiser's for all
   Index first = 0, last = -1;   // the steps to take, counted from 0; last < 0: up to the end
   bool gradient_norms = false;  // sum up the norms of the gradients
+  // A running average of the weights and running statistics: after each step it moves towards them by
+  // `tau` of the distance. While its count of steps is 0 it has not begun, and the first step is copied.
+  Network<T>* average = nullptr;  // a network with the same arrays; null: there is none
+  double tau = 1;
   Threads threads;
   Poll poll;
   const PhaseClock* clocks = nullptr;  // one for each member of the team, which tells it the end of each phase; null: none
 };
+
+// The steps of an epoch.
+inline Index steps_of(Index rows, Index batch, bool drop_last) {
+  return rows / batch + (!drop_last && rows % batch > 0 ? 1 : 0);
+}
 
 enum class EpochEnd : int { finished = 0, interrupted, diverged };
 
@@ -51,9 +62,9 @@ class Trainer {
 
   // Passes over the rows once, or takes a part of such a pass; a part uses the order of the whole.
   // Interrupted: the weights are those after the last finished step. Diverged (a loss is not finite, or
-  // at the end, with `snapshot`, a weight): with `snapshot` the weights and running statistics are
-  // those at the start of the epoch (before its step 0) and the optimiser's state is as new; without it
-  // the weights are those before the bad batch.
+  // at the end, with `snapshot`, a weight): with `snapshot` the weights, running statistics and average
+  // are those at the start of the epoch (before its step 0) and the optimiser's state is as new; without
+  // it the weights are those before the bad batch.
   EpochResult epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer);
 
   const Progress& progress() const { return progress_; }
@@ -65,15 +76,12 @@ class Trainer {
  private:
   void prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer);
   bool stores(const EpochArgs<T>& args, const Optimizer<T>& optimizer) const;
-  void keep(Index line0, Index lines);
   void report(const EpochArgs<T>& args, const EpochResult& result, Index rows_done, double loss_before);
-  void go_back(Optimizer<T>& optimizer);
 
   Network<T>& network_;
   std::unique_ptr<Workspace<T>> work_;
   EpochOrder order_;
-  Arena<T> snapshot_, statistics_;
-  std::uint64_t steps_before_ = 0;  // network_.steps before the epoch
+  Snapshot<T> snapshot_, average_snapshot_;  // at the start of the epoch
   StoredGradients<T> stored_;
   std::vector<double> gradient_norms_;
   Progress progress_;

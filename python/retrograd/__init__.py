@@ -18,6 +18,7 @@ from .initializers import Initializer, normal
 from .layers import Dense
 from .network import Gradients, Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Group, Lion, Optimizer, RMSprop
+from .training.averaging import EMA, SWA
 from .training.stopping import EarlyStopping
 from .training.trainer import Trainer
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from .solvers.lbfgs import LBFGSResult, fit_lbfgs
 
 __all__ = [
+    "EMA",
     "SGD",
+    "SWA",
     "Adagrad",
     "Adam",
     "AdamW",

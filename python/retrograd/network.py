@@ -15,17 +15,17 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _core
-from ._checks import as_int, as_threads, check_state
+from ._checks import as_float, as_int, as_threads, check_state
 from ._data.arrays import Array, as_array, as_rows, check_finite, converted
 from ._data.examples import Examples, as_examples, checked_rows
 from ._data.targets import as_targets
-from ._data.weights import as_weights
+from ._data.weights import as_weights, weigh_by_batch
 from ._pickles import opened, stamped
 from ._spec import LayerArray, NetworkSpec, described
 from .initializers import Initializer, default_for
@@ -66,7 +66,7 @@ class Gradients:
     Attributes
     ----------
     loss : float or None
-        The mean loss of the batch; None where the user gave the gradient.
+        The loss of the batch, to which the gradients belong; None where the user gave the gradient.
     delta : tuple of arrays (rows, fan_out)
         Gradient of the loss with respect to z of each layer.
     dw : tuple of arrays (fan_in, fan_out)
@@ -466,13 +466,30 @@ class Network:
         result.set_weights(weights, biases)
         return result
 
-    def copy_from(self, other: Network) -> None:
-        """Take over the weights and biases of a network with the same layer sizes and dtype (for a target network, say)."""
+    def copy_from(self, other: Network, tau: float = 1.0) -> None:
+        """Take over the arrays of a network with the same layer sizes and dtype, or move towards them.
+
+        Weights, biases, gamma, beta and running statistics each become self + tau (other - self).
+
+        Parameters
+        ----------
+        other : Network
+        tau : float, default 1.0
+            From 0 to 1: the share of `other`; 1 is a copy. A target network follows with 0.005, say.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Layers or dtypes that differ, a tau outside of its range. Nothing is changed then.
+        """
         if not isinstance(other, Network):
             raise TypeError(f"copy_from: expected a Network, got {type(other).__name__}")
+        tau = as_float(tau, "tau", 0.0)
+        if tau > 1:
+            raise ValueError(f"tau: expected a share from 0 to 1, got {tau:g}")
         self._spec.check_same_arrays(other._spec)
         self._about_to_change()
-        self._core.copy_from(other._core)  # type: ignore[arg-type]  # the dtypes are equal
+        self._core.copy_from(other._core, tau)  # type: ignore[arg-type]  # the dtypes are equal
 
     # ---------------------------------------------------------------- copies
 
@@ -536,8 +553,8 @@ class Network:
     def _targets(self, y: ArrayLike, rows: int) -> Array:
         return as_targets(y, rows, self._spec, self._core)
 
-    def _examples(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Examples:
-        return as_examples(X, y, sample_weight, self._spec, self._core)
+    def _examples(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, zeros: bool = False) -> Examples:
+        return as_examples(X, y, sample_weight, self._spec, self._core, zeros=zeros)
 
     def _about_to_change(self, weights_only: bool = True) -> None:
         """Let gradients that somebody still holds read what the next call overwrites."""
@@ -576,6 +593,7 @@ class Network:
         *,
         dz: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        weights: Literal["rows", "batch"] = "rows",
         n_threads: int | None = None,
     ) -> Gradients:
         """Stage 2: delta, dw and db of every layer by the chain rule, from output to input.
@@ -590,8 +608,11 @@ class Network:
             Instead of y: the gradient of a loss of your own with respect to z of the last layer (before
             `output_activation`).
         sample_weight : array (rows,), optional
-            The weight of each row, finite and at least 0, with y: the loss is sum w l / sum w, where l is the loss of a
-            row.
+            The weight of each row, finite and at least 0, with y: the loss is sum w l / rows, where l is the loss of a
+            row. The weights are taken as they are; where all are 0, so are loss and gradients.
+        weights : {"rows", "batch"}, default "rows"
+            What the sum of w l is divided by: the number of rows, as in `Trainer.step`, or the sum of the weights, as in
+            `Network.loss` (not all of them may be 0 then).
         n_threads : int, optional
             At most so many threads.
 
@@ -608,12 +629,14 @@ class Network:
             raise TypeError("backward: expected either y or dz, got " + ("neither" if y is None else "both"))
         if dz is not None and sample_weight is not None:
             raise TypeError("backward: expected sample_weight with y, got it with dz, which can hold it")
+        by_batch = weigh_by_batch(weights)
         rows, outputs = self._core.batch_rows(), self._spec.outputs
         self._about_to_change(weights_only=False)
         loss = None
         if y is not None:
-            targets, weights = self._targets(y, rows), as_weights(sample_weight, rows, self.dtype)
-            loss = self._core.backward(targets, as_threads(n_threads), weights)
+            targets = self._targets(y, rows)
+            of_rows = as_weights(sample_weight, rows, self.dtype, zeros=not by_batch)
+            loss = self._core.backward(targets, as_threads(n_threads), of_rows, by_batch)
         else:
             seed = as_array(dz, "dz")  # type: ignore[arg-type]  # not None
             if seed.ndim == 1 and outputs == 1:

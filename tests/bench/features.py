@@ -17,8 +17,8 @@ import retrograd as rg
 
 LR = 1e-4  # nothing is to be learned
 
-# name: settings of the network, of its hidden layers, the optimiser, settings of fit
-Feature = tuple[dict[str, Any], dict[str, Any], Callable[[], rg.Optimizer], dict[str, Any]]
+# name: settings of the network, of its hidden layers, the optimiser, settings of fit, of the trainer
+Feature = tuple[dict[str, Any], dict[str, Any], Callable[[], rg.Optimizer], dict[str, Any], dict[str, Any]]
 
 
 def momentum() -> rg.Optimizer:
@@ -43,7 +43,7 @@ def features() -> dict[str, Feature]:
         "l1": lambda: rg.SGD(LR, momentum=0.9, groups=[rg.Group(l1=1e-5)]),
         "first layer frozen": lambda: rg.SGD(LR, momentum=0.9, groups=[rg.Group(0, frozen=True)]),
     }
-    table: dict[str, Feature] = {name: ({}, {}, make, {}) for name, make in optimizers.items()}
+    table: dict[str, Feature] = {name: ({}, {}, make, {}, {}) for name, make in optimizers.items()}
     networks: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "dropout 0.2": ({"dropout": 0.2}, {}),
         "dropout, inputs too": ({"dropout": 0.2, "input_dropout": 0.1}, {}),
@@ -57,9 +57,10 @@ def features() -> dict[str, Feature]:
         "label smoothing": ({"loss": rg.losses.CrossEntropy(label_smoothing=0.1)}, {}),
         "focal loss": ({"loss": "focal"}, {}),
     }
-    table |= {name: (*settings, momentum, {}) for name, settings in networks.items()}
-    table["weights of rows"] = ({}, {}, momentum, {"class_weight": "balanced"})
-    table["gradient norms"] = ({}, {}, momentum, {"gradient_norms": True})
+    table |= {name: (*settings, momentum, {}, {}) for name, settings in networks.items()}
+    table["weights of rows"] = ({}, {}, momentum, {"class_weight": "balanced"}, {})
+    table["gradient norms"] = ({}, {}, momentum, {"gradient_norms": True}, {})
+    table["EMA of steps"] = ({}, {}, momentum, {}, {"average": rg.EMA(0.99)})
     return table
 
 
@@ -83,10 +84,10 @@ def main() -> None:
         table = {name: table[name] for name in [base, *options.only.split(",")]}
 
     runs: dict[str, Callable[[], float]] = {}
-    for name, (network, hidden, optimizer, fit) in table.items():
+    for name, (network, hidden, optimizer, fit, settings) in table.items():
         layers = [sizes[0], *(rg.Dense(units, **hidden) for units in sizes[1:-1]), sizes[-1]]
         net = rg.Network(layers, **{"loss": "cross_entropy"} | network)  # type: ignore[arg-type]
-        trainer = rg.Trainer(net, optimizer(), batch_size=options.batch, n_threads=options.threads, progress=False)
+        trainer = rg.Trainer(net, optimizer(), batch_size=options.batch, n_threads=options.threads, progress=False, **settings)
 
         def run(trainer: rg.Trainer = trainer, fit: dict[str, Any] = fit) -> float:
             return min(trainer.fit(X, y, epochs=2, **fit).seconds)

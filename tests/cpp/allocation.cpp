@@ -137,6 +137,8 @@ TEST_CASE_TEMPLATE("a training epoch: any allocation may fail; the network and t
       Network<T> network = make_network<T>(kSpec);
       const std::vector<T> before = copy_of(network.parameters());
       const std::uint64_t version = network.version;
+      Network<T> average = make_network<T>(kSpec);
+      args.average = &average;
       const auto all_new = [&] {
         Network<T> fresh = make_network<T>(kSpec);
         Optimizer<T> state = make_optimizer(fresh);
@@ -147,10 +149,12 @@ TEST_CASE_TEMPLATE("a training epoch: any allocation may fail; the network and t
       Trainer<T> trainer(network);
       Optimizer<T> state = make_optimizer(network);
       long made = 0;
+      const std::uint64_t steps = average.steps;
       while (attempt(made + 1, [&] { trainer.epoch(args, state); }).failed) {
         ++made;
         CHECK(network.version == version);
         CHECK(same(copy_of(network.parameters()), before));
+        CHECK(average.steps == steps);
       }
       CHECK(made >= 1);
       Network<T> other = make_network<T>(kSpec);

@@ -41,8 +41,10 @@ def checked_rows(X: ArrayLike, spec: NetworkSpec, core: CoreNetwork, least: int 
     return rows
 
 
-def as_examples(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, spec: NetworkSpec, core: CoreNetwork) -> Examples:
-    """The data that a user gives, as `Examples`; it must have at least one row."""
+def as_examples(
+    X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, spec: NetworkSpec, core: CoreNetwork, *, zeros: bool = False
+) -> Examples:
+    """The data that a user gives, as `Examples`; it must have at least one row. `zeros` is as in `as_weights`."""
     rows = checked_rows(X, spec, core, least=1)
-    weights = None if sample_weight is None else as_weights(sample_weight, len(rows), spec.dtype)
+    weights = None if sample_weight is None else as_weights(sample_weight, len(rows), spec.dtype, zeros=zeros)
     return Examples(rows, as_targets(y, len(rows), spec, core), weights)

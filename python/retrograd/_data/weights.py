@@ -14,8 +14,34 @@ from .arrays import Array, as_array, converted
 from .targets import classes_of, kind_of_classes, labels_of_classes
 
 
-def as_weights(value: ArrayLike | None, rows: int, dtype: np.dtype[Any], name: str = "sample_weight") -> Array | None:
-    """Row weights (rows, 1) of the network's dtype, or None where there are none."""
+def weigh_by_batch(weights: object) -> bool:
+    """Whether the setting `weights` divides the weights of a batch by their sum ("batch") or by its rows ("rows")."""
+    if not isinstance(weights, str):
+        raise TypeError(
+            f'weights: expected "rows" or "batch", which says what weights are divided by, got {type(weights).__name__} '
+            "(the weights themselves are sample_weight)"
+        )
+    if weights not in ("rows", "batch"):
+        raise ValueError(f'weights: expected "rows" or "batch", got {weights!r}')
+    return weights == "batch"
+
+
+def over_their_mean(weights: Array) -> Array | None:
+    """Row weights whose mean is 1, so that they leave the scale of the gradient alone; None where all are equal."""
+    if (weights == weights[0]).all():
+        return None
+    exact = weights.astype(np.float64)
+    result: Array = (exact / exact.mean()).astype(weights.dtype)
+    return result
+
+
+def as_weights(
+    value: ArrayLike | None, rows: int, dtype: np.dtype[Any], name: str = "sample_weight", *, zeros: bool = False
+) -> Array | None:
+    """Row weights (rows, 1) of the network's dtype, or None where there are none.
+
+    `zeros`: whether all of them may be 0, where nothing is divided by their sum.
+    """
     if value is None:
         return None
     array = as_array(value, name)
@@ -30,7 +56,7 @@ def as_weights(value: ArrayLike | None, rows: int, dtype: np.dtype[Any], name: s
         raise ValueError(f"{name}: expected finite numbers from 0{fits}, got {given} at row {row}")
     with np.errstate(over="ignore"):
         total = result.sum(dtype=np.float64)
-    if total == 0:
+    if total == 0 and not (zeros and rows > 0 and not array.astype(bool).any()):  # what is too small for the dtype is not 0
         raise ValueError(f"{name}: expected at least one row that counts, got {'no rows' if rows == 0 else 'only zeros'}")
     if not np.isfinite(total):
         raise ValueError(f"{name}: expected numbers whose sum is finite, got {total}")

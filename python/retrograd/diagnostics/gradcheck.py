@@ -54,7 +54,7 @@ def gradcheck(
     y : array
         Targets, as for `Network.loss`.
     sample_weight : array (rows,), optional
-        Weights of the rows, as for `Network.loss`.
+        Weights of the rows, as for `Network.backward`: the loss is sum w l / rows.
     epsilon : float, default 1e-5
         Half the distance of the two points, times max(1, |value|).
     training : bool, default False
@@ -73,6 +73,7 @@ def gradcheck(
     epsilon = as_float(epsilon, "epsilon", 1e-12)
     twin = network._as_dtype("float64")
     inputs = np.array(as_array(X, "X"), dtype=np.float64)
+    mean_weight = 1.0 if sample_weight is None else float(np.mean(as_array(sample_weight, "sample_weight"), dtype=np.float64))
     twin.forward(inputs, training)
     gradients = twin.backward(y, sample_weight=sample_weight)
     found = {f"dw[{i}]": g for i, g in enumerate(gradients.dw)}
@@ -95,7 +96,7 @@ def gradcheck(
         for i, gamma in gammas.items():
             twin.set_norm(i, gamma=gamma, beta=betas[i])
         if not training:
-            return twin.loss(inputs, y, sample_weight=sample_weight)
+            return mean_weight * twin.loss(inputs, y, sample_weight=sample_weight)
         twin.forward(inputs, training=True)
         loss = twin.backward(y, sample_weight=sample_weight).loss
         assert loss is not None

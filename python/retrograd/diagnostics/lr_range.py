@@ -108,6 +108,7 @@ def lr_range_test(
     lr_max: float = 10.0,
     steps: int = 200,
     batch_size: int = 32,
+    drop_last: bool = False,
     smoothing: float = 0.95,
     explodes_at: float = 4.0,
     n_threads: int | None = None,
@@ -129,6 +130,8 @@ def lr_range_test(
     steps : int, default 200
         At least 2.
     batch_size : int, default 32
+    drop_last : bool, default False
+        As in `Trainer`: whether a last, smaller batch of the rows is left out.
     smoothing : float, default 0.95
         In [0, 1): m = smoothing m + (1 - smoothing) loss from m = 0, over 1 - smoothing^(i + 1).
     explodes_at : float, default 4
@@ -169,6 +172,7 @@ def lr_range_test(
         copy.copy(network),
         twin,
         batch_size=batch_size,
+        drop_last=drop_last,
         n_threads=n_threads,
         progress=False,
         schedule=ramp,

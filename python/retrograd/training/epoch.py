@@ -18,11 +18,10 @@ from ..callbacks import Callback, StepInfo, TrainerInUse, parts
 from ..errors import DivergenceError
 from ..history import History
 from ..network import Network
+from .averaging import Averaging
 from .rates import RateClock
 
 Report = Callable[[int, float], object]  # is told the number of rows so far and the sum of their losses
-
-
 
 
 class Steps(TrainerInUse, Protocol):
@@ -31,6 +30,7 @@ class Steps(TrainerInUse, Protocol):
     history: History
     n_threads: int | None
     _stopped: bool
+    _averaging: Averaging
 
     @property
     def network(self) -> Network:
@@ -49,6 +49,7 @@ class EpochSettings(NamedTuple):
     clock: RateClock
     callbacks: list[Callback]
     steps: int  # the steps of an epoch
+    rows: int  # the rows of these steps
 
 
 def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> dict[str, Any] | None:
@@ -56,10 +57,11 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
 
     `steps_before` is the number of steps of this call of `fit` before the epoch.
     """
-    data, options, clock, callbacks, steps = settings
+    data, options, clock, callbacks, steps, rows = settings
     epoch, lr = trainer.epochs_done + 1, trainer.optimizer.lr
     rates = clock.rates(epoch, steps, lr)
     trainer.epochs_done = epoch
+    trainer._averaging.begin_epoch(trainer.network, epoch, options)
     loss = metric = weight = seconds = 0.0
     norms = np.zeros(trainer.network.depth) if options.gradient_norms else None
     told: dict[int, tuple[float, float]] = {}  # the loss and weight that each callback has been told of already
@@ -92,7 +94,7 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
         "seconds": seconds,
         "lr": rate_of(steps, rates, lr),
         "step_lr": clock.to_keep(rates),
-        "rows_per_second": len(data.rows) / seconds,
+        "rows_per_second": rows / seconds,
         "gradient_norms": None if norms is None else dict(enumerate((norms / steps).tolist())),
     }
 

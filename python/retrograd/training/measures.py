@@ -131,6 +131,10 @@ class MetricsRun:
 
     # ---------------------------------------------------------------- after an epoch
 
+    def look_at(self, network: Network) -> None:
+        """Measure this network from now on: the one in training, or its average."""
+        self._network = network
+
     def measured(self, n_threads: int | None) -> dict[str, float]:
         """All figures for the present weights."""
         found: dict[str, float] = {}

@@ -24,16 +24,20 @@ def run(
     convergence: Convergence,
 ) -> None:
     """Train for so many epochs, or until something says stop, and record it in `trainer.history`."""
-    history, network, callbacks = trainer.history, trainer.network, settings.callbacks
-    steps_done = 0
+    history, network, callbacks, averaging = trainer.history, trainer.network, settings.callbacks, trainer._averaging
+    steps_done, had_begun, shown = 0, averaging.network is not None, network
     with bar, begun(callbacks, trainer, history), early:  # which goes back to the best weights, whatever ends this
         for _ in range(epochs):
             figures = None if trainer._stopped else train_epoch(trainer, settings, steps_done)
             if figures is None:  # `stop` was called
                 break
             steps_done += settings.steps
+            if averaging.settings is not None:
+                averaging.epoch_done(network, figures["epoch"])
+                shown = averaging.network or network
+                measures.look_at(shown)
             if validation is not None:
-                figures["val_loss"], figures["val_metric"] = network._scored(validation, trainer.n_threads)
+                figures["val_loss"], figures["val_metric"] = shown._scored(validation, trainer.n_threads)
             history.append(**figures, metrics=measures.measured(trainer.n_threads))
             measures.tell_of_nan(history)
             bar.epoch_done(history)
@@ -44,3 +48,5 @@ def run(
             if stop:
                 break
     early.warn_where_nothing_counted(history)
+    if not had_begun:
+        averaging.warn_if_young(history, settings.steps)

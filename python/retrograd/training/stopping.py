@@ -15,6 +15,7 @@ from .._pickles import Recorded
 from ..errors import DivergenceError, TrainingWarning, warn
 from ..history import History
 from ..network import Network
+from .averaging import NO_AVERAGE, Averaging, kept_from, state_of
 
 __all__ = ["Convergence", "EarlyStopping", "EarlyStoppingRun", "warn_of_parts"]
 
@@ -39,7 +40,7 @@ class EarlyStopping(Recorded):
         Whether the network ends with the weights of its best epoch, bit for bit, whatever ended the training: early
         stopping, the last epoch, `Trainer.stop`, Ctrl-C, an error of a callback or a metric, or a DivergenceError. The
         optimiser's state is that of the last step (after a DivergenceError a new one). While training runs, a second copy
-        of the weights is kept.
+        of the weights is kept. A trainer's average (`average=`) goes back with the network.
     from_epoch : int, default 1
         The first epoch that counts, from 1 in each call of `fit`. Epochs before it are neither the best one nor do they
         count as not better.
@@ -80,13 +81,17 @@ class EarlyStopping(Recorded):
 class EarlyStoppingRun:
     """One call of `fit`, with early stopping or without it (None)."""
 
-    def __init__(self, settings: EarlyStopping | None, network: Network, names: Figures) -> None:
+    def __init__(
+        self, settings: EarlyStopping | None, network: Network, names: Figures, average: Averaging | None = None
+    ) -> None:
         if settings is not None and not isinstance(settings, EarlyStopping):
             raise TypeError(f"early_stopping: expected an EarlyStopping, got {settings!r}")
         self._settings, self._network = settings, network
         self._best: float | None = None
         self._best_epoch: int | None = None
         self._kept: Network | None = None
+        self._average = Averaging(None) if average is None else average
+        self._kept_average = NO_AVERAGE
         self._waited = 0
         if settings is not None:
             self._monitor = Monitor(settings.monitor, settings.mode, names)
@@ -106,6 +111,7 @@ class EarlyStoppingRun:
                     self._kept = copy.copy(self._network)
                 else:
                     self._kept.copy_from(self._network)
+                self._kept_average = self._average.keep(self._kept_average)
             self._best = value
             self._best_epoch = history.best_epoch = history.epoch[-1]
         enough = settings.baseline is None or improves(value, settings.baseline, settings.min_delta)
@@ -125,6 +131,7 @@ class EarlyStoppingRun:
         """Go back to the best weights, whatever has ended the training."""
         if self._kept is not None:
             self._network.copy_from(self._kept)
+            self._average.go_back(self._kept_average)
 
     def warn_where_nothing_counted(self, history: History) -> None:
         """Say so where no epoch could be the best."""
@@ -140,17 +147,19 @@ class EarlyStoppingRun:
     def state_dict(self) -> dict[str, Any]:
         """A copy of what was seen so far: the best figure, its epoch, how long ago it was, and its weights or None."""
         kept = None if self._kept is None else self._kept._state()
-        return {"best": self._best, "best_epoch": self._best_epoch, "waited": self._waited, "kept": kept}
+        average = state_of(self._kept_average)
+        return {"best": self._best, "best_epoch": self._best_epoch, "waited": self._waited, "kept": kept, "average": average}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that `state_dict` gave."""
-        check_state(state, ("best", "best_epoch", "waited", "kept"), "early stopping")
+        check_state(state, ("best", "best_epoch", "waited", "kept", "average"), "early stopping")
+        average = kept_from(state["average"], self._network)
         kept = None
         if state["kept"] is not None:
             kept = copy.copy(self._network)
             kept._load_state(state["kept"])
         self._best, self._best_epoch = state["best"], state["best_epoch"]
-        self._waited, self._kept = as_int(state["waited"], "waited", 0), kept
+        self._waited, self._kept, self._kept_average = as_int(state["waited"], "waited", 0), kept, average
 
 
 class Convergence:

@@ -13,7 +13,7 @@ from .._checks import as_bool, as_int, as_threads, check_state
 from .._data.examples import Examples
 from .._data.split import split
 from .._data.targets import classes_of
-from .._data.weights import class_weights, with_class_weights
+from .._data.weights import class_weights, over_their_mean, weigh_by_batch, with_class_weights
 from .._monitor import figures
 from .._pickles import opened, stamped
 from ..callbacks import Callback, as_callbacks
@@ -23,6 +23,7 @@ from ..metrics import Metric
 from ..network import Network
 from ..optimizers import Optimizer
 from ..schedules import Schedule
+from .averaging import EMA, SWA, Averaging
 from .epoch import EpochSettings, mean
 from .measures import MetricsRun
 from .progress import Bar
@@ -35,8 +36,29 @@ __all__ = ["Trainer"]
 _CORE = {"float32": _core.TrainerF32, "float64": _core.TrainerF64}
 
 # Settings are what the constructor takes, and attributes of the same names. The rest is kept by its meaning, or made anew.
-_SETTINGS = ("optimizer", "batch_size", "shuffle", "n_threads", "progress", "schedule", "callbacks")
-_KEPT_ELSEWHERE = ("_network", "_core", "_clock", "_fitting", "_stopped", "history", "epochs_done")
+_SETTINGS = (
+    "optimizer",
+    "batch_size",
+    "shuffle",
+    "drop_last",
+    "weights",
+    "average",
+    "n_threads",
+    "progress",
+    "schedule",
+    "callbacks",
+)
+_KEPT_ELSEWHERE = (
+    "_network",
+    "_core",
+    "_clock",
+    "_averaging",
+    "_fitting",
+    "_stopped",
+    "_in_parts",
+    "history",
+    "epochs_done",
+)
 
 Callbacks = Sequence[Callback | Callable[["Trainer", History], object]]
 ClassWeight = Literal["balanced"] | Mapping[int, float]
@@ -56,6 +78,17 @@ class Trainer:
         Rows in a step; the last, smaller batch of an epoch is trained on too.
     shuffle : bool, default True
         Whether each epoch has a new order of rows, which `network.seed` and the number of the epoch fix.
+    drop_last : bool, default False
+        Whether the last, smaller batch of an epoch is left out, with the rows that fall into it (others in each epoch
+        where `shuffle` is set, else always the same). Batch normalisation needs it where that batch has one row.
+    weights : {"rows", "batch"}, default "rows"
+        What the weights of a batch's rows are divided by: their number, or the sum of their weights in the batch (as in
+        scikit-learn), with which weights mean less in smaller batches and nothing in batches of one row. See
+        `sample_weight` in `fit` and `step`.
+    average : EMA or SWA, optional
+        An average of the weights to keep besides; `averaged` has it. While there is one, the figures that `fit` measures
+        after an epoch (validation, metrics) and what watches them are those of the average; loss and metric of the
+        training itself remain those of `network`.
     n_threads : int, optional
         At most so many threads; small work takes fewer. The result has the same bits for any number of them.
     progress : bool or "auto", default "auto"
@@ -73,6 +106,8 @@ class Trainer:
         The history of the last `fit`, also where it was interrupted.
     epochs_done : int
         Epochs that this trainer has begun, including those that did not finish.
+    averaged : Network or None
+        The network with the averaged weights (see `average`); None until the average has begun.
     """
 
     def __init__(
@@ -82,6 +117,9 @@ class Trainer:
         *,
         batch_size: int = 32,
         shuffle: bool = True,
+        drop_last: bool = False,
+        weights: Literal["rows", "batch"] = "rows",
+        average: EMA | SWA | None = None,
         n_threads: int | None = None,
         progress: bool | Literal["auto"] = "auto",
         schedule: Rate | None = None,
@@ -93,6 +131,9 @@ class Trainer:
         self.optimizer = optimizer
         self.batch_size = as_int(batch_size, "batch_size", 1)
         self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.weights = weights
+        self.average = average
         self.n_threads = n_threads
         self.progress = progress
         self._check_settings()
@@ -102,6 +143,7 @@ class Trainer:
         self.history = History(network.metric_name)
         self.epochs_done = 0
         self._clock = RateClock(schedule, 0)
+        self._averaging = Averaging(average)
         self._fitting = self._stopped = self._in_parts = False
         self._make_core()
 
@@ -114,11 +156,18 @@ class Trainer:
         """The network that is trained; for another network make another trainer."""
         return self._network
 
+    @property
+    def averaged(self) -> Network | None:
+        """The network with the averaged weights, which go on changing with training; None until the average has begun."""
+        return self._averaging.network
+
     def _check_settings(self) -> None:
         """Check settings that are plain attributes and may be changed between calls."""
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(self.optimizer).__name__}")
         as_bool(self.shuffle, "shuffle")
+        as_bool(self.drop_last, "drop_last")
+        weigh_by_batch(self.weights)
         if not isinstance(self.progress, bool) and self.progress != "auto":
             raise ValueError(f'progress: expected True, False or "auto", got {self.progress!r}')
         as_threads(self.n_threads)
@@ -129,16 +178,20 @@ class Trainer:
             raise RuntimeError("this trainer is training: it cannot be copied now")
         own = {name: value for name, value in self.__dict__.items() if name not in (*_SETTINGS, *_KEPT_ELSEWHERE)}
         clock = {"schedule": self._clock.schedule, "state": self._clock.state_dict()}
-        state = {"network": self._network, "history": self.history, "epochs_done": self.epochs_done, "clock": clock, "own": own}
+        averaging = {"average": self._averaging.settings, "state": self._averaging.state_dict()}
+        state = {"network": self._network, "history": self.history, "epochs_done": self.epochs_done, "clock": clock}
+        state |= {"averaging": averaging, "own": own}
         return stamped({name: getattr(self, name) for name in _SETTINGS} | state)
 
     def __setstate__(self, state: Any) -> None:
-        names = ("network", "optimizer", "history", "epochs_done", "clock", "own")
+        names = ("network", "optimizer", "history", "epochs_done", "clock", "averaging", "own")
         found = opened(state, "Trainer", names, _SETTINGS)
         Trainer.__init__(self, found["network"], **{name: found[name] for name in _SETTINGS if name in found})
         self.history, self.epochs_done = found["history"], found["epochs_done"]
         self._clock = RateClock(found["clock"]["schedule"], 0)
         self._clock.load_state_dict(found["clock"]["state"])
+        self._averaging = Averaging(found["averaging"]["average"])
+        self._averaging.load_state_dict(found["averaging"]["state"], self._network)
         self.__dict__.update(found["own"])
 
     def __copy__(self) -> Self:
@@ -150,6 +203,8 @@ class Trainer:
         options.batch_size = batch_size
         options.seed = self._network._spec.seed
         options.n_threads = as_threads(self.n_threads)
+        if self.weights == "batch":
+            options.by_batch = True
         return options
 
     def _epoch(self, data: Examples, options: _core.EpochOptions) -> _core.EpochResult:
@@ -160,8 +215,15 @@ class Trainer:
         core = self.optimizer._bind(self._network)
         self._network._about_to_change()
         options.epoch = self.epochs_done
-        result: _core.EpochResult = self._core.epoch(core, data.rows, data.targets, data.weights, options)
+        try:
+            result: _core.EpochResult = self._core.epoch(core, data.rows, data.targets, data.weights, options)
+        finally:
+            self._averaging.steps_done()
         return result
+
+    def _present_average(self) -> Averaging:
+        """The average under the present setting, which may have been changed."""
+        return self._averaging if self._averaging.settings == self.average else Averaging(self.average)
 
     def _gradient_norms(self) -> list[float]:
         """For each layer, the sum of the norms of its gradient over the last steps."""
@@ -206,9 +268,12 @@ class Trainer:
         validation_data : (X, y) or (X, y, sample_weight), optional
             Loss and metric on these data are measured after each epoch.
         sample_weight : array (rows,), optional
-            The weight w of each row, finite and at least 0. The loss of a batch is sum w l / sum w over its rows, where
-            l is the loss of a row; a batch in which all weights are 0 has the gradient 0. Loss and metric of an epoch
-            are means with these weights.
+            The weight w of each row, finite and at least 0. They are divided by their mean over all rows that are trained
+            on, `class_weight` included; then the loss of a batch is sum w l over its rows, divided by their number, where
+            l is the loss of a row. So a row counts in proportion to its weight at any batch size, and only the ratios
+            of the weights matter. A batch in which all weights are 0 has the gradient 0. With
+            `Trainer(weights="batch")` the loss of a batch is sum w l / sum w over its rows. Loss and metric of an epoch
+            are means with these weights, sum w l / sum w over all its rows.
         class_weight : "balanced" or dict, optional
             The weight of each label, multiplied with `sample_weight`; labels that a dict leaves out have 1. "balanced"
             means rows / (labels that occur * rows of this label) of the rows trained on, as scikit-learn's
@@ -274,13 +339,13 @@ class Trainer:
         training, validation = self._data(
             X, y, sample_weight, class_weight, weighted_validation, validation_data, validation_split
         )
-        rows, steps = len(training.rows), -(-len(training.rows) // batch_size)
-        self._check_batches(rows, batch_size)
+        steps, rows = self._steps_and_rows(len(training.rows), batch_size)
         measured_on = ({} if validation is None else {"val_": validation}) | ({"": training} if train_metrics else {})
         measures = MetricsRun(metrics, network, training, measured_on)
         metric_name, watched = network.metric_name, early_stopping is not None or self.schedule is not None
         names = figures(metric_name, validation is not None, measures.figures) if watched else {}
-        early = EarlyStoppingRun(early_stopping, network, names)
+        averaging = self._present_average()
+        early = EarlyStoppingRun(early_stopping, network, names, averaging)
         clock = self._clock if self._clock.schedule is self.schedule else RateClock(self.schedule, self.epochs_done)
         clock.check(epochs, steps, names)
         self._check_weights()
@@ -289,11 +354,16 @@ class Trainer:
 
         clock.begin(epochs)
         self._clock = clock
+        self._averaging = averaging
         self.history = History(metric_name)
         bar = Bar(self.progress, epochs, rows)
         options = self._options(batch_size)
         options.shuffle, options.gradient_norms, options.report = self.shuffle, gradient_norms, bar.report
-        settings = EpochSettings(training, options, clock, callbacks, steps)
+        if self.drop_last:
+            options.drop_last = True
+        if training.weights is not None and not options.by_batch:  # the metrics see the weights as they were given
+            training = training._replace(weights=over_their_mean(training.weights))
+        settings = EpochSettings(training, options, clock, callbacks, steps, rows)
         try:
             self._fitting, self._stopped = True, False
             run(self, epochs, settings, bar, validation, measures, early, convergence)
@@ -347,9 +417,16 @@ class Trainer:
         return training, validation
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Train on one batch and return its mean loss before the update; `sample_weight` is as in `fit`, but not all 0.
+        """Train on one batch and return the loss that the step minimises, as it was before the update.
 
-        The schedule only belongs to `fit`: here the learning rate is the optimiser's.
+        The loss is the mean over the rows; with `sample_weight` (rows,) it is sum w l / rows, as `(w * l).mean()` is in
+        PyTorch. These weights are taken as they are, because a step knows no other rows to compare them with: `fit`
+        divides them by their mean over all rows. Where all are 0, loss and gradient are 0, and the optimiser takes its
+        step all the same (momentum, weight decay). With `Trainer(weights="batch")` the loss is sum w l / sum w, and not
+        all weights may be 0.
+
+        The schedule only belongs to `fit`: here the learning rate is the optimiser's. An average of steps (`EMA`) takes the
+        step in, as one of epoch `epochs_done` + 1.
 
         Raises
         ------
@@ -359,19 +436,30 @@ class Trainer:
             The loss is not finite; the weights are unchanged.
         """
         network = self._network
+        averaging = None if self.average is None else self._present_average()
         core = self.optimizer._bind(network)
         network._about_to_change()
         if sample_weight is None:
             quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads))
             if quick is not None:  # the arrays were plain and the loss finite
+                if averaging is not None:
+                    self._average_step(averaging)
                 return quick
-        data = network._examples(X, y, sample_weight)
+        by_batch = weigh_by_batch(self.weights)
+        data = network._examples(X, y, sample_weight, zeros=not by_batch)
         options = self._options(len(data.rows))
         options.snapshot = False  # the rows keep their order, and there are no weights to go back to
         result = self._epoch(data, options)
         if result.diverged:
             raise DivergenceError(None, 1, self.optimizer.lr, result.bad_loss)
-        return mean(result.loss, result.weight)
+        if averaging is not None:
+            self._average_step(averaging)
+        return mean(result.loss, result.weight if by_batch else len(data.rows))
+
+    def _average_step(self, averaging: Averaging) -> None:
+        """Have the average take in a single step."""
+        self._averaging = averaging
+        averaging.step_done(self._network, self.epochs_done + 1)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that another trainer of this kind needs to go on where this one stands.
@@ -380,7 +468,7 @@ class Trainer:
         -------
         dict
             "epochs_done", "network" (steps and arrays), "optimizer" (its `state_dict`), "schedule" (where the clock
-            stands). It has no settings.
+            stands), "average" (what `averaged` has). It has no settings.
         """
         if self._fitting:
             raise RuntimeError("this trainer is training: it has no state to copy now")
@@ -389,6 +477,7 @@ class Trainer:
             "network": self._network._state(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self._clock.state_dict(),
+            "average": self._averaging.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -408,10 +497,12 @@ class Trainer:
         """
         if self._fitting:
             raise RuntimeError("this trainer is training: it takes no state now")
-        check_state(state, ("epochs_done", "network", "optimizer", "schedule"), "state")
+        check_state(state, ("epochs_done", "network", "optimizer", "schedule", "average"), "state")
         epochs_done = as_int(state["epochs_done"], "epochs_done", 0)
         clock = RateClock(self.schedule, 0)
         clock.load_state_dict(state["schedule"])
+        averaging = Averaging(self.average)
+        averaging.load_state_dict(state["average"], self._network)
         before = self._network._state()
         self._network._load_state(state["network"])
         try:
@@ -419,14 +510,25 @@ class Trainer:
         except BaseException:
             self._network._load_state(before)
             raise
-        self.epochs_done, self._clock = epochs_done, clock
+        self.epochs_done, self._clock, self._averaging = epochs_done, clock, averaging
 
-    def _check_batches(self, rows: int, batch_size: int) -> None:
-        """Check what the core checks too, but before anything has begun."""
-        if (batch_size == 1 or rows % batch_size == 1) and self._network._spec.has_batch_norm:
+    def _steps_and_rows(self, rows: int, batch_size: int) -> tuple[int, int]:
+        """The steps of an epoch over so many rows and the rows that they take; checks what the core checks too."""
+        last = rows % batch_size
+        if self.drop_last and rows < batch_size:
             raise ValueError(
-                f"batch normalisation: expected more than one row in every batch, got {rows} rows in batches of {batch_size}"
+                f"drop_last: expected at least {batch_size} rows, one whole batch, got {rows}: none would be left "
+                f"(drop_last=False trains on them, or a smaller batch_size)"
             )
+        if (batch_size == 1 or (last == 1 and not self.drop_last)) and self._network._spec.has_batch_norm:
+            hint = ": Trainer(..., drop_last=True) leaves the last one out" if rows > batch_size > 1 else ""
+            raise ValueError(
+                "batch normalisation: expected more than one row in every batch, "
+                f"got {rows} rows in batches of {batch_size}{hint}"
+            )
+        if self.drop_last:
+            return rows // batch_size, rows - last
+        return rows // batch_size + (last > 0), rows
 
     def _check_weights(self) -> None:
         place = self._network._core.find_nonfinite_weight()
@@ -437,6 +539,9 @@ class Trainer:
         return (
             f"Trainer({list(self._network.sizes)}, {self.optimizer!r}, batch_size={self.batch_size}, "
             f"shuffle={self.shuffle}, n_threads={self.n_threads}"
+            + (", drop_last=True" if self.drop_last else "")
+            + ("" if self.weights == "rows" else f", weights={self.weights!r}")
             + ("" if self.schedule is None else f", schedule={self.schedule!r}")
+            + ("" if self.average is None else f", average={self.average!r}")
             + ")"
         )

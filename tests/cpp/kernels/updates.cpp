@@ -1,4 +1,4 @@
-// The optimisers' rules as passes of their own, and sums of squares, on every table against the oracle.
+// The optimisers' rules as passes of their own, sums of squares, and averages, on every table against the oracle.
 #include "support/updates.h"
 
 using namespace retrograd;
@@ -74,6 +74,28 @@ TEST_CASE_TEMPLATE("squares: sixteen chains, then pairs", T, float, double) {
         Operands<T>& memory = operands<T>(guard);
         CHECK(same(pair.kernels.squares(lines * kLanes, memory.in(g)), pair.oracle.squares(lines * kLanes, g.data())));
         expect_kept(pair, memory, [&] { return words("squares lines", lines); });
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("blend: a part of the distance, number by number", T, float, double) {
+  Dice dice(43);
+  for (const Pair<T>& pair : pairs<T>()) {
+    for (const Index lines : {0, 1, 2, 3, 8, 9, 256}) {
+      for (const T tau : {T(0), T(0.001), T(0.5), T(1)}) {
+        const Index count = lines * kLanes;
+        const Values<T> b = dice.numbers<T>(count), a = dice.numbers<T>(count);
+        Values<T> want = a;
+        pair.oracle.blend(count, tau, b.data(), want.data());
+        const auto describe = [&] { return words("blend lines", lines); };
+        for (const Guard guard : kGuards) {
+          Operands<T>& memory = operands<T>(guard);
+          T* got = memory.out(a);
+          pair.kernels.blend(count, tau, memory.in(b), got);
+          expect_values(pair, got, want, describe);
+          expect_kept(pair, memory, describe);
+        }
       }
     }
   }

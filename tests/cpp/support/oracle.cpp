@@ -29,6 +29,7 @@ constexpr Kernels<T> table() {
   t.db = Gradients<O>::db;
   t.update = Updates<O>::update;
   t.squares = Updates<O>::squares;
+  t.blend = Updates<O>::blend;
   t.transpose = Moves<O>::transpose;
   t.activate = Activations<O>::activate;
   t.derive = Activations<O>::derive;

@@ -66,3 +66,35 @@ TEST_CASE_TEMPLATE("a thousand steps: the bits that every table with fused multi
     CHECK(weights_hash(network) == (sizeof(T) == 4 ? 0xbf226b5094b1feafu : 0x7c87f9f22fa512fau));
   }
 }
+
+TEST_CASE_TEMPLATE("weights of rows, averages: the bits that every table with fused multiply-add has given so far", T, float,
+                   double) {
+  if (!active_table().fused) return;
+  struct Pinned {
+    bool by_batch;
+    std::uint64_t network[2], average[2];  // float32, float64
+  };
+  const Pinned all[] = {{false, {0xbbf4595a42bdb76c, 0xf63921457e738f50}, {0x3e1e0fe63ac7a231, 0xce23b316b0843840}},
+                        {true, {0x4b5e0997788cff8e, 0xccf403181398c168}, {0x74fa534846a126b7, 0xf2f6eb831ea7ccc1}}};
+  const Spec spec{{13, 33, 17, 5}, {kTanh, kRelu, kIdentity}, Loss::cross_entropy, true};
+  const Data<T> data(spec, 100);
+  std::vector<T> weights;
+  for (int r = 0; r < 100; ++r) weights.push_back(static_cast<T>(r % 5) / T(2));  // their mean is 1
+  for (const Pinned& pinned : all) {
+    for (const int team : {1, 3}) {
+      CAPTURE(pinned.by_batch);
+      Network<T> network = make_network<T>(spec), average = make_network<T>(spec);
+      Trainer<T> trainer(network);
+      Optimizer<T> state = make_optimizer(network, sgd(0.05, 0.9, 0, false));
+      EpochArgs<T> args = arguments(data, 7);
+      args.y.row_weights = Data<T>::view(weights, 100, 1);
+      args.y.by_batch = pinned.by_batch;
+      args.average = &average;
+      args.tau = 0.1;
+      args.threads.exactly = team;
+      for (args.epoch = 0; args.epoch < 3; ++args.epoch) REQUIRE(trainer.epoch(args, state).end == EpochEnd::finished);
+      CHECK(weights_hash(network) == pinned.network[sizeof(T) / 8]);
+      CHECK(weights_hash(average) == pinned.average[sizeof(T) / 8]);
+    }
+  }
+}

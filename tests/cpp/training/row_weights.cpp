@@ -1,4 +1,5 @@
-// Row weights: rows repeated instead, teams, and rows and batches of weight 0.
+// Row weights, divided by the number of rows and by batch: rows repeated instead, teams, and rows and
+// batches of weight 0.
 #include "network/stages.h"
 #include "support/plain.h"
 
@@ -8,8 +9,9 @@ using namespace retrograd::testing;
 namespace {
 
 template <class T>
-Targets weighted(const Data<T>& data, const std::vector<T>& weights) {
+Targets weighted(const Data<T>& data, const std::vector<T>& weights, bool by_batch = false) {
   Targets y = data.targets();
+  y.by_batch = by_batch;
   y.row_weights = Data<T>::view(weights, static_cast<Index>(weights.size()), 1);
   return y;
 }
@@ -54,23 +56,29 @@ TEST_CASE_TEMPLATE("weights of rows: what repeated rows give, the same bits for 
       Stages<T> by_repetition(network);
       REQUIRE(by_repetition.forward(often.inputs_view(), {1}, {}));
       REQUIRE(by_repetition.backward(often.targets(), expected, {1}, {}));
-      std::vector<T> first;
-      for (const int team : kTeams) {
+      std::vector<T> first[2];
+      for (const int turn : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}) {
+        const int team = kTeams[turn / 2];
+        const bool by_batch = turn % 2 != 0;  // divided by the number of repeated rows, or by that of the rows themselves
+        const double factor = by_batch ? 1 : static_cast<double>(count) / static_cast<double>(rows);
+        const Targets given = weighted(data, repeated.weights, by_batch);
+        CAPTURE(team);
+        CAPTURE(by_batch);
         Score score;
-        REQUIRE(evaluate(network, data.inputs_view(), y, score, {0, team}, {}));
+        REQUIRE(evaluate(network, data.inputs_view(), given, score, {0, team}, {}));
         CHECK(same(score.loss, alone.loss));
         CHECK(same(score.metric, alone.metric));
         double loss = 0;
         Stages<T> stages(network);
         REQUIRE(stages.forward(data.inputs_view(), {0, team}, {}));
-        REQUIRE(stages.backward(y, loss, {0, team}, {}));
-        CHECK(std::fabs(loss - expected) <= bound * std::max(1.0, expected));
+        REQUIRE(stages.backward(given, loss, {0, team}, {}));
+        CHECK(std::fabs(loss - factor * expected) <= bound * std::max(1.0, factor * expected));
         const std::vector<T> gradient = copy_of(stages.work().gradients());
-        if (team == 1) first = gradient;
-        CHECK(same(gradient, first));
+        if (team == 1) first[by_batch] = gradient;
+        CHECK(same(gradient, first[by_batch]));
         Worst worst;
         const std::vector<T> want = copy_of(by_repetition.work().gradients());
-        for (std::size_t i = 0; i < want.size(); ++i) worst.see(gradient[i], want[i]);
+        for (std::size_t i = 0; i < want.size(); ++i) worst.see(gradient[i], static_cast<T>(factor) * want[i]);
         CHECK(worst.error <= bound * std::max(1.0L, worst.largest));
       }
     }
@@ -87,7 +95,7 @@ TEST_CASE_TEMPLATE("weights of rows: the same bits for every team; rows of weigh
       const Data<T> data(spec, rows);
       const std::vector<T> weights = Repeated<T>(rows).weights;
       EpochArgs<T> args = arguments(data, batch);
-      args.y = weighted(data, weights);
+      args.y = weighted(data, weights, turn % 4 < 2);
       const Trained<T> alone = trained(spec, args, 1);
       for (int i = 0; i < 2; ++i) {  // the teams take turns over networks and batches
         const int team = kTeams[turn++ % std::size(kTeams)];
@@ -126,9 +134,16 @@ TEST_CASE_TEMPLATE("weights of rows: a batch that weighs nothing has loss 0 and 
     CHECK(result.score.mean(result.score.loss) == 0);
     CHECK(same(copy_of(network.parameters()), before));
 
+    Network<T> by_batch = make_network<T>(spec);
+    Optimizer<T> by_batch_state = make_optimizer(by_batch, sgd(0.05, 0, 0));
     weights[17] = T(0.25);  // in the third of five batches
-    result = Trainer<T>(network).epoch(args, state);
+    args.y.by_batch = true;
+    result = Trainer<T>(by_batch).epoch(args, by_batch_state);
     CHECK(result.score.weight == 0.25);
+    weights[17] = static_cast<T>(batch);  // the same loss, where it is divided by the number of rows
+    args.y.by_batch = false;
+    result = Trainer<T>(network).epoch(args, state);
+    CHECK(result.score.weight == static_cast<double>(batch));
     Network<T> single = make_network<T>(spec);
     Optimizer<T> single_state = make_optimizer(single, sgd(0.05, 0, 0));
     EpochArgs<T> one = args;
@@ -139,9 +154,12 @@ TEST_CASE_TEMPLATE("weights of rows: a batch that weighs nothing has loss 0 and 
     if (one.y.labels) one.y.labels += 17;
     if (one.y.rows.data) one.y.rows.data = one.y.rows.row(17);
     REQUIRE(Trainer<T>(single).epoch(one, single_state).end == EpochEnd::finished);
-    const std::vector<T> got = copy_of(network.parameters()), want = copy_of(single.parameters());
+    const std::vector<T> want = copy_of(single.parameters());
     Worst worst;
-    for (std::size_t i = 0; i < want.size(); ++i) worst.see(got[i], want[i]);
+    for (const Network<T>* trained_one : {&network, &by_batch}) {
+      const std::vector<T> got = copy_of(trained_one->parameters());
+      for (std::size_t i = 0; i < want.size(); ++i) worst.see(got[i], want[i]);
+    }
     CHECK(worst.error <= (sizeof(T) == 4 ? 1e-5L : 1e-12L) * std::max(1.0L, worst.largest));
   }
 }

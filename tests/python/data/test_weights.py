@@ -27,18 +27,19 @@ def some_weights(rows: int, seed: int = 4) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", ALL_LOSSES)
-def test_loss_and_gradients_equal_numpy(loss: str, dtype: str) -> None:
+@pytest.mark.parametrize("by", ["rows", "batch"])
+def test_loss_and_gradients_equal_numpy(by: Any, loss: str, dtype: str) -> None:
     for rows in (1, 4, 21, 70):
         net = network([6, 17, 4], loss, activation="gelu", dtype=dtype)
         X, y, w = inputs(rows, 6).astype(dtype), targets(loss, rows, 4), some_weights(rows) + (rows == 1)
         w = w.astype(dtype)
-        expected = forward_backward(
-            net.weights, net.biases, net.activations, loss, X, y if y.dtype.kind == "i" else y.astype(dtype), sample_weight=w
-        )
+        answers = y if y.dtype.kind == "i" else y.astype(dtype)
+        expected = forward_backward(net.weights, net.biases, net.activations, loss, X, answers, sample_weight=w, by=by)
         net.forward(X)
-        found = net.backward(y, sample_weight=w)
+        found = net.backward(y, sample_weight=w, weights=by)
         assert found.loss == pytest.approx(expected.loss, rel=TOLERANCE[dtype])
-        assert net.loss(X, y, sample_weight=w) == pytest.approx(expected.loss, rel=TOLERANCE[dtype])
+        mean = expected.loss if by == "batch" else expected.loss * rows / w.sum(dtype=np.float64)
+        assert net.loss(X, y, sample_weight=w) == pytest.approx(mean, rel=TOLERANCE[dtype])
         for what in ("delta", "dw", "db"):
             for i, array in enumerate(getattr(found, what)):
                 assert_close(array, getattr(expected, what)[i], TOLERANCE[dtype], f"{what}[{i}]")
@@ -47,9 +48,11 @@ def test_loss_and_gradients_equal_numpy(loss: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ALL_LOSSES)
-def test_gradcheck(loss: str) -> None:
+@pytest.mark.parametrize("training", [False, True])
+def test_gradcheck(training: bool, loss: str) -> None:
     net = network([4, 7, 3], loss, activation="tanh", dtype="float64")
-    assert rg.gradcheck(net, inputs(6, 4), targets(loss, 6, 3), sample_weight=[1, 0, 2, 0.5, 3, 1]).worst < 1e-6
+    X, y, w = inputs(6, 4), targets(loss, 6, 3), [1, 0, 2, 0.5, 3, 1]
+    assert rg.gradcheck(net, X, y, sample_weight=w, training=training).worst < 1e-6
 
 
 def test_losses_equal_scikit_learn() -> None:
@@ -71,24 +74,43 @@ def test_losses_equal_scikit_learn() -> None:
     assert value == pytest.approx(metrics.hinge_loss(y[:, 0], net.forward(X)[:, 0], sample_weight=w), rel=1e-12)
 
 
-def test_the_scale_of_the_weights_does_not_matter() -> None:
+def test_the_scale_of_the_weights_does_not_matter_by_batch() -> None:
     net = network([4, 9, 3], dtype="float32")
     X, y, w = inputs(30, 4), inputs(30, 3), some_weights(30)
     net.forward(X)
-    one = net.backward(y, sample_weight=w)
+    one = net.backward(y, sample_weight=w, weights="batch")
     for factor in (2.0**-120, 2.0**100):  # neither the sum nor its inverse is a float32
-        other = net.backward(y, sample_weight=w.astype(np.float32) * np.float32(factor))
+        other = net.backward(y, sample_weight=w.astype(np.float32) * np.float32(factor), weights="batch")
         assert other.loss == pytest.approx(one.loss, rel=1e-6)
         assert_close(other.dw[0], one.dw[0], 1e-6)
 
 
-def test_equal_weights_are_none() -> None:
+def test_by_hand_weights_are_taken_as_they_are() -> None:
+    """As with a weighted mean in PyTorch: equal weights of 2 double the gradient, and zeros leave none."""
     net = network([4, 9, 3], "cross_entropy")
     X, y = inputs(30, 4), targets("cross_entropy", 30, 3)
     net.forward(X)
-    plain, weighted = net.backward(y), net.backward(y, sample_weight=np.full(30, 0.3))
-    assert weighted.loss == pytest.approx(plain.loss, rel=1e-6)
-    assert_close(weighted.dw[0], plain.dw[0], 1e-6)
+    plain, doubled = net.backward(y), net.backward(y, sample_weight=np.full(30, 2.0))
+    assert plain.loss is not None and doubled.loss == pytest.approx(2 * plain.loss, rel=1e-6)
+    assert_close(doubled.dw[0], 2 * plain.dw[0], 1e-6)
+    equal = net.backward(y, sample_weight=np.full(30, 0.3), weights="batch")
+    assert equal.loss == pytest.approx(plain.loss, rel=1e-6)
+    assert_close(equal.dw[0], plain.dw[0], 1e-6)
+    nothing = net.backward(y, sample_weight=np.zeros(30))
+    assert nothing.loss == 0 and not any(array.any() for array in (*nothing.dw, *nothing.db, nothing.dx))
+
+
+def test_a_step_takes_zeros_as_pytorch_does() -> None:
+    """The gradient is 0 and the optimiser takes its step: momentum goes on, weights decay."""
+    net = network([4, 9, 3], "cross_entropy", dtype="float64")
+    X, y = inputs(30, 4), targets("cross_entropy", 30, 3)
+    trainer, loss, first = rg.Trainer(net, rg.SGD(0.1, momentum=0.9, weight_decay=0.01)), net.loss(X, y), net.weights[0]
+    assert trainer.step(X, y, sample_weight=np.full(30, 2.0)) == pytest.approx(2 * loss)
+    before, velocity = net.weights[0], (first - net.weights[0]) / 0.1
+    assert trainer.step(X, y, sample_weight=np.zeros(30)) == 0.0
+    assert_close(net.weights[0], before - 0.1 * (0.9 * velocity + 0.01 * before), 1e-14)
+    with pytest.raises(ValueError, match="sample_weight: expected at least one row that counts, got only zeros"):
+        rg.Trainer(net, rg.SGD(0.1), weights="batch").step(X, y, sample_weight=np.zeros(30))
 
 
 # ---------------------------------------------------------------- training
@@ -96,20 +118,23 @@ def test_equal_weights_are_none() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy", "binary_cross_entropy", "huber", "focal", "hinge"])
-def test_training_equals_numpy(loss: str, dtype: str) -> None:
+@pytest.mark.parametrize("by", ["rows", "batch"])
+def test_training_equals_numpy(by: Any, loss: str, dtype: str) -> None:
     net = network([6, 17, 4], loss, activation="silu", dtype=dtype)
     expected = Textbook(net, lr=0.05, momentum=0.9)
     X, y, w = inputs(70, 6).astype(dtype), targets(loss, 70, 4), some_weights(70).astype(dtype)
-    history = rg.Trainer(net, rg.SGD(0.05, momentum=0.9), batch_size=16).fit(X, y, epochs=3, sample_weight=w)
+    trainer = rg.Trainer(net, rg.SGD(0.05, momentum=0.9), batch_size=16, weights=by)
+    history = trainer.fit(X, y, epochs=3, sample_weight=w)
+    scaled = w / w.mean(dtype=np.float64)
     for epoch in (1, 2, 3):
         order = _core.permutation(net.seed, epoch, 70)
         sums = np.zeros(2)
         for start in range(0, 70, 16):
             b = order[start : start + 16]
             found = forward_backward(
-                expected.weights, expected.biases, expected.activations, loss, X[b], y[b], sample_weight=w[b]
+                expected.weights, expected.biases, expected.activations, loss, X[b], y[b], sample_weight=scaled[b], by=by
             )
-            sums += found.loss * w[b].sum(dtype=np.float64), w[b].sum(dtype=np.float64)
+            sums += found.loss * (len(b) if by == "rows" else scaled[b].sum()), scaled[b].sum()
             for i, (p, g) in enumerate(zip(expected.parameters, [*found.dw, *found.db], strict=True)):
                 expected._velocity[i] = 0.9 * expected._velocity[i] + g
                 p -= 0.05 * expected._velocity[i]
@@ -139,14 +164,16 @@ def test_metric_and_validation_are_weighted(loss: str) -> None:
     assert plain.val_loss[0] == net.loss(Xv, yv) != history.val_loss[0]
 
 
-def test_a_step_is_an_epoch_of_one_batch() -> None:
+@pytest.mark.parametrize("by", ["rows", "batch"])
+def test_a_step_is_an_epoch_of_one_batch(by: Any) -> None:
     by_step = network([4, 9, 3], "cross_entropy")
     by_epoch, by_hand = copy.copy(by_step), copy.copy(by_step)
-    X, y, w = inputs(30, 4), targets("cross_entropy", 30, 3), some_weights(30)
-    loss = rg.Trainer(by_step, rg.SGD(0.1)).step(X, y, sample_weight=w)
-    history = rg.Trainer(by_epoch, rg.SGD(0.1), batch_size=30, shuffle=False).fit(X, y, epochs=1, sample_weight=w)
+    X, y, w = inputs(30, 4), targets("cross_entropy", 30, 3), np.tile([0.0, 1.5, 1.0, 2.0, 0.5], 6)  # their mean is 1
+    loss = rg.Trainer(by_step, rg.SGD(0.1), weights=by).step(X, y, sample_weight=w)
+    trainer = rg.Trainer(by_epoch, rg.SGD(0.1), batch_size=30, shuffle=False, weights=by)
+    history = trainer.fit(X, y, epochs=1, sample_weight=w)
     by_hand.forward(X)
-    found = by_hand.backward(y, sample_weight=w)
+    found = by_hand.backward(y, sample_weight=w, weights=by)
     rg.SGD(0.1).step(by_hand)
     assert loss == history.loss[0] == found.loss
     assert same_bits(parameters(by_step), parameters(by_epoch)) and same_bits(parameters(by_step), parameters(by_hand))
@@ -164,13 +191,16 @@ def test_weights_go_with_their_rows() -> None:
 
 
 @pytest.mark.parametrize("loss", ALL_LOSSES)
-def test_a_batch_that_weighs_nothing(loss: str) -> None:
+@pytest.mark.parametrize("by", ["rows", "batch"])
+def test_a_batch_that_weighs_nothing(by: Any, loss: str) -> None:
     net = network([4, 9, 3], loss)
     before = parameters(net)
     X, y = inputs(32, 4), targets(loss, 32, 3)
     w = np.zeros(32)
     w[20] = 2.0
-    trainer = rg.Trainer(net, rg.SGD(0.1), batch_size=8, shuffle=False)
+    # by rows the weight is 32 after the division by the mean, and 4 after that by the rows of the batch
+    rate = {"rows": 0.1 / 4, "batch": 0.1}[by]
+    trainer = rg.Trainer(net, rg.SGD(rate), batch_size=8, shuffle=False, weights=by)
     history = trainer.fit(X, y, epochs=1, sample_weight=w)
     single = network([4, 9, 3], loss)
     assert history.loss[0] == pytest.approx(rg.Trainer(single, rg.SGD(0.1)).step(X[20:21], y[20:21]), rel=1e-6)
@@ -180,14 +210,16 @@ def test_a_batch_that_weighs_nothing(loss: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ["mse", "focal", "hinge"])
-def test_the_same_bits_for_any_team(loss: str) -> None:
+@pytest.mark.parametrize("by", ["rows", "batch"])
+def test_the_same_bits_for_any_team(by: Any, loss: str) -> None:
     X, y, w = inputs(150, 9), targets(loss, 150, 3), some_weights(150)
     for batch_size in (3, 16, 40, 150):
         found = []
         for team in (1, 2, 4):
             net = network([9, 33, 20, 3], loss, activation="mish")
             net._core.force_team(team)
-            history = rg.Trainer(net, rg.SGD(0.05, momentum=0.9), batch_size=batch_size).fit(X, y, epochs=2, sample_weight=w)
+            trainer = rg.Trainer(net, rg.SGD(0.05, momentum=0.9), batch_size=batch_size, weights=by)
+            history = trainer.fit(X, y, epochs=2, sample_weight=w)
             found.append((parameters(net), history.loss, history.metric, net.loss(X, y, sample_weight=w)))
         assert same_bits(found[1], found[0]) and same_bits(found[2], found[0])
 
@@ -336,13 +368,20 @@ def test_wrong_weights_change_nothing(name: str) -> None:
     held = net.backward(y)
     before = parameters(net), held.dw
     trainer = rg.Trainer(net, rg.SGD(0.1), batch_size=2)
+    by_batch = rg.Trainer(net, rg.SGD(0.1), batch_size=2, weights="batch")
     calls: list[Callable[[], Any]] = [
-        lambda: net.backward(y, sample_weight=weights),
+        lambda: net.backward(y, sample_weight=weights, weights="batch"),
         lambda: net.loss(X, y, sample_weight=weights),
-        lambda: trainer.step(X, y, sample_weight=weights),
+        lambda: by_batch.step(X, y, sample_weight=weights),
+        lambda: by_batch.fit(X, y, epochs=1, sample_weight=weights),
         lambda: trainer.fit(X, y, epochs=1, sample_weight=weights),
         lambda: trainer.fit(X, y, epochs=1, validation_data=(X, y, weights)),
     ]
+    if name != "zeros":  # nothing is divided by their sum
+        calls += [
+            lambda: net.backward(y, sample_weight=weights),
+            lambda: trainer.step(X, y, sample_weight=weights),
+        ]
     if "float32" not in message + name:  # it works in float64
         calls.append(lambda: rg.gradcheck(net, X, y, sample_weight=weights))
     for call in calls:
@@ -388,3 +427,88 @@ def test_no_weights_touch_no_bits() -> None:
     one = rg.Trainer(nets[0], rg.SGD(0.1)).fit(X, y, epochs=2)
     other = rg.Trainer(nets[1], rg.SGD(0.1)).fit(X, y, epochs=2, sample_weight=None, class_weight=None)
     assert one.loss == other.loss and same_bits(parameters(nets[0]), parameters(nets[1]))
+
+
+# ---------------------------------------------------------------- what the weights mean
+
+
+@pytest.mark.parametrize("batch_size", [1, 32, 100])
+@pytest.mark.parametrize("given", ["class_weight", "sample_weight", "both"])
+def test_classes_are_balanced_at_any_batch_size(given: str, batch_size: int) -> None:
+    """A tenth of the rows has the label 1; balanced, its probability is a half, whatever the batches (PyTorch 50528)."""
+    X, y = np.zeros((1000, 1)), np.random.default_rng(5).permutation(np.repeat([1, 0], [100, 900]))
+    share = {"class_weight": 0.5, "sample_weight": 0.5, "both": 0.9}[given]
+    balanced = compute_sample_weight("balanced", y)
+    fit: dict[str, Any] = {"class_weight": "balanced"} if given == "class_weight" else {"sample_weight": 7 * balanced}
+    if given == "both":
+        fit["class_weight"] = {0: 1.0, 1: 9.0}
+    net = rg.Network([1, 1], loss="binary_cross_entropy", dtype="float64")
+    # the rate of a step is in proportion to its rows, and falls, so that the steps of the last epochs are average steps
+    trainer = rg.Trainer(net, rg.SGD(0.002 * batch_size), batch_size=batch_size, schedule=rg.schedules.Cosine())
+    trainer.fit(X, y, epochs=40, **fit)
+    assert net.predict_proba([[0.0]])[0] == pytest.approx(share, abs=0.005)
+    by_batch = rg.Network([1, 1], loss="binary_cross_entropy", dtype="float64")
+    rg.Trainer(by_batch, rg.SGD(0.002 * batch_size), batch_size=batch_size, weights="batch").fit(X, y, epochs=40, **fit)
+    if batch_size == 1:  # where each weight is divided by itself
+        assert by_batch.predict_proba([[0.0]])[0] == pytest.approx(0.1, abs=0.05)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_equal_weights_have_the_bits_of_none(dtype: str) -> None:
+    X, y = inputs(70, 6), targets("cross_entropy", 70, 3)
+    found = []
+    for fit in ({}, {"sample_weight": np.full(70, 0.3)}, {"sample_weight": np.full(70, 1e30)}, {"class_weight": {0: 1.0}}):
+        net = network([6, 20, 3], "cross_entropy", dtype=dtype)
+        history = rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=16).fit(X, y, epochs=2, train_metrics=False, **fit)
+        found.append((parameters(net), history.loss, history.metric))
+    assert all(same_bits(each, found[0]) for each in found)
+
+
+def test_only_the_ratios_of_weights_matter_to_fit() -> None:
+    X, y, w = inputs(70, 6), inputs(70, 3), some_weights(70)
+    found = []
+    for factor in (1.0, 2.0**-80, 2.0**90):
+        net = network([6, 20, 3])
+        history = rg.Trainer(net, rg.SGD(0.1), batch_size=16).fit(X, y, epochs=2, sample_weight=w * factor)
+        found.append((parameters(net), history.loss))
+    assert same_bits(found[1], found[0]) and same_bits(found[2], found[0])
+
+
+def test_metrics_see_the_weights_as_they_were_given() -> None:
+    X, y, w = inputs(80, 6), inputs(80, 3), some_weights(80)
+    seen: list[np.ndarray] = []
+
+    def of(y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray) -> float:
+        seen.append(sample_weight)
+        return 0.0
+
+    net = network([6, 20, 3], dtype="float64")
+    trainer = rg.Trainer(net, rg.SGD(0.1), batch_size=16)
+    trainer.fit(X, y, epochs=1, sample_weight=w, validation_split=0.25, metrics=[of], train_metrics=True)
+    assert sorted(np.concatenate(seen)) == sorted(w)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        ("mean", ValueError, 'weights: expected "rows" or "batch", got \'mean\''),
+        (np.ones(3), TypeError, r"weights: expected .* got ndarray \(the weights themselves are sample_weight\)"),
+        (None, TypeError, "weights: expected .* got NoneType"),
+    ],
+)
+def test_wrong_settings_of_weights(weights: Any, error: type[Exception], message: str) -> None:
+    net = network([5, 8, 3])
+    X, y = inputs(ROWS, 5), inputs(ROWS, 3)
+    net.forward(X)
+    trainer = rg.Trainer(net, rg.SGD(0.1))
+    trainer.weights = weights
+    before = parameters(net)
+    for call in (
+        lambda: net.backward(y, weights=weights),
+        lambda: rg.Trainer(net, rg.SGD(0.1), weights=weights),
+        lambda: trainer.fit(X, y, epochs=1),
+        lambda: trainer.step(X, y, sample_weight=W),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+    assert same_bits(parameters(net), before)

@@ -58,7 +58,11 @@ FEATURES: dict[str, Feature] = {
         fit={"class_weight": "balanced", "gradient_norms": True},
     ),
     "sample_weight": feature(fit={"sample_weight": np.linspace(0, 2, ROWS)}),
+    "weights_by_batch": feature(trainer={"weights": "batch"}, fit={"sample_weight": np.linspace(0, 2, ROWS)}),
     "class_weight": feature(fit={"class_weight": "balanced"}),
+    "drop_last": feature(hidden={"norm": "batch"}, trainer={"drop_last": True}),
+    "ema": feature(hidden={"norm": "batch"}, trainer={"average": rg.EMA(0.8)}, fit={"validation_split": 0.2}),
+    "swa": feature(trainer={"average": rg.SWA(2)}, fit={"validation_split": 0.2}),
     "label_smoothing": feature(network={"loss": losses.CrossEntropy(label_smoothing=0.1)}),
     "early_stopping": feature(fit={"validation_split": 0.2, "early_stopping": rg.EarlyStopping(patience=1)}),
     "gradient_norms": feature(fit={"gradient_norms": True}),
@@ -104,6 +108,9 @@ def test_any_team_gives_the_same_bits(name: str, dtype: str) -> None:
         assert same_bits(parameters(other), parameters(alone)), team
         assert repr(others.optimizer.state_dict()) == repr(trainer.optimizer.state_dict())
         assert same_bits([other.predict(X[:50])], [alone.predict(X[:50])])
+        assert (trainer.averaged is None) == (trainer.average is None)
+        if trainer.averaged is not None and others.averaged is not None:
+            assert same_bits(parameters(others.averaged), parameters(trainer.averaged)), team
         for column in ("loss", "metric", "val_loss", "val_metric", "lr", "gradient_norms"):
             assert getattr(history, column) == getattr(again, column), column
 

@@ -142,9 +142,18 @@ def rows_and_dz(loss: str, activation: str, z: Array, y: Array, parameter: float
 
 
 def loss_and_dz(
-    loss: str, activation: str, z: Array, y: Array, parameter: float | None = None, weights: Array | None = None
+    loss: str,
+    activation: str,
+    z: Array,
+    y: Array,
+    parameter: float | None = None,
+    weights: Array | None = None,
+    by: str = "rows",
 ) -> tuple[float, Array]:
-    """Mean loss, weighted where `weights` are given, and its gradient with respect to z of the last layer."""
+    """Mean loss and its gradient with respect to z of the last layer.
+
+    Where `weights` are given, it is sum w l / rows, or, by "batch", sum w l / sum w.
+    """
     n, k = z.shape
     t = as_matrix(loss, y, k)
     plain = loss in ("mse", "quadratic", "cross_entropy", "binary_cross_entropy")
@@ -155,7 +164,8 @@ def loss_and_dz(
         else:
             rows, dz = rows_and_dz(loss, activation, z, y, parameter)
         w = np.ones(n) if weights is None else np.asarray(weights, np.float64)
-        return float((w * rows).sum() / w.sum()), dz * (w / w.sum())[:, None]
+        divisor = n if by == "rows" else w.sum()
+        return float((w * rows).sum() / divisor), dz * (w / divisor)[:, None]
     if loss == "cross_entropy":
         log_p = z - z.max(axis=1, keepdims=True)
         log_p = log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
@@ -190,6 +200,7 @@ def forward_backward(
     dz: Array | None = None,
     parameter: float | None = None,
     sample_weight: Array | None = None,
+    by: str = "rows",
 ) -> Pass:
     """Both passes over one batch, from answers y or from a gradient dz of the last z."""
     w = [np.asarray(v, np.float64) for v in weights]
@@ -199,7 +210,7 @@ def forward_backward(
         a.append(FUNCTION[activations[i]](z[i]))
     value = float("nan")
     if y is not None:
-        value, dz = loss_and_dz(loss, activations[-1], z[-1], y, parameter, sample_weight)
+        value, dz = loss_and_dz(loss, activations[-1], z[-1], y, parameter, sample_weight, by)
     assert dz is not None
     delta = [np.asarray(dz, np.float64)]
     for i in range(len(w) - 1, 0, -1):

@@ -63,7 +63,7 @@ def test_a_restored_trainer_goes_on_to_the_last_bit(schedule: str) -> None:
         ({"network": {"steps": 1, "arrays": []}}, "arrays: expected those of 3 layers, got 0"),
         ({"optimizer": {"velocity": 1}}, "state: expected steps and some of"),
         ({"schedule": {"origin": 0}}, "schedule: expected origin, epochs, plateau, got origin"),
-        ({"more": 1}, "state: expected epochs_done, network, optimizer, schedule, got"),
+        ({"more": 1}, "state: expected epochs_done, network, optimizer, schedule, average, got"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(change: dict[str, Any], message: str) -> None:

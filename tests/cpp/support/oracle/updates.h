@@ -1,4 +1,4 @@
-// The optimisers' rules, and sums of squares, one number at a time.
+// The optimisers' rules, sums of squares, and the step of an average, one number at a time.
 #pragma once
 
 #include <algorithm>
@@ -79,6 +79,10 @@ struct Updates {
       for (Index l = 0; l < half; ++l) chains[l] += chains[l + half];
     }
     return chains[0];
+  }
+
+  static void blend(Index count, T tau, const T* b, T* a) {
+    for (Index i = 0; i < count; ++i) a[i] = O::fma(tau, b[i] - a[i], a[i]);
   }
 };
 
