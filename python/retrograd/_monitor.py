@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
+from ._names import METRIC_ALIASES, did_you_mean, squashed
 from .history import History
 
 Better = Literal["auto", "min", "max"]
@@ -31,9 +32,9 @@ class Monitor:
 
     def __init__(self, name: str, mode: Better, there: Iterable[str], metric_name: str) -> None:
         names = list(there)
+        name = _true_name(name, names)
         if name not in names:
-            hint = " (validation_data or validation_split gives them)" if name.startswith("val_") else ""
-            raise ValueError(f"monitor: expected one of {', '.join(names)}, got {name!r}{hint}")
+            raise ValueError(f"monitor: expected one of {', '.join(names)}, got {name!r}{_missing(name, names)}")
         self.name = name
         if mode == "auto":
             meaning = {"metric": metric_name, "val_metric": metric_name}.get(name, name)
@@ -51,6 +52,25 @@ class Monitor:
         if best is None:
             return value == value
         return value < best - margin if self.mode == "min" else value > best + margin
+
+
+def _true_name(name: str, names: list[str]) -> str:
+    """The figure that is meant where it is there under another spelling: "val_acc" is "val_accuracy"."""
+    prefix, stem = ("val_", name[4:]) if name[:4].lower() == "val_" else ("", name)
+    meant = METRIC_ALIASES.get(squashed(stem), stem.lower())
+    return name if name in names or f"{prefix}{meant}" not in names else f"{prefix}{meant}"
+
+
+def _missing(name: str, names: list[str]) -> str:
+    """What to write so that a figure is there; nothing where it is not known."""
+    stem = name.removeprefix("val_")
+    validation = stem != name
+    if validation and not any(there.startswith("val_") for there in names):
+        return " (validation_data or validation_split gives them)"
+    if stem != "loss" and (_MORE.fullmatch(stem) or _LESS.fullmatch(stem)):
+        more = "" if validation else ", train_metrics=True"
+        return f' (fit(..., metrics=["{stem}"]{more}) measures it)'
+    return did_you_mean(name, names)
 
 
 def figures(metric_name: str, validation: bool, metrics: Iterable[str]) -> list[str]:

@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._checks import as_float, as_int, check_name
-from .activations import ACTIVATIONS
+from ._checks import as_float, as_int
+from .activations import as_activation
 from .layers import Dense, Init
 from .losses import (
     Loss,
+    as_loss,
     decision_of,
     gives_probabilities,
     is_classifier,
@@ -195,8 +196,8 @@ def described(
 
     Types and single values are checked here. Whether they go together, the core checks when it makes the network.
     """
-    check_name(activation, ACTIVATIONS, "activation")
-    check_name(output_activation, ACTIVATIONS, "output_activation")
+    activation = as_activation(activation)
+    output_activation = as_activation(output_activation, "output_activation")
     if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray):
         raise TypeError(f"layers: expected a sequence like [784, 128, 10], got {layers!r}")
     if len(layers) < 2:
@@ -205,7 +206,7 @@ def described(
         raise TypeError("layers: expected the number of inputs first, got a Dense")
     given = [one if isinstance(one, Dense) else as_int(one, "layers", 1) for one in layers[1:]]
     inputs = as_int(layers[0], "layers", 1)
-    name_and_parameter(loss)  # this checks the loss
+    loss = as_loss(loss)
     precision = _as_dtype(dtype)
     share = as_float(dropout, "dropout", 0.0, 1.0)
     hidden = [_resolved(one, activation, share) for one in given[:-1]]

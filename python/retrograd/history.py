@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from ._careful import Careful
+
 __all__ = ["History"]
 
 _ALWAYS = ("epoch", "loss", "metric", "seconds", "lr", "rows_per_second")  # lists that every epoch fills
@@ -16,7 +18,7 @@ _VALIDATION_FOR_ALL = "expected validation figures, val_loss and val_metric, for
 _ABOUT = ("metric_name", "converged", "stopped_early", "best_epoch")
 
 
-class History:
+class History(Careful):
     """Losses, metrics and times of a training run; every list has one entry an epoch.
 
     Parameters
@@ -54,22 +56,30 @@ class History:
         The best epoch by early stopping's figure; the network has its weights where `restore_best` says so.
     """
 
+    metric_name: str
+    converged: bool
+    stopped_early: bool
+    best_epoch: int | None
+    epoch: list[int]
+    loss: list[float]
+    metric: list[float]
+    val_loss: list[float]
+    val_metric: list[float]
+    seconds: list[float]
+    lr: list[float]
+    rows_per_second: list[float]
+    step_lr: list[list[float]]
+    metrics: dict[str, list[float]]
+    gradient_norms: dict[int, list[float]]
+
     def __init__(self, metric_name: str = "accuracy") -> None:
-        self.metric_name = metric_name
-        self.converged = False
-        self.stopped_early = False
-        self.best_epoch: int | None = None
-        self.epoch: list[int] = []
-        self.loss: list[float] = []
-        self.metric: list[float] = []
-        self.val_loss: list[float] = []
-        self.val_metric: list[float] = []
-        self.seconds: list[float] = []
-        self.lr: list[float] = []
-        self.rows_per_second: list[float] = []
-        self.step_lr: list[list[float]] = []
-        self.metrics: dict[str, list[float]] = {}
-        self.gradient_norms: dict[int, list[float]] = {}
+        own = self.__dict__  # directly, because every call of `fit` makes one
+        own["metric_name"] = metric_name
+        own["converged"] = own["stopped_early"] = False
+        own["best_epoch"] = None
+        for name in ("epoch", "loss", "metric", "val_loss", "val_metric", "seconds", "lr", "rows_per_second", "step_lr"):
+            own[name] = []
+        own["metrics"], own["gradient_norms"] = {}, {}
 
     # ---------------------------------------------------------------- entries
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ._checks import as_float
+from ._names import resolved
 from .activations import ACTIVATIONS
 
 # name: (distribution, gain, fan) where variance = gain / fan
@@ -17,6 +18,24 @@ _SCHEMES = {
     "glorot_uniform": ("uniform", 2.0, "sum"),
     "lecun_normal": ("normal", 1.0, "in"),
     "lecun_uniform": ("uniform", 1.0, "in"),
+}
+# What PyTorch and Keras call the same distribution; in squashed spelling.
+_ELSEWHERE = {
+    "kaiming": "he_normal",
+    "kaimingnormal": "he_normal",
+    "kaiminguniform": "he_uniform",
+    "xavier": "glorot_uniform",
+    "xavieruniform": "glorot_uniform",
+    "xaviernormal": "glorot_normal",
+    "zero": "zeros",
+}
+# Keras's he_normal and the like are cut off at two deviations, with the same variance; that is not another scheme.
+_NOT_THE_SAME = {
+    "randomnormal": "write init=rg.normal(0.05), which is Keras's default",
+    "truncatednormal": "write init=rg.normal(0.05), which is not cut off",
+    "randomuniform": 'there are "he_uniform", "glorot_uniform" and "lecun_uniform", whose range suits the layer',
+    "ones": "all units of a layer would stay the same",
+    "constant": "all units of a layer would stay the same; a pair (weights, biases) gives them directly",
 }
 _ALIASES = {"he": "he_normal", "glorot": "glorot_uniform", "lecun": "lecun_normal"}
 
@@ -49,10 +68,7 @@ class Initializer:
 
     def __post_init__(self) -> None:
         known = (*_ALIASES, *_SCHEMES, "normal", "zeros")
-        if not isinstance(self.name, str):
-            raise TypeError(f"init: expected a name, got {self.name!r}")
-        if self.name not in known:
-            raise ValueError(f"init: expected one of {', '.join(known)}, got {self.name!r}")
+        object.__setattr__(self, "name", resolved(self.name, known, "init", _ELSEWHERE, _NOT_THE_SAME))
         object.__setattr__(self, "scale", as_float(self.scale, "scale", 0.0))
 
     def draw(self, fan_in: int, fan_out: int) -> tuple[str, float]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ._checks import above_zero, as_float, as_int, check_name
-from .activations import ACTIVATIONS
+from ._careful import Helpful, says_where
+from ._checks import above_zero, as_float, as_int
+from ._names import resolved
+from .activations import as_activation
 from .initializers import Initializer
 
 __all__ = ["Dense", "Init", "as_initializer"]
@@ -14,9 +16,14 @@ __all__ = ["Dense", "Init", "as_initializer"]
 
 Init = str | Initializer | None
 
+_NORMS = {"layernorm": "layer", "layernormalization": "layer", "batchnorm": "batch", "batchnorm1d": "batch"} | {
+    "batchnormalization": "batch"
+}
 
+
+@says_where()
 @dataclass(frozen=True)
-class Dense:
+class Dense(Helpful):
     """One dense layer: a = f(x w + b).
 
     Parameters
@@ -55,7 +62,7 @@ class Dense:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", as_int(self.units, "units", 1))
         if self.activation is not None:
-            check_name(self.activation, ACTIVATIONS, "activation")
+            object.__setattr__(self, "activation", as_activation(self.activation))
         if self.init is not None:
             object.__setattr__(self, "init", as_initializer(self.init))
         if self.dropout is not None:
@@ -63,7 +70,7 @@ class Dense:
         if self.max_norm is not None:
             object.__setattr__(self, "max_norm", above_zero(self.max_norm, "max_norm"))
         if self.norm is not None:
-            check_name(self.norm, ("layer", "batch"), "norm")
+            object.__setattr__(self, "norm", resolved(self.norm, ("layer", "batch"), "norm", _NORMS))
 
 
 def as_initializer(init: Init) -> Initializer:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from . import _core
-from ._checks import above_zero, as_float, check_name
+from ._checks import above_zero, as_float
+from ._names import resolved
 from .activations import GIVE_PROBABILITIES
 
 __all__ = [
@@ -43,6 +44,74 @@ __all__ = [
 # - parameter, parameter_name: its parameter's default and name; 0 and "" where it has none
 # - odd_output: whether the output activation must keep the sign of z
 LOSSES = _core.LOSSES
+
+# What PyTorch, Keras and scikit-learn call a loss, where value and gradient are the same; in squashed spelling.
+ALIASES = {
+    "mseloss": "mse",
+    "meansquarederror": "mse",
+    "maeloss": "mae",
+    "meanabsoluteerror": "mae",
+    "absoluteerror": "mae",
+    "l1": "mae",
+    "l1loss": "mae",
+    "huberloss": "huber",
+    "smoothl1": "huber",
+    "smoothl1loss": "huber",
+    "pinball": "quantile",
+    "pinballloss": "quantile",
+    "meanpinballloss": "quantile",
+    "poissonnll": "poisson",
+    "poissonnllloss": "poisson",
+    "logloss": "cross_entropy",
+    "crossentropyloss": "cross_entropy",
+    "softmaxcrossentropy": "cross_entropy",
+    "categoricalcrossentropy": "cross_entropy",
+    "sparsecategoricalcrossentropy": "cross_entropy",
+    "bce": "binary_cross_entropy",
+    "bceloss": "binary_cross_entropy",
+    "bcewithlogits": "binary_cross_entropy",
+    "bcewithlogitsloss": "binary_cross_entropy",
+    "binarylogloss": "binary_cross_entropy",
+    "multimargin": "hinge",
+    "multimarginloss": "hinge",
+}
+_DIVIDED = "divided by the number of outputs it is half of the mean squared error"
+# What other packages have and this one has not, or computes differently; "keras." where only theirs is meant.
+NOT_THE_SAME = {
+    "squarederror": f'scikit-learn halves it: {_DIVIDED}; write "mse", or "quadratic", the same for one output',
+    "halfsquarederror": f'{_DIVIDED}; write "mse", or "quadratic", which is the same for one output',
+    "keras.poisson": 'Keras takes the rates themselves, "poisson" their logarithms; it gives them to exp itself',
+    "poissondeviance": 'it is twice "poisson" less a number that only the targets fix',
+    "meanpoissondeviance": 'it is twice "poisson" less a number that only the targets fix',
+    "keras.hinge": 'with several outputs Keras takes each by itself; with one output it is "hinge"',
+    "hingeloss": 'with several outputs scikit-learn takes the largest violation alone; with one output it is "hinge"',
+    "categoricalhinge": 'it takes the largest violation alone, "hinge" all of them',
+    "squaredhinge": 'there is "hinge", without the square',
+    "modifiedhuber": 'it is a loss for classes; there is "hinge"',
+    "nll": 'it takes the logarithms of probabilities, "cross_entropy" the logits; leave log_softmax away',
+    "nllloss": 'it takes the logarithms of probabilities, "cross_entropy" the logits; leave log_softmax away',
+    "kldiv": 'its gradient is that of "cross_entropy" with rows of probabilities as targets; its value differs',
+    "kldivloss": 'its gradient is that of "cross_entropy" with rows of probabilities as targets; its value differs',
+    "kldivergence": 'its gradient is that of "cross_entropy" with rows of probabilities as targets; its value differs',
+    "focalloss": 'torchvision\'s has a factor alpha and sigmoids; "focal" is the softmax form with gamma alone',
+    "categoricalfocalcrossentropy": 'Keras has a factor alpha of 0.25; write "focal" for the loss without it',
+    "binaryfocalcrossentropy": '"focal" is the softmax form; give it two outputs and labels 0 and 1',
+}
+
+
+def as_loss(loss: str | Loss) -> str | Loss:
+    """The loss as it is kept: the object itself, or the true name of what a user calls it."""
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        raise TypeError(f"loss: expected a name or an object, got a class; write loss=rg.losses.{loss.__name__}()")
+    return resolved(loss, LOSSES, "loss", ALIASES, NOT_THE_SAME, _OF_YOUR_OWN)
+
+
+_OF_YOUR_OWN = (
+    "for a loss of your own compute its gradient with respect to z of the last layer: "
+    "z = net.forward(X), net.backward(dz=your_gradient(z, y)), optimizer.step(net)"
+)
 
 
 def targets_of(loss: str, outputs: int) -> str:
@@ -245,9 +314,5 @@ class Hinge(Loss):
 
 def name_and_parameter(loss: str | Loss) -> tuple[str, float]:
     """The name and the parameter of a loss: the default where the loss is a name, 0 where it has none."""
-    if isinstance(loss, Loss):
-        return loss.name, loss.parameter
-    if not isinstance(loss, str):
-        raise TypeError(f"loss: expected a name or an object of retrograd.losses, got {loss!r}")
-    check_name(loss, LOSSES, "loss")
-    return loss, LOSSES[loss]["parameter"]
+    loss = as_loss(loss)
+    return (loss.name, loss.parameter) if isinstance(loss, Loss) else (loss, LOSSES[loss]["parameter"])

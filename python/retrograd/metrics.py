@@ -17,6 +17,9 @@ from numpy.typing import ArrayLike
 
 from ._checks import as_int
 from ._data.arrays import Array, as_array
+from ._names import METRIC_ALIASES, resolved, squashed
+from .losses import ALIASES as LOSS_ALIASES
+from .losses import LOSSES
 
 __all__ = ["Metric", "accuracy", "auc", "f1", "mae", "r2", "rmse", "top_k"]
 
@@ -405,6 +408,30 @@ _NAMES: dict[str, tuple[Callable[..., float], Takes]] = {
 _OF_LABELS = re.compile(r"accuracy|f1.*|auc.*|top_\w+")
 
 
+# What other packages measure and this one does not, or gives with another sign.
+_NOT_THE_SAME = {
+    "precision": 'there is "f1", or a function of y_true and y_pred of your own',
+    "recall": 'there is "f1", or a function of y_true and y_pred of your own',
+    "negmeanabsoluteerror": 'scikit-learn turns its sign; write "mae"',
+    "negrootmeansquarederror": 'scikit-learn turns its sign; write "rmse"',
+    "topkaccuracy": 'write "top_2", which is scikit-learn\'s default',
+    "topkcategoricalaccuracy": 'write "top_5", which is Keras\'s default',
+}
+
+
+def _true_name(given: str) -> str:
+    """The name of a metric, from what a user calls it."""
+    key = squashed(given)
+    if key in METRIC_ALIASES or given in _NAMES:
+        return METRIC_ALIASES.get(key, given)
+    if key in LOSS_ALIASES or key in map(squashed, LOSSES):
+        raise ValueError(
+            f"metrics: expected one of {', '.join(_NAMES)}, top_1, top_2, ..., got {given!r}, which is a loss; "
+            f'history.loss and history.val_loss have that of the network, and "rmse" is the root of the squared error'
+        )
+    return resolved(given, (*_NAMES, "top_1", "top_2", "..."), "metrics", METRIC_ALIASES, _NOT_THE_SAME)
+
+
 def as_metric(given: object, classifier: bool) -> Metric:
     """The metric itself, or the metric of that name or function."""
     if isinstance(given, Metric):
@@ -414,9 +441,8 @@ def as_metric(given: object, classifier: bool) -> Metric:
         return Metric(given, *by_value.get(given, ("", "predictions")))
     if not isinstance(given, str):
         raise TypeError(f"metrics: expected names, functions or Metric, got {given!r}")
-    top = re.fullmatch(r"top_([1-9]\d*)", given)
-    if not (top or given in _NAMES):
-        raise ValueError(f"metrics: expected one of {', '.join(_NAMES)}, top_1, top_2, ..., got {given!r}")
+    top = re.fullmatch(r"top_?([1-9]\d*)", given.lower())
+    given = f"top_{top[1]}" if top else _true_name(given)
     if bool(_OF_LABELS.fullmatch(given)) != classifier:
         kind = "labels" if classifier else "numbers"
         raise ValueError(f"metrics: expected measures of {kind} for this loss, got {given!r}")

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _core
+from ._careful import Careful, says_where
 from ._checks import as_int, as_threads, check_state
 from ._data.arrays import Array, as_array, as_rows, check_finite, converted
 from ._data.examples import Examples, as_examples, checked_rows
@@ -48,7 +49,7 @@ Arrays = tuple[Array, ...]
 Weights = tuple[Sequence[ArrayLike], Sequence[ArrayLike]]  # the weights of all layers, and their biases
 
 
-class Gradients:
+class Gradients(Careful):
     """The results of a backward pass. Arrays are read when asked for, at the latest before the next pass overwrites them.
 
     Attributes
@@ -68,10 +69,13 @@ class Gradients:
         this object is still held).
     """
 
+    loss: float | None
+    _network: Network | None
+    _found: dict[str, Any]
+
     def __init__(self, network: Network, loss: float | None) -> None:
-        self.loss = loss
-        self._network: Network | None = network
-        self._found: dict[str, Any] = {}
+        own = self.__dict__  # directly: this runs in every step by hand
+        own["loss"], own["_network"], own["_found"] = loss, network, {}
 
     def _read(self, name: str) -> Any:
         if name not in self._found:
@@ -129,7 +133,8 @@ class Gradients:
         return f"Gradients(loss={self.loss}, dw={shapes})"
 
 
-class Network:
+@says_where()
+class Network(Careful):
     """A dense feed-forward network.
 
     Parameters
@@ -607,7 +612,7 @@ class Network:
             check_finite(self._core, rows_of_dz, "dz", seed)
             self._core.backward_dz(rows_of_dz, as_threads(n_threads))
         gradients = Gradients(self, loss)
-        self._gradients = weakref.ref(gradients)
+        self.__dict__["_gradients"] = weakref.ref(gradients)  # directly: this runs in every step by hand
         return gradients
 
     @property

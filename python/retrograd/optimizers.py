@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from ._careful import Careful, says_where
 from ._checks import above_zero, as_bool, as_float, as_int, as_threads
 from ._data.arrays import Array
 from ._spec import LayerArray
@@ -81,7 +82,7 @@ class Group:
                 raise ValueError(f"layers: expected numbers from {-depth} to {depth - 1}, got {number}")
 
 
-class _HasRate:
+class _HasRate(Careful):
     """The settings that every rule has, in the place where its constructor takes them."""
 
     lr: float
@@ -131,7 +132,7 @@ class Optimizer(_HasRate):
             object.__setattr__(self, "_stale", True)  # this comes first: Ctrl-C may come between the two
             if name in ("groups", "betas") and isinstance(value, list):  # a change inside a list would go unnoticed
                 value = tuple(value)
-        object.__setattr__(self, name, value)
+        super().__setattr__(name, value)
 
     def _rule_settings(self) -> dict[str, Any]:
         """The settings of the rule alone, checked, by the core's names."""
@@ -321,6 +322,7 @@ def _as_plane(value: Any, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return array
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class SGD(Optimizer):
     """Stochastic gradient descent, with PyTorch's arithmetic: g = dw + weight_decay w; v = momentum v + g; w = w - lr v.
@@ -368,6 +370,7 @@ class SGD(Optimizer):
         return {"momentum": momentum, "nesterov": self.nesterov, "dampening": dampening}
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class Adam(Optimizer):
     """Adam: steps of m / (sqrt(v) + eps), where m and v are unbiased running means of gradients and their squares.
@@ -414,6 +417,7 @@ class Adam(Optimizer):
         }
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class AdamW(Adam):
     """Adam with weight decay apart from the gradient: first w = (1 - lr weight_decay) w, then Adam's step.
@@ -438,6 +442,7 @@ class AdamW(Adam):
     weight_decay: float = 1e-2
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class RMSprop(Optimizer):
     """RMSprop: steps of g / (sqrt(v) + eps), where v is a running mean of squared gradients.
@@ -484,6 +489,7 @@ class RMSprop(Optimizer):
         }
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class Adagrad(Optimizer):
     """Adagrad: steps of g / (sqrt(s) + eps), where s is the sum of all squared gradients so far.
@@ -525,6 +531,7 @@ class Adagrad(Optimizer):
         }
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class Lion(Optimizer):
     """Lion: steps of lr in the direction sign(beta1 m + (1 - beta1) g), where m is a running mean of gradients.

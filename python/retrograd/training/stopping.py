@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._careful import Helpful, says_where
 from .._checks import as_bool, as_float, as_int, check_state
 from .._monitor import Better, Monitor, check_mode, check_monitor
 from ..history import History
@@ -15,8 +16,9 @@ from ..network import Network
 __all__ = ["Convergence", "EarlyStopping", "EarlyStoppingRun"]
 
 
+@says_where()
 @dataclass(frozen=True)
-class EarlyStopping:
+class EarlyStopping(Helpful):
     """When training stops early, and whether it goes back to the best epoch: `Trainer.fit(..., early_stopping=...)`.
 
     Parameters

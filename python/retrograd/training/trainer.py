@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from numpy.typing import ArrayLike
 
 from .. import _core
+from .._careful import Careful, says_where
 from .._checks import as_bool, as_int, as_threads, check_state
 from .._data.examples import Examples
 from .._data.split import split
@@ -39,7 +40,8 @@ Metrics = Sequence[str | Metric | Callable[..., float]]
 Rate = Schedule | Callable[[int], float]
 
 
-class Trainer:
+@says_where("fit")
+class Trainer(Careful):
     """Trains one network with one optimiser.
 
     Parameters
@@ -258,17 +260,17 @@ class Trainer:
         self._check_weights()
 
         clock.begin(epochs)
-        self._clock = clock
-        self.history = History(metric_name)
+        own = self.__dict__  # directly, because a fit of a small network takes some microseconds
+        own["_clock"], own["history"] = clock, History(metric_name)
         bar = Bar(self.progress, epochs, rows)
         options = self._options(batch_size)
         options.shuffle, options.gradient_norms, options.report = self.shuffle, gradient_norms, bar.report
         settings = EpochSettings(training, options, clock, callbacks, steps)
         try:
-            self._fitting, self._stopped = True, False
+            own["_fitting"], own["_stopped"] = True, False
             run(self, epochs, settings, bar, validation, measures, early, convergence)
         finally:
-            self._fitting = False
+            own["_fitting"] = False
         return self.history
 
     def stop(self) -> None:

@@ -1,0 +1,165 @@
+"""Objects that refuse attributes and arguments which they do not have, and say what was meant.
+
+`Helpful` and `Careful` are base classes for attributes, `says_where` a decorator for arguments. What to say stands in
+_hints.py. All of it is hidden from type checkers, which know better. Setting an attribute of a careful object takes a
+tenth of a microsecond more, so code that runs in every step sets it in the object's `__dict__`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+
+from ._hints import ARGUMENTS, ATTRIBUTES, POSITIONAL
+from ._names import did_you_mean
+
+_Class = TypeVar("_Class", bound=type)
+
+# ---------------------------------------------------------------- attributes
+
+
+class Helpful:
+    """An object whose missing attributes, when they are read, say what was meant. Assigning is left to the class."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # This runs only where the ordinary search has failed.
+            if name.startswith("_"):  # Python asks for these itself: copies, pickles, notebooks
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(_no_attribute(self, name))
+
+
+class Careful(Helpful):
+    """An object that takes only the attributes which it has: those that the package's own code has given it.
+
+    A subclass of a user may have more, but does not hide a method or a property by a value.
+    """
+
+    _has: ClassVar[set[str]] = set()  # public attributes that this class's code has set; each class has its own
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._has = set()
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name[0] != "_" and name not in self._has:
+                _check_may_set(self, name)
+            object.__setattr__(self, name, value)
+
+
+def _is_our_module(name: str) -> bool:
+    return name.split(".")[0] == __name__.split(".")[0]
+
+
+def _is_ours(cls: type) -> bool:
+    return _is_our_module(cls.__module__)
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, property | classmethod | staticmethod) or inspect.isroutine(value)
+
+
+def _check_may_set(thing: Any, name: str) -> None:
+    """Raise an AttributeError unless the package's own code, or that of a subclass, sets the attribute."""
+    kind = type(thing)
+    if name in thing.__dict__:
+        return
+    home = next((cls for cls in kind.__mro__ if name in vars(cls)), None)
+    there = None if home is None else vars(home)[name]
+    if home is not None and _is_ours(home) and _is_code(there) and getattr(there, "fset", None) is None:
+        raise AttributeError(_cannot_be_set(thing, name, there))
+    if not _is_ours(kind):
+        return
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_name == "__setattr__":
+        frame = frame.f_back
+    if not _is_our_module(frame.f_globals.get("__name__", "")):
+        raise AttributeError(_no_attribute(thing, name))
+    kind._has.add(name)
+
+
+def _cannot_be_set(thing: Any, name: str, there: object) -> str:
+    what = "is read-only" if isinstance(there, property) else "is a method"
+    hint = _hint(ATTRIBUTES, type(thing), f"{name}=") or _hint(ATTRIBUTES, type(thing), name)
+    return f"{type(thing).__name__}.{name} {what}" + (f": {hint}" if hint else " and cannot be set")
+
+
+def _no_attribute(thing: Any, name: str) -> str:
+    text = f"{type(thing).__name__} has no attribute {name!r}"
+    hint = _hint(ATTRIBUTES, type(thing), name)
+    if hint:
+        return f"{text}: {hint}"
+    public = [one for one in dir(thing) if not one.startswith("_")]
+    return text + did_you_mean(name, public)
+
+
+def _hint(table: dict[str, dict[str, str]], kind: type, name: str) -> str | None:
+    """The hint of the class itself, or of the nearest one above it."""
+    found = (table.get(cls.__name__, {}).get(name) for cls in kind.__mro__ if _is_ours(cls))
+    return next((hint for hint in found if hint), None)
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def says_where(*methods: str) -> Callable[[_Class], _Class]:
+    """A class whose constructor, and these methods, say where arguments belong which they do not take."""
+
+    def decorate(cls: _Class) -> _Class:
+        for name in ("__init__", *methods):
+            setattr(cls, name, _explained(vars(cls)[name]))
+        return cls
+
+    return decorate
+
+
+def _explained(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+                raise  # it was raised within the function
+            _explain(function, args, kwargs, str(error))
+
+    return call
+
+
+def _explain(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], text: str) -> NoReturn:
+    """Raise the TypeError of a call that does not fit the signature."""
+    owner, _, name = function.__qualname__.rpartition(".")
+    called = owner if name == "__init__" else f"{owner}.{name}".lstrip(".")
+    kind = type(args[0]) if owner and args else None
+    tables = [one.__name__ for one in kind.__mro__] if kind and name == "__init__" else [called]
+    parameters = list(inspect.signature(function).parameters.values())
+    named = [one.name for one in parameters if one.name != "self"]
+    for argument in kwargs:
+        if argument in named:
+            continue
+        hint = next((found for one in tables if (found := ARGUMENTS.get(one, {}).get(argument))), "")
+        text = f"{called}: no argument {argument!r}"
+        raise TypeError(f"{text}: {hint}" if hint else text + did_you_mean(argument, named)) from None
+    by_position = [one for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]
+    given = args[1:] if parameters and parameters[0].name == "self" else args
+    if len(args) > len(by_position):
+        taken = [one.name for one in by_position if one.name != "self"]
+        if called in POSITIONAL:
+            raise TypeError(POSITIONAL[called](given)) from None
+        raise TypeError(f"{called}: expected {', '.join(taken)} by position and all else by name, got {given[len(taken):]!r}") from None
+    missing = [
+        one.name
+        for place, one in enumerate(parameters)
+        if one.default is inspect.Parameter.empty and one.name not in kwargs
+        and (one.kind is inspect.Parameter.KEYWORD_ONLY or place >= len(args))
+    ]
+    hint = next((found for one in tables for left in missing if (found := ARGUMENTS.get(one, {}).get(f"no {left}"))), "")
+    if missing and hint:
+        raise TypeError(f"{called}: expected {missing[0]}: {hint}") from None
+    raise TypeError(text) from None
