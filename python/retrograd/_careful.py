@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from ._hints import ARGUMENTS, ATTRIBUTES, POSITIONAL
-from ._names import did_you_mean
+from ._names import did_you_mean, nearest
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -51,6 +51,15 @@ class Careful(Helpful):
             if name[0] != "_" and name not in self._has:
                 _check_may_set(self, name)
             object.__setattr__(self, name, value)
+
+
+def no_such_name(name: str, known: list[str]) -> str:
+    """The message for a name that the package itself does not have."""
+    text = f"module {__name__.split('.')[0]!r} has no attribute {name!r}"
+    if name.startswith("_"):
+        return text
+    hint = ATTRIBUTES["retrograd"].get(name)
+    return f"{text}: {hint}" if hint else text + did_you_mean(name, known)
 
 
 def _is_our_module(name: str) -> bool:
@@ -96,7 +105,12 @@ def _no_attribute(thing: Any, name: str) -> str:
     if hint:
         return f"{text}: {hint}"
     public = [one for one in dir(thing) if not one.startswith("_")]
-    return text + did_you_mean(name, public)
+    near = nearest(name, public)
+    if near is None:  # a slip in a name of another package, perhaps
+        hints = [one for cls in type(thing).__mro__ for one in ATTRIBUTES.get(cls.__name__, {}) if not one.endswith("=")]
+        near = nearest(name, hints, cutoff=0.75)
+        return f"{text}: {_hint(ATTRIBUTES, type(thing), near)}" if near else text
+    return f"{text}; did you mean {near!r}?"
 
 
 def _hint(table: dict[str, dict[str, str]], kind: type, name: str) -> str | None:
@@ -143,16 +157,20 @@ def _explain(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     for argument in kwargs:
         if argument in named:
             continue
-        hint = next((found for one in tables if (found := ARGUMENTS.get(one, {}).get(argument))), "")
+        hints = {key: hint for one in reversed(tables) for key, hint in ARGUMENTS.get(one, {}).items() if key[:3] != "no "}
         text = f"{called}: no argument {argument!r}"
-        raise TypeError(f"{text}: {hint}" if hint else text + did_you_mean(argument, named)) from None
+        near = argument if argument in hints else nearest(argument, [*named, *hints])
+        if near in hints:
+            raise TypeError(f"{text}: {hints[near]}") from None
+        raise TypeError(f"{text}; did you mean {near!r}?" if near else text) from None
     by_position = [one for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]
     given = args[1:] if parameters and parameters[0].name == "self" else args
     if len(args) > len(by_position):
         taken = [one.name for one in by_position if one.name != "self"]
         if called in POSITIONAL:
             raise TypeError(POSITIONAL[called](given)) from None
-        raise TypeError(f"{called}: expected {', '.join(taken)} by position and all else by name, got {given[len(taken):]!r}") from None
+        more = ", ".join(map(repr, given[len(taken) :]))
+        raise TypeError(f"{called}: expected {', '.join(taken)} by position and all else by name, got also {more}") from None
     missing = [
         one.name
         for place, one in enumerate(parameters)

@@ -6,7 +6,6 @@ Each error says what was expected and what was given. Arrays are checked in `_da
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
 from typing import NoReturn
 
 import numpy as np

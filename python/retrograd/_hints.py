@@ -5,7 +5,8 @@ These are tables of text alone; _careful.py reads them. A key with "=" is for as
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 # ---------------------------------------------------------------- attributes, by class
@@ -14,6 +15,38 @@ _DROPOUT = "it is fixed when the network is made: rg.Network(..., dropout=0.5), 
 _SAVE = "pickle.dump(net, file) keeps all of it; net.state_dict() has the weights alone"
 
 ATTRIBUTES: dict[str, dict[str, str]] = {
+    "retrograd": {
+        "Sequential": "rg.Network([784, 128, 10])",
+        "MLP": "rg.Network([784, 128, 10])",
+        "MLPClassifier": 'rg.Network([784, 128, 10], loss="cross_entropy") and rg.Trainer(net, rg.Adam()).fit(X, y, epochs=10)',
+        "MLPRegressor": "rg.Network([784, 128, 1]) and rg.Trainer(net, rg.Adam()).fit(X, y, epochs=10)",
+        "Model": "rg.Network([784, 128, 10])",
+        "NeuralNetwork": "rg.Network([784, 128, 10])",
+        "Linear": "rg.Dense(units, \"identity\")",
+        "Layer": "rg.Dense(units)",
+        "Dropout": "rg.Dense(units, dropout=0.5), or rg.Network(..., dropout=0.5)",
+        "BatchNorm": 'rg.Dense(units, norm="batch")',
+        "BatchNormalization": 'rg.Dense(units, norm="batch")',
+        "LayerNorm": 'rg.Dense(units, norm="layer")',
+        "Input": "the number of inputs comes first: rg.Network([784, 128, 10])",
+        "ModelCheckpoint": "rg.EarlyStopping keeps the best weights in memory",
+        "ReduceLROnPlateau": "rg.schedules.ReduceOnPlateau()",
+        "LearningRateScheduler": "rg.Trainer(net, optimizer, schedule=lambda epoch: ...)",
+        "optim": "the optimisers are rg.SGD, rg.Adam, ...",
+        "optimizers": "the optimisers are rg.SGD, rg.Adam, ...",
+        "nn": "rg.Network([784, 128, 10])",
+        "layers": "rg.Dense(units)",
+        "fit": "rg.Trainer(net, rg.Adam()).fit(X, y, epochs=10)",
+        "train": "rg.Trainer(net, rg.Adam()).fit(X, y, epochs=10)",
+        "load": "pickle.load(file) has a network or a trainer that was saved by pickle.dump",
+        "save": "pickle.dump(net, file)",
+        "seed": "it is the network's: rg.Network(..., seed=1)",
+        "train_test_split": "trainer.fit(X, y, epochs=10, validation_split=0.2)",
+        "reference": "import retrograd.reference",
+        "datasets": "import retrograd.datasets",
+        "data": "import retrograd.datasets",
+        "load_digits": "from retrograd.datasets import load_digits",
+    },
     "Network": {
         "fit": "training is the trainer's: rg.Trainer(net, rg.Adam()).fit(X, y, epochs=10)",
         "compile": "there is nothing to compile: rg.Trainer(net, rg.Adam()).fit(X, y, epochs=10)",
@@ -44,9 +77,9 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "dropout": _DROPOUT,
         "input_dropout=": "it is fixed when the network is made: rg.Network(..., input_dropout=0.1)",
         "input_noise=": "it is fixed when the network is made: rg.Network(..., input_noise=0.1)",
-        "activation": 'net.activations has that of each layer; it is fixed when the network is made: rg.Network(..., activation="tanh")',
+        "activation": 'net.activations has them; they are fixed when the network is made: rg.Network(..., activation="tanh")',
         "activations=": 'they are fixed when the network is made: rg.Network(..., activation="tanh")',
-        "output_activation": 'net.activations[-1]; it is fixed when the network is made: rg.Network(..., output_activation="tanh")',
+        "output_activation": 'net.activations[-1], fixed when the network is made: rg.Network(..., output_activation="tanh")',
         "layers=": "the layers are fixed when the network is made: rg.Network([784, 128, 10])",
         "sizes=": "the layers are fixed when the network is made: rg.Network([784, 128, 10])",
         "seed=": "the seed is fixed when the network is made: rg.Network(..., seed=1)",
@@ -110,7 +143,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "beta2": "optimizer.betas = (beta1, beta2)",
         "epsilon": "optimizer.eps",
         "rho": "optimizer.alpha",
-        "decay": "weights: optimizer.weight_decay; the rate: rg.Trainer(net, optimizer, schedule=rg.schedules.Exponential(0.95))",
+        "decay": "of weights it is weight_decay, of the rate rg.Trainer(..., schedule=rg.schedules.Exponential(0.95))",
         "l2": "optimizer.weight_decay (twice the factor of the sum of squares)",
         "l1": "groups=[rg.Group(l1=1e-4)]",
         "clipnorm": "optimizer.clip_norm",
@@ -344,7 +377,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "beta2": "it is betas=(0.9, 0.999)",
         "epsilon": "it is eps=",
         "rho": "it is alpha=",
-        "decay": "weights: weight_decay=; the rate: rg.Trainer(net, optimizer, schedule=rg.schedules.Exponential(0.95))",
+        "decay": "of weights it is weight_decay=, of the rate rg.Trainer(..., schedule=rg.schedules.Exponential(0.95))",
         "l2": "it is weight_decay= (twice the factor of the sum of squares)",
         "l1": "it is groups=[rg.Group(l1=1e-4)]",
         "clipnorm": "it is clip_norm=",
@@ -398,8 +431,10 @@ POSITIONAL: dict[str, Callable[[tuple[Any, ...]], str]] = {
 }
 
 
-def a_list_of_activations(given: Any, sizes: list[Any]) -> str:
+def a_list_of_activations(given: Sequence[Any], layers: Sequence[Any]) -> str:
     """What to write for `activation=[...]`: each layer names its own."""
-    names = [*given, *([None] * len(sizes))]
-    layers = ", ".join(f"rg.Dense({size}, {name!r})" if name else f"{size}" for size, name in zip(sizes[1:], names, strict=False))
-    return f"each layer names its own: rg.Network([{sizes[0]}, {layers}])"
+    if not all(isinstance(one, int) for one in layers):
+        return 'each layer names its own: rg.Dense(128, "tanh")'
+    pairs = zip_longest(layers[1:], given[: len(layers) - 1])
+    written = ", ".join(f'rg.Dense({size}, "{name}")' if name else f"{size}" for size, name in pairs)
+    return f"each layer names its own: rg.Network([{layers[0]}, {written}])"

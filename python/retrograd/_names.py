@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import NoReturn
 
 # What other packages call a metric, where its value is the same; in squashed spelling. scikit-learn's names are first.
 METRIC_ALIASES = {
@@ -37,9 +36,10 @@ def resolved(
     name: object,
     known: Collection[str],
     what: str,
-    aliases: Mapping[str, str] = {},  # noqa: B006  # it is only read
-    others: Mapping[str, str] = {},  # noqa: B006
+    aliases: Mapping[str, str] = {},  # it is only read
+    others: Mapping[str, str] = {},
     own: str = "",
+    takes: str = "a name",
 ) -> str:
     """The one true name for what a user calls it; a name that nobody has is a ValueError that lists them.
 
@@ -57,9 +57,12 @@ def resolved(
         Why something is not the same, by its squashed name; names of Keras alone begin with "keras.".
     own : str
         What to do for one of the user's own, for the message where a function is given.
+    takes : str
+        What else than a name is taken, for the message.
     """
     if not isinstance(name, str):
-        _refuse_object(name, known, what, aliases, others, own)
+        hint = _for_object(name, known, what, aliases, others) or (f"; {own}" if own and callable(name) else "")
+        raise TypeError(f"{what}: expected {takes}, got {name!r}{hint}")
     if name in known:
         return name
     module, _, last = name.rpartition(".")
@@ -80,13 +83,13 @@ def _squashed(known: tuple[str, ...]) -> dict[str, str]:
     return {squashed(name): name for name in known}
 
 
-def did_you_mean(name: str, known: Collection[str], aliases: Mapping[str, str] = {}) -> str:  # noqa: B006
+def did_you_mean(name: str, known: Collection[str], aliases: Mapping[str, str] = {}) -> str:
     """A question for the message of an error; nothing where no name is near."""
     found = nearest(name, known, aliases)
     return f"; did you mean {found!r}?" if found else ""
 
 
-def nearest(name: str, known: Collection[str], aliases: Mapping[str, str] = {}, cutoff: float = 0.6) -> str | None:  # noqa: B006
+def nearest(name: str, known: Collection[str], aliases: Mapping[str, str] = {}, cutoff: float = 0.6) -> str | None:
     """The true name that is spelled most like this one; None where none is like it."""
     from difflib import get_close_matches  # only errors need it
 
@@ -95,18 +98,15 @@ def nearest(name: str, known: Collection[str], aliases: Mapping[str, str] = {}, 
     return spelled[close[0]] if close else None
 
 
-def _refuse_object(
-    value: object, known: Collection[str], what: str, aliases: Mapping[str, str], others: Mapping[str, str], own: str
-) -> NoReturn:
-    """Raise a TypeError that names what has the object's name here, or says what to do with one's own function."""
+def _for_object(
+    value: object, known: Collection[str], what: str, aliases: Mapping[str, str], others: Mapping[str, str]
+) -> str:
+    """What to write for a function or an object of another package; nothing where its name says nothing here."""
     named = getattr(value, "__name__", type(value).__name__)
     module = getattr(value, "__module__", None) or type(value).__module__
-    hint = ""
-    if value is not None and module.split(".")[0] not in ("builtins", "__main__"):
-        try:
-            hint = f'; write {what}="{resolved(f"{module}.{named}", known, what, aliases, others)}"'
-        except ValueError as error:
-            hint = f"; {error}" if "there is no" in str(error) else ""
-    if not hint and own and callable(value):
-        hint = f"; {own}"
-    raise TypeError(f"{what}: expected a name, got {value!r}{hint}")
+    if value is None or module.split(".")[0] in ("builtins", "__main__"):
+        return ""
+    try:
+        return f'; write {what}="{resolved(f"{module}.{named}", known, what, aliases, others)}"'
+    except ValueError as error:
+        return f"; {error}" if "there is no" in str(error) else ""

@@ -19,7 +19,9 @@ import numpy.typing as npt
 
 from . import _core
 from ._checks import as_float, as_int
+from ._hints import a_list_of_activations
 from .activations import as_activation
+from .errors import TrainingWarning, warn
 from .layers import Dense, Init
 from .losses import (
     Loss,
@@ -196,6 +198,8 @@ def described(
 
     Types and single values are checked here. Whether they go together, the core checks when it makes the network.
     """
+    if isinstance(activation, list | tuple) and isinstance(layers, list | tuple) and len(layers) > 1:
+        raise TypeError(f"activation: expected a name, got {activation!r}; {a_list_of_activations(activation, layers)}")
     activation = as_activation(activation)
     output_activation = as_activation(output_activation, "output_activation")
     if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray):
@@ -210,6 +214,8 @@ def described(
     precision = _as_dtype(dtype)
     share = as_float(dropout, "dropout", 0.0, 1.0)
     hidden = [_resolved(one, activation, share) for one in given[:-1]]
+    if share > 0 and not hidden:
+        warn(f"dropout: {share:g} is for hidden layers, and there are none; input_dropout= drops inputs", TrainingWarning)
     last = _resolved(given[-1], output_activation, 0.0)
     number = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
     spec = NetworkSpec(

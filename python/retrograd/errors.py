@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class DivergenceError(ArithmeticError):
     """A loss or a weight became infinite or NaN in training.
@@ -52,3 +55,11 @@ class TrainingWarning(RetrogradWarning):
 
 class NotLearningWarning(RetrogradWarning):
     """Training has not left the level of a constant answer. The text says what was found and what to do about it."""
+
+
+def warn(text: str, kind: type[RetrogradWarning]) -> None:
+    """Warn in such a way that the user's line is shown: the first one outside this package."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, kind, stacklevel=level)

@@ -105,7 +105,7 @@ def as_loss(loss: str | Loss) -> str | Loss:
         return loss
     if isinstance(loss, type) and issubclass(loss, Loss):
         raise TypeError(f"loss: expected a name or an object, got a class; write loss=rg.losses.{loss.__name__}()")
-    return resolved(loss, LOSSES, "loss", ALIASES, NOT_THE_SAME, _OF_YOUR_OWN)
+    return resolved(loss, LOSSES, "loss", ALIASES, NOT_THE_SAME, _OF_YOUR_OWN, "a name or an object of retrograd.losses")
 
 
 _OF_YOUR_OWN = (

@@ -463,13 +463,37 @@ class Network(Careful):
 
     def copy_from(self, other: Network) -> None:
         """Take over the weights and biases of a network with the same layer sizes and dtype (for a target network, say)."""
-        if not isinstance(other, Network):
-            raise TypeError(f"copy_from: expected a Network, got {type(other).__name__}")
+        as_network(other, "copy_from")
         self._spec.check_same_arrays(other._spec)
         self._about_to_change()
         self._core.copy_from(other._core)  # type: ignore[arg-type]  # the dtypes are equal
 
     # ---------------------------------------------------------------- copies
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of everything that is learned, for `load_state_dict` of a network with the same layers and dtype.
+
+        Returns
+        -------
+        dict
+            "steps", and "arrays": for each layer a dict of its arrays by name ("w", "b", and "gamma", "beta",
+            "running_mean", "running_var" where it has them). There are no settings in it; pickle keeps these too.
+        """
+        return self._state()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what `state_dict` gave, all of it or nothing.
+
+        Parameters
+        ----------
+        state : dict
+
+        Raises
+        ------
+        ValueError, TypeError
+            Names, shapes or values that do not fit. Nothing is changed then.
+        """
+        self._load_state(state)
 
     def _state(self) -> dict[str, Any]:
         """The steps, and the arrays of each layer by name."""
@@ -557,6 +581,10 @@ class Network(Careful):
         self._about_to_change(weights_only=False)
         self._core.forward(rows, as_threads(n_threads), training)
         return self._core.output()
+
+    def __call__(self, X: ArrayLike, training: bool = False, *, n_threads: int | None = None) -> Array:
+        """Run `forward`: net(X) is short for net.forward(X)."""
+        return self.forward(X, training, n_threads=n_threads)
 
     def backward(
         self,
@@ -684,3 +712,27 @@ class Network(Careful):
     def _metric(self, per_row: float) -> float:
         """The metric as a mean, from the core's mean over rows of sums over outputs."""
         return per_row if self._spec.picks_one else per_row / self._spec.outputs
+
+
+def as_network(given: object, name: str = "network") -> Network:
+    """The network itself; a TypeError for anything else, with a hint for what has or needs one."""
+    if isinstance(given, Network):
+        return given
+    hint = ""
+    if isinstance(getattr(given, "network", None), Network):
+        hint = "; write trainer.network"
+    elif isinstance(given, type) and issubclass(given, Network):
+        hint = "; that is the class, and rg.Network([784, 128, 10]) a network"
+    elif isinstance(given, list | tuple) and given and all(isinstance(one, Network) for one in given):
+        seeds = {one.seed for one in given}
+        alike = f", all with the seed {seeds.pop()}: seed=i makes them differ" if len(given) > 1 == len(seeds) else ""
+        hint = f"; it has {len(given)} networks, and each needs a call and an optimiser of its own{alike}"
+    elif hasattr(given, "step") and hasattr(given, "lr"):
+        hint = "; the network comes first: rg.Trainer(net, optimizer)"
+    elif isinstance(given, list | tuple):
+        hint = f"; write rg.Network({given!r})" if all(isinstance(one, int) for one in given) else ""
+    raise TypeError(f"{name}: expected a Network, got {'the class ' if isinstance(given, type) else ''}{_kind(given)}{hint}")
+
+
+def _kind(given: object) -> str:
+    return given.__name__ if isinstance(given, type) else type(given).__name__

@@ -15,8 +15,9 @@ from . import _core
 from ._careful import Careful, says_where
 from ._checks import above_zero, as_bool, as_float, as_int, as_threads
 from ._data.arrays import Array
+from ._names import resolved
 from ._spec import LayerArray
-from .network import Network
+from .network import Network, as_network
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "Optimizer", "RMSprop"]
 
@@ -67,7 +68,7 @@ class Group:
         object.__setattr__(self, "l1", as_float(self.l1, "l1", 0.0))
         if self.weight_decay is not None:
             object.__setattr__(self, "weight_decay", as_float(self.weight_decay, "weight_decay", 0.0))
-        as_bool(self.frozen, "frozen")
+        object.__setattr__(self, "frozen", as_bool(self.frozen, "frozen"))
 
     def _includes(self, layer: int, params: str, depth: int) -> bool:
         if self.params not in ("all", params):
@@ -115,6 +116,7 @@ class Optimizer(_HasRate):
     _rule: ClassVar[str]
     _shown: ClassVar[tuple[str, ...]]  # settings of the rule, as the constructor names them
     _planes: ClassVar[tuple[str | None, ...]]  # PyTorch's names of the core's planes of the state
+    _always: ClassVar[tuple[str, ...]] = ()  # those of them that every step uses
 
     clip_norm: float | None = field(default=None, kw_only=True)
     clip_value: float | None = field(default=None, kw_only=True)
@@ -185,8 +187,7 @@ class Optimizer(_HasRate):
         return self._core
 
     def _first_bind(self, network: Network) -> None:
-        if not isinstance(network, Network):
-            raise TypeError(f"expected a Network, got {type(network).__name__}")
+        as_network(network)
         if self._network is not None:
             raise ValueError("this optimiser belongs to another network (its state does): expected a new one")
         self._for_arrays(network)
@@ -258,9 +259,14 @@ class Optimizer(_HasRate):
         known = {"steps", *filter(None, self._planes)}
         if "steps" not in state or not set(state) <= known:
             raise ValueError(
-                f"state: expected steps and some of {', '.join(sorted(known - {'steps'}))}, got {', '.join(state)}"
+                f"state: expected steps and some of {', '.join(sorted(known - {'steps'}))}, "
+                f"got {', '.join(map(str, state))}{_whose(state)}"
             )
-        as_int(state["steps"], "steps", 0)
+        if as_int(state["steps"], "steps", 0) > 0 and not set(self._always) <= set(state):
+            raise ValueError(
+                f"state: expected {' and '.join(self._always)} after {state['steps']} steps of {type(self).__name__}, "
+                f"got {', '.join(map(str, state))}{_whose(state)}"
+            )
         if self._core is None or self._network is None:
             self._loaded = copy.deepcopy(state)
         else:
@@ -363,11 +369,12 @@ class SGD(Optimizer):
     def _rule_settings(self) -> dict[str, Any]:
         momentum = as_float(self.momentum, "momentum", 0.0, below=1.0)
         dampening = as_float(self.dampening, "dampening", 0.0, below=1.0)
-        if as_bool(self.nesterov, "nesterov") and momentum == 0:
+        nesterov = as_bool(self.nesterov, "nesterov")
+        if nesterov and momentum == 0:
             raise ValueError("nesterov: expected momentum above 0, got 0")
-        if self.nesterov and dampening != 0:
+        if nesterov and dampening != 0:
             raise ValueError(f"nesterov: expected dampening 0, got {self.dampening}")
-        return {"momentum": momentum, "nesterov": self.nesterov, "dampening": dampening}
+        return {"momentum": momentum, "nesterov": nesterov, "dampening": dampening}
 
 
 @says_where()
@@ -398,6 +405,7 @@ class Adam(Optimizer):
     _rule: ClassVar[str] = "adam"
     _shown: ClassVar[tuple[str, ...]] = ("betas", "eps", "amsgrad")
     _planes: ClassVar[tuple[str | None, ...]] = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    _always: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
     _decoupled: ClassVar[bool] = False
 
     lr: float = 1e-3
@@ -472,6 +480,7 @@ class RMSprop(Optimizer):
     _rule: ClassVar[str] = "rmsprop"
     _shown: ClassVar[tuple[str, ...]] = ("alpha", "eps", "momentum", "centered")
     _planes: ClassVar[tuple[str | None, ...]] = ("square_avg", "momentum_buffer", "grad_avg")
+    _always: ClassVar[tuple[str, ...]] = ("square_avg",)
 
     lr: float = 1e-2
     alpha: float = 0.99
@@ -516,6 +525,7 @@ class Adagrad(Optimizer):
     _rule: ClassVar[str] = "adagrad"
     _shown: ClassVar[tuple[str, ...]] = ("lr_decay", "initial_accumulator_value", "eps")
     _planes: ClassVar[tuple[str | None, ...]] = ("sum", None, None)
+    _always: ClassVar[tuple[str, ...]] = ("sum",)
 
     lr: float = 1e-2
     lr_decay: float = 0.0
@@ -554,6 +564,7 @@ class Lion(Optimizer):
     _rule: ClassVar[str] = "lion"
     _shown: ClassVar[tuple[str, ...]] = ("betas",)
     _planes: ClassVar[tuple[str | None, ...]] = ("exp_avg", None, None)
+    _always: ClassVar[tuple[str, ...]] = ("exp_avg",)
 
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)
@@ -562,3 +573,44 @@ class Lion(Optimizer):
     def _rule_settings(self) -> dict[str, Any]:
         beta1, beta2 = _as_betas(self.betas)
         return {"beta1": beta1, "beta2": beta2, "decoupled": True}
+
+
+# ---------------------------------------------------------------- by name
+
+_RULES: dict[str, type[Optimizer]] = {rule.__name__: rule for rule in (SGD, Adam, AdamW, RMSprop, Adagrad, Lion)}
+_NOT_THE_SAME = {
+    "lbfgs": "it has no steps on batches: rg.fit_lbfgs(net, X, y)",
+    "nadam": 'there is "adam"',
+    "adamax": 'there is "adam"',
+    "adadelta": 'there is "rmsprop"',
+    "ftrl": 'there is "adagrad"',
+    "momentum": "write rg.SGD(lr=0.1, momentum=0.9)",
+    "nesterov": "write rg.SGD(lr=0.1, momentum=0.9, nesterov=True)",
+}
+
+
+def as_optimizer(given: object) -> Optimizer:
+    """The optimiser itself, or a new one of that name with its defaults; else a TypeError or ValueError."""
+    if isinstance(given, Optimizer):
+        return given
+    if isinstance(given, str):
+        name = resolved(given, _RULES, "optimizer", others=_NOT_THE_SAME)
+        if name == "SGD":
+            raise ValueError(f"optimizer: {given!r} has no default rate; write rg.SGD(lr=0.1, momentum=0.9)")
+        return _RULES[name]()  # all of the others have defaults
+    hint = ""
+    if isinstance(given, type) and issubclass(given, Optimizer):
+        hint = f"; write rg.{given.__name__}({'lr=0.1' if given is SGD else ''})"
+    elif isinstance(given, int | float):
+        hint = f"; write rg.SGD(lr={given})"
+    what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+    raise TypeError(f"optimizer: expected an optimiser such as rg.Adam(), got {what}{hint}")
+
+
+def _whose(state: dict[str, Any]) -> str:
+    """Which optimisers have such a state."""
+    planes = set(state) - {"steps"}
+    kinds = [
+        name for name, rule in _RULES.items() if planes and set(rule._always) <= planes <= set(filter(None, rule._planes))
+    ]
+    return f", a state of {' or '.join(kinds)}" if kinds else ""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ._checks import as_float, as_int
 from ._monitor import Better, check_mode, check_monitor
+from ._names import nearest
 
 __all__ = [
     "Constant",
@@ -405,6 +406,27 @@ class ReduceOnPlateau(Schedule):
 def check_schedule(schedule: object) -> None:
     """Raise a TypeError where it is neither a schedule, nor a function, nor None."""
     if schedule is not None and (isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule))):
+        hint = ""
+        if isinstance(schedule, type) and issubclass(schedule, Schedule):
+            hint = f"; that is the class, and rg.schedules.{schedule.__name__}(...) a schedule"
+        elif isinstance(schedule, str):
+            name = nearest(schedule, __all__, _ELSEWHERE)
+            hint = f"; write rg.schedules.{name}({_NEEDS.get(name, '')})" if name else ""
         raise TypeError(
-            f"schedule: expected a Schedule, a function of the epoch that gives the rate, or None, got {schedule!r}"
+            f"schedule: expected a Schedule, a function of the epoch that gives the rate, or None, got {schedule!r}{hint}"
         )
+
+
+# What other packages call a schedule, in squashed spelling, and what those need that have no defaults.
+_ELSEWHERE = {
+    "steplr": "Step",
+    "exponentiallr": "Exponential",
+    "invscaling": "InverseScaling",
+    "cosineannealing": "Cosine",
+    "cosineannealinglr": "Cosine",
+    "onecyclelr": "OneCycle",
+    "plateau": "ReduceOnPlateau",
+    "adaptive": "ReduceOnPlateau",
+    "reducelronplateau": "ReduceOnPlateau",
+}
+_NEEDS = {"Step": "every=10", "Exponential": "gamma=0.95"}

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .._checks import as_float
 from .._data.arrays import Array, as_array
-from ..network import Network
+from ..network import Network, as_network
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def gradcheck(
     epsilon^2.
     """
     epsilon = as_float(epsilon, "epsilon", 1e-12)
-    twin = network._as_dtype("float64")
+    twin = as_network(network)._as_dtype("float64")
     inputs = np.array(as_array(X, "X"), dtype=np.float64)
     twin.forward(inputs, training)
     gradients = twin.backward(y, sample_weight=sample_weight)

@@ -53,7 +53,7 @@ class EarlyStopping(Helpful):
         check_mode(self.mode)
         object.__setattr__(self, "patience", as_int(self.patience, "patience", 1))
         object.__setattr__(self, "min_delta", as_float(self.min_delta, "min_delta", 0.0))
-        as_bool(self.restore_best, "restore_best")
+        object.__setattr__(self, "restore_best", as_bool(self.restore_best, "restore_best"))
 
 
 class EarlyStoppingRun:
@@ -110,9 +110,14 @@ class EarlyStoppingRun:
 class Convergence:
     """One call of `fit` under `tol` and `patience`: whether the training loss still falls."""
 
-    def __init__(self, tol: float | None, patience: int) -> None:
+    def __init__(self, tol: float | None, patience: int | None) -> None:
         self._tol = None if tol is None else as_float(tol, "tol", 0.0)
-        self._patience = as_int(patience, "patience", 1)
+        self._patience = 10 if patience is None else as_int(patience, "patience", 1)
+        if tol is None and patience is not None:
+            raise ValueError(
+                f"patience: expected tol beside it, got {patience} alone; write tol=1e-4, patience={patience} to stop by the "
+                f'training loss, or early_stopping=rg.EarlyStopping("val_loss", patience={patience})'
+            )
         self._best, self._waited = float("inf"), 0
 
     def epoch_done(self, history: History) -> bool:

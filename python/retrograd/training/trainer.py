@@ -20,12 +20,12 @@ from ..callbacks import Callback, as_callbacks
 from ..errors import DivergenceError
 from ..history import History
 from ..metrics import Metric
-from ..network import Network
-from ..optimizers import Optimizer
+from ..network import Network, as_network
+from ..optimizers import Optimizer, as_optimizer
 from ..schedules import Schedule
 from .epoch import EpochSettings, mean
 from .measures import MetricsRun
-from .progress import Bar
+from .progress import Bar, check_progress
 from .rates import RateClock
 from .run import run
 from .stopping import Convergence, EarlyStopping, EarlyStoppingRun
@@ -47,8 +47,8 @@ class Trainer(Careful):
     Parameters
     ----------
     network : Network
-    optimizer : Optimizer
-        SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
+    optimizer : Optimizer or str
+        SGD, Adam, AdamW, RMSprop, Adagrad, Lion. A name ("adam") is short for one with its defaults.
     batch_size : int, default 32
         Rows in a step; the last, smaller batch of an epoch is trained on too.
     shuffle : bool, default True
@@ -56,8 +56,10 @@ class Trainer(Careful):
     n_threads : int, optional
         At most so many threads; small work takes fewer. The result has the same bits for any number of them.
     progress : bool or "auto", default "auto"
-        A bar with loss and rows/s (it needs tqdm, the extra `progress`); "auto": where tqdm is there and a terminal
-        shows it.
+        A bar with loss and rows/s, on stderr (by tqdm, the extra `progress`; without it True prints a line for each epoch
+        there); "auto": where tqdm is there and a terminal shows it.
+    verbose : bool, default False
+        Whether a plain line for each epoch is printed, on stdout; "auto" then shows no bar.
     schedule : Schedule or function, optional
         How the learning rate changes (see `retrograd.schedules`), or a function that takes the number of the epoch,
         counted from 1 over the life of the trainer, and returns its rate. Default: always the optimiser's rate.
@@ -75,23 +77,23 @@ class Trainer(Careful):
     def __init__(
         self,
         network: Network,
-        optimizer: Optimizer,
+        optimizer: Optimizer | str,
         *,
         batch_size: int = 32,
         shuffle: bool = True,
         n_threads: int | None = None,
         progress: bool | Literal["auto"] = "auto",
+        verbose: bool = False,
         schedule: Rate | None = None,
         callbacks: Callbacks = (),
     ) -> None:
-        if not isinstance(network, Network):
-            raise TypeError(f"network: expected a Network, got {type(network).__name__}")
-        self._network = network
-        self.optimizer = optimizer
+        self._network = as_network(network)
+        self.optimizer = as_optimizer(optimizer)
         self.batch_size = as_int(batch_size, "batch_size", 1)
         self.shuffle = shuffle
         self.n_threads = n_threads
         self.progress = progress
+        self.verbose = verbose
         self._check_settings()
         self.schedule = schedule
         self.callbacks = callbacks
@@ -114,10 +116,11 @@ class Trainer(Careful):
     def _check_settings(self) -> None:
         """Check settings that are plain attributes and may be changed between calls."""
         if not isinstance(self.optimizer, Optimizer):
-            raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(self.optimizer).__name__}")
+            as_optimizer(self.optimizer)  # this says what is wrong
+            raise TypeError(f"optimizer: expected an object, got {self.optimizer!r}; a name is for rg.Trainer(net, ...)")
         as_bool(self.shuffle, "shuffle")
-        if not isinstance(self.progress, bool) and self.progress != "auto":
-            raise ValueError(f'progress: expected True, False or "auto", got {self.progress!r}')
+        as_bool(self.verbose, "verbose")
+        check_progress(self.progress)
         as_threads(self.n_threads)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -171,7 +174,7 @@ class Trainer(Careful):
         train_metrics: bool = False,
         early_stopping: EarlyStopping | None = None,
         tol: float | None = None,
-        patience: int = 10,
+        patience: int | None = None,
         gradient_norms: bool = False,
     ) -> History:
         """Train for `epochs` more epochs.
@@ -217,6 +220,7 @@ class Trainer(Careful):
             Stop as converged when the training loss has not fallen by at least `tol` below its best value for
             `patience` epochs in a row. Default: never.
         patience : int, default 10
+            For `tol` alone: `EarlyStopping` has a patience of its own.
         gradient_norms : bool, default False
             Whether to measure the mean norm of each layer's gradient; this takes some time in each step.
 
@@ -241,7 +245,7 @@ class Trainer(Careful):
         network = self._network
         epochs = as_int(epochs, "epochs", 0)
         as_bool(train_metrics, "train_metrics")
-        as_bool(gradient_norms, "gradient_norms")
+        gradient_norms = as_bool(gradient_norms, "gradient_norms")
         convergence = Convergence(tol, patience)
         batch_size = as_int(self.batch_size, "batch_size", 1)
         self._check_settings()
@@ -262,9 +266,9 @@ class Trainer(Careful):
         clock.begin(epochs)
         own = self.__dict__  # directly, because a fit of a small network takes some microseconds
         own["_clock"], own["history"] = clock, History(metric_name)
-        bar = Bar(self.progress, epochs, rows)
+        bar = Bar(self.progress, epochs, rows, self.verbose)
         options = self._options(batch_size)
-        options.shuffle, options.gradient_norms, options.report = self.shuffle, gradient_norms, bar.report
+        options.shuffle, options.gradient_norms, options.report = bool(self.shuffle), gradient_norms, bar.report
         settings = EpochSettings(training, options, clock, callbacks, steps)
         try:
             own["_fitting"], own["_stopped"] = True, False
@@ -299,8 +303,10 @@ class Trainer(Careful):
             training, validation = split(training, validation_split, spec.seed, classes_of(training.targets, spec))
         elif validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                hint = "; write validation_data=(X_val, y_val)" if hasattr(validation_data, "shape") else ""
                 raise TypeError(
-                    f"validation_data: expected a pair (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
+                    "validation_data: expected a pair (X, y) or (X, y, sample_weight), "
+                    f"got {type(validation_data).__name__}{hint}"
                 )
             try:
                 validation = network._examples(*validation_data)
@@ -337,6 +343,36 @@ class Trainer(Careful):
         if result.diverged:
             raise DivergenceError(None, 1, self.optimizer.lr, result.bad_loss)
         return mean(result.loss, result.weight)
+
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, *, metrics: Metrics = (), sample_weight: ArrayLike | None = None
+    ) -> dict[str, float]:
+        """Loss, metric and metrics on data, with the present weights; nothing is changed.
+
+        Parameters
+        ----------
+        X, y : array
+            As in `fit`.
+        metrics : sequence, default ()
+            As in `fit`.
+        sample_weight : array (rows,), optional
+            The figures are means with these weights.
+
+        Returns
+        -------
+        dict
+            "loss", "accuracy" (or "mae", the network's `metric_name`), and each of `metrics` by its name.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`.
+        """
+        network = self._network
+        data = network._examples(X, y, sample_weight)
+        measures = MetricsRun(metrics, network, {"": data})
+        loss, metric = network._scored(data, self.n_threads)
+        return {"loss": loss, network.metric_name: metric} | measures.measured(self.n_threads)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that another trainer of this kind needs to go on where this one stands.

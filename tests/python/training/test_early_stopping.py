@@ -251,7 +251,7 @@ def test_bad_shares() -> None:
     before = parameters(net)
     trainer = rg.Trainer(net, rg.SGD(0.1))
     for share, error, match in (
-        (0.0, ValueError, "validation_split: expected a share above 0"),
+        (0.0, ValueError, "validation_split: expected a finite number above 0 and below 1, got 0"),
         (1.0, ValueError, "validation_split"),
         (-0.1, ValueError, "validation_split"),
         (True, TypeError, "validation_split"),

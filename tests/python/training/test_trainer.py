@@ -573,8 +573,7 @@ def test_when_there_is_a_bar(monkeypatch: pytest.MonkeyPatch, stream: Any, progr
 def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert fit_seen(monkeypatch, Terminal(), "auto") == ""
-    with pytest.raises(ImportError, match=r"retrograd\[progress\]"):
-        fit_seen(monkeypatch, Terminal(), True)
+    assert fit_seen(monkeypatch, Terminal(), True).count("loss") == 2  # plain lines in its place
 
 
 class FakeBar:
