@@ -116,8 +116,9 @@ class Trainer(Careful):
     def _check_settings(self) -> None:
         """Check settings that are plain attributes and may be changed between calls."""
         if not isinstance(self.optimizer, Optimizer):
+            if isinstance(self.optimizer, str):
+                raise TypeError(f"optimizer: expected an optimiser such as rg.Adam(), got {self.optimizer!r}")
             as_optimizer(self.optimizer)  # this says what is wrong
-            raise TypeError(f"optimizer: expected an object, got {self.optimizer!r}; a name is for rg.Trainer(net, ...)")
         as_bool(self.shuffle, "shuffle")
         as_bool(self.verbose, "verbose")
         check_progress(self.progress)

@@ -317,7 +317,7 @@ def test_wrong_labels(row: int, bad: float) -> None:
     shown = str(np.asarray(y)[row]).replace("+", r"\+")
     for labels in (y, np.array(y), np.array(y)[:, None]):
         refused(
-            takes_y(net), labels, ValueError, rf"y: expected (integer )?labels 0 to {OUTPUTS - 1}, got {shown} at row {row}$"
+            takes_y(net), labels, ValueError, rf"y: expected (integer )?labels 0 to {OUTPUTS - 1}, got {shown} at row {row}(;|$)"
         )
     assert same_bits(parameters(net), before)
 
@@ -327,7 +327,7 @@ def test_wrong_labels_of_any_integer_type(dtype: type, bad: int) -> None:
     net = network([FEATURES, 8, OUTPUTS], "cross_entropy")
     y = np.zeros(ROWS, dtype)
     y[5] = bad
-    with pytest.raises(ValueError, match=rf"expected labels 0 to 2, got {bad} at row 5$"):
+    with pytest.raises(ValueError, match=rf"expected labels 0 to 2, got {bad} at row 5(;|$)"):
         net.loss(inputs(ROWS, FEATURES), y)
 
 
@@ -454,7 +454,11 @@ WRONG_NETWORKS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "loss": (lambda: rg.Network([3, 2], loss="l2"), ValueError, "loss: expected one of .*mse.*, got 'l2'"),
     "loss type": (lambda: rg.Network([3, 2], loss=1), TypeError, "loss: expected a name or an object .*, got 1"),
-    "loss class": (lambda: rg.Network([3, 2], loss=rg.losses.Huber), TypeError, r"loss: .* got a class; write loss=rg.losses.Huber\(\)"),
+    "loss class": (
+        lambda: rg.Network([3, 2], loss=rg.losses.Huber),
+        TypeError,
+        r"loss: expected a name or an object, got a class; write loss=rg.losses.Huber\(\)",
+    ),
     "delta": (lambda: rg.losses.Huber(0.0), ValueError, "delta: expected a finite number above 0, got 0"),
     "delta nan": (lambda: rg.losses.Huber(float("nan")), ValueError, "delta: expected a finite number .*, got nan"),
     "delta type": (lambda: rg.losses.Huber("1"), TypeError, "delta: expected a number, got '1'"),
@@ -562,12 +566,12 @@ WRONG_TRAINING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "optimizer": (
         lambda: rg.Trainer(rg.Network([3, 2]), 0.1),
         TypeError,
-        "optimizer: expected an optimiser such as SGD, got float",
+        r"optimizer: expected an optimiser such as rg.Adam\(\), got float; write rg.SGD\(lr=0.1\)",
     ),
     "optimizer class": (
         lambda: rg.Trainer(rg.Network([3, 2]), rg.SGD),
         TypeError,
-        "optimizer: expected an optimiser such as SGD, got type",
+        r"optimizer: expected an optimiser such as rg.Adam\(\), got the class SGD; write rg.SGD\(lr=0.1\)",
     ),
     "batch_size": (lambda: trainer(batch_size=0), ValueError, "batch_size: expected at least 1, got 0"),
     "batch_size type": (lambda: trainer(batch_size=32.0), TypeError, "batch_size: expected an integer, got 32.0"),
