@@ -1,8 +1,10 @@
 """Objects that refuse attributes and arguments which they do not have, and say what was meant.
 
-`Helpful` and `Careful` are base classes for attributes, `says_where` a decorator for arguments. What to say stands in
-_hints.py. All of it is hidden from type checkers, which know better. Setting an attribute of a careful object takes a
-tenth of a microsecond more, so code that runs in every step sets it in the object's `__dict__`.
+`Careful` and `Helpful` are base classes for attributes, `says_where` a decorator for arguments. What to say stands in
+_hints.py. All of it is hidden from type checkers, which know better.
+
+It costs nothing where nothing is wrong, with one exception: setting an attribute of a careful object takes a tenth of a
+microsecond more, so code that runs in every step sets it in the object's `__dict__`.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from abc import ABCMeta
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from ._hints import ARGUMENTS, ATTRIBUTES, POSITIONAL
@@ -21,22 +24,28 @@ _Class = TypeVar("_Class", bound=type)
 # ---------------------------------------------------------------- attributes
 
 
-class Helpful:
-    """An object whose missing attributes, when they are read, say what was meant. Assigning is left to the class."""
+class _Missing:
+    """Stands in a class for an attribute that people expect there; to read it is an AttributeError that says more."""
 
-    if not TYPE_CHECKING:
+    def __init__(self, name: str) -> None:
+        self.name = name
 
-        def __getattr__(self, name: str) -> Any:
-            # This runs only where the ordinary search has failed.
-            if name.startswith("_"):  # Python asks for these itself: copies, pickles, notebooks
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            raise AttributeError(_no_attribute(self, name))
+    def __get__(self, thing: object, kind: type) -> NoReturn:
+        raise AttributeError(_no_attribute(kind, self.name))
 
 
-class Careful(Helpful):
+class _Kind(ABCMeta):  # of ABCMeta, so that a user's class may be an ABC, too
+    """The class of careful classes; it leaves what is missing out of `dir` and `help`."""
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in super().__dir__() if not isinstance(inspect.getattr_static(cls, name, None), _Missing)]
+
+
+class Careful(metaclass=_Kind):
     """An object that takes only the attributes which it has: those that the package's own code has given it.
 
-    A subclass of a user may have more, but does not hide a method or a property by a value.
+    A subclass of a user may have more, but does not hide a method or a property by a value. For reading there is no
+    `__getattr__`, which would make every attribute slower: a class has a `_Missing` for each hint.
     """
 
     _has: ClassVar[set[str]] = set()  # public attributes that this class's code has set; each class has its own
@@ -44,6 +53,13 @@ class Careful(Helpful):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._has = set()
+        if _is_ours(cls):
+            for name in ATTRIBUTES.get(cls.__name__, ()):
+                if not name.endswith("=") and inspect.getattr_static(cls, name, None) is None:
+                    setattr(cls, name, _Missing(name))
+
+    def __dir__(self) -> list[str]:
+        return sorted({*dir(type(self)), *self.__dict__})
 
     if not TYPE_CHECKING:
 
@@ -51,6 +67,21 @@ class Careful(Helpful):
             if name[0] != "_" and name not in self._has:
                 _check_may_set(self, name)
             object.__setattr__(self, name, value)
+
+
+class Helpful:
+    """An object whose missing attributes, when they are read, say what was meant. Assigning is left to the class.
+
+    This is for objects that no step reads from.
+    """
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # This runs only where the ordinary search has failed.
+            if name.startswith("_"):  # Python asks for these itself: copies, pickles, notebooks
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(_no_attribute(type(self), name, self.__dict__))
 
 
 def no_such_name(name: str, known: list[str]) -> str:
@@ -71,6 +102,8 @@ def _is_ours(cls: type) -> bool:
 
 
 def _is_code(value: object) -> bool:
+    if isinstance(value, _Missing):
+        return False
     return isinstance(value, property | classmethod | staticmethod) or inspect.isroutine(value)
 
 
@@ -89,7 +122,7 @@ def _check_may_set(thing: Any, name: str) -> None:
     while frame.f_back is not None and frame.f_code.co_name == "__setattr__":
         frame = frame.f_back
     if not _is_our_module(frame.f_globals.get("__name__", "")):
-        raise AttributeError(_no_attribute(thing, name))
+        raise AttributeError(_no_attribute(kind, name, thing.__dict__))
     kind._has.add(name)
 
 
@@ -99,17 +132,16 @@ def _cannot_be_set(thing: Any, name: str, there: object) -> str:
     return f"{type(thing).__name__}.{name} {what}" + (f": {hint}" if hint else " and cannot be set")
 
 
-def _no_attribute(thing: Any, name: str) -> str:
-    text = f"{type(thing).__name__} has no attribute {name!r}"
-    hint = _hint(ATTRIBUTES, type(thing), name)
+def _no_attribute(kind: type, name: str, own: Collection[str] = ()) -> str:
+    text = f"{kind.__name__} has no attribute {name!r}"
+    hint = _hint(ATTRIBUTES, kind, name)
     if hint:
         return f"{text}: {hint}"
-    public = [one for one in dir(thing) if not one.startswith("_")]
-    near = nearest(name, public)
+    near = nearest(name, [one for one in (*dir(kind), *own) if not one.startswith("_")])
     if near is None:  # a slip in a name of another package, perhaps
-        hints = [one for cls in type(thing).__mro__ for one in ATTRIBUTES.get(cls.__name__, {}) if not one.endswith("=")]
+        hints = [one for cls in kind.__mro__ for one in ATTRIBUTES.get(cls.__name__, {}) if not one.endswith("=")]
         near = nearest(name, hints, cutoff=0.75)
-        return f"{text}: {_hint(ATTRIBUTES, type(thing), near)}" if near else text
+        return f"{text}: {_hint(ATTRIBUTES, kind, near)}" if near else text
     return f"{text}; did you mean {near!r}?"
 
 
