@@ -4,7 +4,8 @@
 _hints.py. All of it is hidden from type checkers, which know better.
 
 It costs nothing where nothing is wrong, with one exception: setting an attribute of a careful object takes a tenth of a
-microsecond more, so code that runs in every step sets it in the object's `__dict__`.
+microsecond more, so code that runs in every step uses `set_own` (and not `__dict__`, to ask for which makes Python give
+up the quick layout of the object).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _Class = TypeVar("_Class", bound=type)
 
 # ---------------------------------------------------------------- attributes
 
+set_own = object.__setattr__  # past the check of a careful object, for its own code
+
 
 class _Missing:
     """Stands in a class for an attribute that people expect there; to read it is an AttributeError that says more."""
@@ -30,8 +33,16 @@ class _Missing:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, thing: object, kind: type) -> NoReturn:
+    def __get__(self, thing: object, kind: type) -> Any:
+        own = getattr(thing, "__dict__", {}) if thing is not None else {}
+        if self.name in own:  # of a user's subclass
+            return own[self.name]
         raise AttributeError(_no_attribute(kind, self.name))
+
+    def __set__(self, thing: object, value: object) -> None:
+        if _is_ours(type(thing)):
+            raise AttributeError(_no_attribute(type(thing), self.name))
+        thing.__dict__[self.name] = value
 
 
 class _Kind(ABCMeta):  # of ABCMeta, so that a user's class may be an ABC, too
@@ -45,8 +56,11 @@ class Careful(metaclass=_Kind):
     """An object that takes only the attributes which it has: those that the package's own code has given it.
 
     A subclass of a user may have more, but does not hide a method or a property by a value. For reading there is no
-    `__getattr__`, which would make every attribute slower: a class has a `_Missing` for each hint.
+    `__getattr__`, which would make every attribute slower: a class has a `_Missing` for each hint. A class that is made
+    or written to in every call has `__slots__` and Python's own `__setattr__`, which is quicker and says less.
     """
+
+    __slots__ = ()
 
     _has: ClassVar[set[str]] = set()  # public attributes that this class's code has set; each class has its own
 
@@ -59,7 +73,7 @@ class Careful(metaclass=_Kind):
                     setattr(cls, name, _Missing(name))
 
     def __dir__(self) -> list[str]:
-        return sorted({*dir(type(self)), *self.__dict__})
+        return sorted({*dir(type(self)), *getattr(self, "__dict__", ())})
 
     if not TYPE_CHECKING:
 
@@ -107,16 +121,22 @@ def _is_code(value: object) -> bool:
     return isinstance(value, property | classmethod | staticmethod) or inspect.isroutine(value)
 
 
+def _is_there(thing: object, name: str) -> bool:
+    try:
+        object.__getattribute__(thing, name)
+    except AttributeError:
+        return False
+    return True
+
+
 def _check_may_set(thing: Any, name: str) -> None:
     """Raise an AttributeError unless the package's own code, or that of a subclass, sets the attribute."""
     kind = type(thing)
-    if name in thing.__dict__:
-        return
     home = next((cls for cls in kind.__mro__ if name in vars(cls)), None)
     there = None if home is None else vars(home)[name]
     if home is not None and _is_ours(home) and _is_code(there) and getattr(there, "fset", None) is None:
         raise AttributeError(_cannot_be_set(thing, name, there))
-    if not _is_ours(kind):
+    if not _is_ours(kind) or (home is None and _is_there(thing, name)):
         return
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_name == "__setattr__":

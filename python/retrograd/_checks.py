@@ -59,7 +59,9 @@ def _refuse_range(name: str, value: object, bound: str) -> NoReturn:
 
 def as_bool(value: object, name: str) -> bool:
     """True or False (NumPy's too), and nothing else that only counts as one of them."""
-    if not isinstance(value, bool | np.bool_):
+    if value is True or value is False:  # this comes first because `fit` asks several times
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name}: expected True or False, got {value!r}")
     return bool(value)
 

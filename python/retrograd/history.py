@@ -56,30 +56,30 @@ class History(Careful):
         The best epoch by early stopping's figure; the network has its weights where `restore_best` says so.
     """
 
-    metric_name: str
-    converged: bool
-    stopped_early: bool
-    best_epoch: int | None
-    epoch: list[int]
-    loss: list[float]
-    metric: list[float]
-    val_loss: list[float]
-    val_metric: list[float]
-    seconds: list[float]
-    lr: list[float]
-    rows_per_second: list[float]
-    step_lr: list[list[float]]
-    metrics: dict[str, list[float]]
-    gradient_norms: dict[int, list[float]]
+    # These are all that it has, in the order of `to_dict`; Python itself refuses others.
+    __slots__ = (  # noqa: RUF023
+        "metric_name", "converged", "stopped_early", "best_epoch",
+        "epoch", "loss", "metric", "val_loss", "val_metric", "seconds", "lr", "rows_per_second", "step_lr",
+        "metrics", "gradient_norms", "__weakref__",
+    )  # fmt: skip
+    __setattr__ = object.__setattr__
 
     def __init__(self, metric_name: str = "accuracy") -> None:
-        own = self.__dict__  # directly, because every call of `fit` makes one
-        own["metric_name"] = metric_name
-        own["converged"] = own["stopped_early"] = False
-        own["best_epoch"] = None
-        for name in ("epoch", "loss", "metric", "val_loss", "val_metric", "seconds", "lr", "rows_per_second", "step_lr"):
-            own[name] = []
-        own["metrics"], own["gradient_norms"] = {}, {}
+        self.metric_name = metric_name
+        self.converged = False
+        self.stopped_early = False
+        self.best_epoch: int | None = None
+        self.epoch: list[int] = []
+        self.loss: list[float] = []
+        self.metric: list[float] = []
+        self.val_loss: list[float] = []
+        self.val_metric: list[float] = []
+        self.seconds: list[float] = []
+        self.lr: list[float] = []
+        self.rows_per_second: list[float] = []
+        self.step_lr: list[list[float]] = []
+        self.metrics: dict[str, list[float]] = {}
+        self.gradient_norms: dict[int, list[float]] = {}
 
     # ---------------------------------------------------------------- entries
 
@@ -232,7 +232,7 @@ class History(Careful):
 
     def to_dict(self) -> dict[str, Any]:
         """A copy of everything recorded, as lists and dicts by the names of the attributes."""
-        return {name: _copied(value) for name, value in vars(self).items()}
+        return {name: _copied(getattr(self, name)) for name in _NAMES}
 
     @classmethod
     def from_dict(cls, figures: Mapping[str, Any]) -> Self:
@@ -255,8 +255,8 @@ class History(Careful):
         if not isinstance(figures, Mapping):
             raise TypeError(f"expected a dict as to_dict gives it, got {type(figures).__name__}")
         result = cls()
-        if set(figures) != set(vars(result)):
-            raise ValueError(f"expected the names {', '.join(vars(result))}, got {', '.join(map(str, figures))}")
+        if set(figures) != set(_NAMES):
+            raise ValueError(f"expected the names {', '.join(_NAMES)}, got {', '.join(map(str, figures))}")
         for name, value in figures.items():
             setattr(result, name, _copied(value))
         columns = {name: getattr(result, name) for name in (*_ALWAYS, *_VALIDATION, "step_lr")}
@@ -357,6 +357,9 @@ class History(Careful):
         if not self.epoch:
             raise ValueError("History.plot: expected at least one epoch, got none")
         return plots.learning_curves(self, ax)
+
+
+_NAMES = History.__slots__[:-1]
 
 
 def _copied(value: Any) -> Any:

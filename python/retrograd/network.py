@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _core
-from ._careful import Careful, says_where
+from ._careful import Careful, says_where, set_own
 from ._checks import as_int, as_threads, check_state
 from ._data.arrays import Array, as_array, as_rows, check_finite, converted
 from ._data.examples import Examples, as_examples, checked_rows
@@ -69,13 +69,13 @@ class Gradients(Careful):
         this object is still held).
     """
 
-    loss: float | None
-    _network: Network | None
-    _found: dict[str, Any]
+    __slots__ = ("__weakref__", "_found", "_network", "loss")  # Python itself refuses others
+    __setattr__ = object.__setattr__
 
     def __init__(self, network: Network, loss: float | None) -> None:
-        own = self.__dict__  # directly: this runs in every step by hand
-        own["loss"], own["_network"], own["_found"] = loss, network, {}
+        self.loss = loss
+        self._network: Network | None = network
+        self._found: dict[str, Any] = {}
 
     def _read(self, name: str) -> Any:
         if name not in self._found:
@@ -640,7 +640,7 @@ class Network(Careful):
             check_finite(self._core, rows_of_dz, "dz", seed)
             self._core.backward_dz(rows_of_dz, as_threads(n_threads))
         gradients = Gradients(self, loss)
-        self.__dict__["_gradients"] = weakref.ref(gradients)  # directly: this runs in every step by hand
+        set_own(self, "_gradients", weakref.ref(gradients))
         return gradients
 
     @property

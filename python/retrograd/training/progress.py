@@ -13,7 +13,9 @@ from ..history import History
 
 def check_progress(wanted: object) -> None:
     """Raise a ValueError where it is neither True, nor False, nor "auto"."""
-    if not isinstance(wanted, bool | np.bool_) and not (isinstance(wanted, str) and wanted == "auto"):
+    if wanted is True or wanted is False or (isinstance(wanted, str) and wanted == "auto"):
+        return
+    if not isinstance(wanted, np.bool_):
         raise ValueError(f'progress: expected True, False or "auto", got {wanted!r}')
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from numpy.typing import ArrayLike
 
 from .. import _core
-from .._careful import Careful, says_where
+from .._careful import Careful, says_where, set_own
 from .._checks import as_bool, as_int, as_threads, check_state
 from .._data.examples import Examples
 from .._data.split import split
@@ -265,17 +265,18 @@ class Trainer(Careful):
         self._check_weights()
 
         clock.begin(epochs)
-        own = self.__dict__  # directly, because a fit of a small network takes some microseconds
-        own["_clock"], own["history"] = clock, History(metric_name)
+        set_own(self, "_clock", clock)
+        set_own(self, "history", History(metric_name))
         bar = Bar(self.progress, epochs, rows, self.verbose)
         options = self._options(batch_size)
         options.shuffle, options.gradient_norms, options.report = bool(self.shuffle), gradient_norms, bar.report
         settings = EpochSettings(training, options, clock, callbacks, steps)
         try:
-            own["_fitting"], own["_stopped"] = True, False
+            set_own(self, "_fitting", True)
+            set_own(self, "_stopped", False)
             run(self, epochs, settings, bar, validation, measures, early, convergence)
         finally:
-            own["_fitting"] = False
+            set_own(self, "_fitting", False)
         return self.history
 
     def stop(self) -> None:
