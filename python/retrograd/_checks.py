@@ -23,7 +23,7 @@ def as_int(value: object, name: str, least: int, bits: int = 63) -> int:
     if type(value) is int and least <= value < 1 << bits:  # this comes first because `fit` asks several times
         return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
+        raise TypeError(f"{name}: expected an integer, got {_shown(value)}")
     if value < least:
         raise ValueError(f"{name}: expected at least {least}, got {value}")
     if value >= 2**bits:
@@ -49,8 +49,14 @@ def above_zero(value: object, name: str, below: float = float("inf")) -> float:
 
 def _number(value: object, name: str) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
+        raise TypeError(f"{name}: expected a number, got {_shown(value)}")
     return float(value)
+
+
+def _shown(value: object) -> str:
+    """The value, or its type where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"a {type(value).__name__}"
 
 
 def _refuse_range(name: str, value: object, bound: str) -> NoReturn:

@@ -75,12 +75,12 @@ ALIASES = {
     "multimargin": "hinge",
     "multimarginloss": "hinge",
 }
-_DIVIDED = "divided by the number of outputs it is half of the mean squared error"
+_HALF = 'it is half of "mse", which is "quadratic" where there is one output'
 # What other packages have and this one has not, or computes differently; "keras." where only theirs is meant.
 NOT_THE_SAME = {
-    "squarederror": f'scikit-learn halves it: {_DIVIDED}; write "mse", or "quadratic", the same for one output',
-    "halfsquarederror": f'{_DIVIDED}; write "mse", or "quadratic", which is the same for one output',
-    "keras.poisson": 'Keras takes the rates themselves, "poisson" their logarithms; it gives them to exp itself',
+    "squarederror": f"scikit-learn halves the mean: {_HALF}",
+    "halfsquarederror": _HALF,
+    "keras.poisson": 'Keras takes the rates themselves, and "poisson" their logarithms, to which it applies exp itself',
     "poissondeviance": 'it is twice "poisson" less a number that only the targets fix',
     "meanpoissondeviance": 'it is twice "poisson" less a number that only the targets fix',
     "keras.hinge": 'with several outputs Keras takes each by itself; with one output it is "hinge"',

@@ -61,7 +61,7 @@ class EarlyStoppingRun:
 
     def __init__(self, settings: EarlyStopping | None, network: Network, names: Iterable[str]) -> None:
         if settings is not None and not isinstance(settings, EarlyStopping):
-            raise TypeError(f"early_stopping: expected an EarlyStopping, got {settings!r}")
+            raise TypeError(f"early_stopping: expected an EarlyStopping such as rg.EarlyStopping(), got {settings!r}")
         self._settings, self._network = settings, network
         self._best: float | None = None
         self._kept: Network | None = None
