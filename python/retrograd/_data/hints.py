@@ -49,10 +49,10 @@ def shape_of_targets(array: Array, rows: int, outputs: int, kind: str) -> str:
         return "; one number a row wants one output: rg.Network([..., 1])"
     if array.ndim == 2 and shape[0] == rows and shape[1] > 1 and outputs != shape[1]:
         return f"; {shape[1]} numbers a row want as many outputs: rg.Network([..., {shape[1]}])"
-    if array.ndim == 2 and shape == (outputs, rows):
-        return "; with a column for each row it is y.T"
     if array.ndim == 2 and shape == (1, rows):
         return "; write y.reshape(-1)"
+    if array.ndim == 2 and shape == (outputs, rows):
+        return "; with a column for each row it is y.T"
     return ""
 
 

@@ -316,9 +316,8 @@ def test_wrong_labels(row: int, bad: float) -> None:
     y[row] = bad
     shown = str(np.asarray(y)[row]).replace("+", r"\+")
     for labels in (y, np.array(y), np.array(y)[:, None]):
-        refused(
-            takes_y(net), labels, ValueError, rf"y: expected (integer )?labels 0 to {OUTPUTS - 1}, got {shown} at row {row}(;|$)"
-        )
+        message = rf"y: expected (integer )?labels 0 to {OUTPUTS - 1}, got {shown} at row {row}(;|$)"
+        refused(takes_y(net), labels, ValueError, message)
     assert same_bits(parameters(net), before)
 
 

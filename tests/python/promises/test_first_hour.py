@@ -18,10 +18,10 @@ LINES = Path(__file__).with_name("first_hour.txt").read_text(encoding="utf-8").s
 PAGE = Path(__file__).parents[2] / "FIRST_HOUR.md"
 HEAD = """# The first hour
 
-What people write in their first hour with the package, and what it answers. `python/promises/test_first_hour.py` runs each line and
-holds this page equal to what comes; it also says how to add a line. `X` has 60 rows of 4 numbers, `labels` are 0, 1 and 2, `numbers`
-has 3 columns, `images` is (60, 28, 28); `net` is [4, 8, 3] with cross_entropy, `trainer` trains it with `adam`, and `history` is
-that of an epoch.
+What people write in their first hour with the package, and what it answers. `python/promises/test_first_hour.py` runs each
+line and holds this page equal to what comes; it also says how to add a line. `X` has 60 rows of 4 numbers, `labels` are 0, 1
+and 2, `numbers` has 3 columns, `images` is (60, 28, 28); `net` is [4, 8, 3] with cross_entropy, `trainer` trains it with
+`adam`, and `history` is that of an epoch.
 """
 
 
