@@ -191,7 +191,8 @@ def test_evaluate_has_the_figures_of_scikit_learn() -> None:
     found = one.evaluate(X, LABELS, metrics=["f1", "auc", "acc"], sample_weight=weight)
     p, labels = one.network.predict_proba(X), one.network.predict(X)
     assert list(found) == ["loss", "accuracy", "f1", "auc"]
-    assert found["loss"] == pytest.approx(sk.log_loss(LABELS, p.astype(float), sample_weight=weight), rel=1e-5)
+    shares = p / p.sum(axis=1, keepdims=True, dtype=np.float64)  # scikit-learn wants them to sum to 1 in float64
+    assert found["loss"] == pytest.approx(sk.log_loss(LABELS, shares, sample_weight=weight), rel=1e-5)
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(LABELS, labels, sample_weight=weight), rel=1e-6)
     assert found["f1"] == pytest.approx(sk.f1_score(LABELS, labels, average="macro", sample_weight=weight), rel=1e-12)
     ovr = [sk.roc_auc_score(LABELS == k, p[:, k], sample_weight=weight) for k in range(3)]
