@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class DivergenceError(ArithmeticError):
@@ -58,8 +61,8 @@ class NotLearningWarning(RetrogradWarning):
 
 
 def warn(text: str, kind: type[RetrogradWarning]) -> None:
-    """Warn in such a way that the user's line is shown: the first one outside this package."""
-    level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
+    """Warn in the name of the user's line: the innermost frame that is outside of this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, kind, stacklevel=level)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
+from ._careful import says_where
 from ._checks import as_float
 from ._names import resolved
 from .activations import ACTIVATIONS
@@ -40,6 +41,7 @@ _NOT_THE_SAME = {
 _ALIASES = {"he": "he_normal", "glorot": "glorot_uniform", "lecun": "lecun_normal"}
 
 
+@says_where()
 @dataclass(frozen=True)
 class Initializer:
     """How the weights of a layer start; biases start at zero.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from . import _core
+from ._careful import says_where
 from ._checks import above_zero, as_float
 from ._names import resolved
 from .activations import GIVE_PROBABILITIES
@@ -181,6 +182,7 @@ class MAE(Loss):
     name: ClassVar[str] = "mae"
 
 
+@says_where()
 @dataclass(frozen=True)
 class Huber(Loss):
     """For numbers with outliers, squared near the target and absolute away from it: 1/(nk) sum h(a - t).
@@ -205,6 +207,7 @@ class Huber(Loss):
         object.__setattr__(self, "delta", above_zero(self.delta, "delta"))
 
 
+@says_where()
 @dataclass(frozen=True)
 class Quantile(Loss):
     """The pinball loss, least at the q-quantile of the targets: 1/(nk) sum max(q (t - a), (1 - q) (a - t)).
@@ -238,6 +241,7 @@ class Poisson(Loss):
     name: ClassVar[str] = "poisson"
 
 
+@says_where()
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
     """For one label of several, softmax cross-entropy: -1/n sum t' log softmax(z), t' = (1 - s) t + s/k.
@@ -263,6 +267,7 @@ class CrossEntropy(Loss):
         object.__setattr__(self, "label_smoothing", smoothing)
 
 
+@says_where()
 @dataclass(frozen=True)
 class Focal(Loss):
     """Cross-entropy that counts less what is right already: -1/n sum t (1 - p)^gamma log p, p = softmax(z).

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._careful import says_where
 from ._checks import as_int
 from ._data.arrays import Array, as_array
 from ._names import METRIC_ALIASES, resolved, squashed
@@ -358,6 +359,7 @@ def _mean(values: Array, weight: Array | None) -> float:
 # ---------------------------------------------------------------- by name, or your own
 
 
+@says_where()
 @dataclass(frozen=True)
 class Metric:
     """A measure of your own for `Trainer.fit(..., metrics=[...])`, with a name and what it takes.

@@ -163,7 +163,8 @@ class Network(Careful):
         The standard deviation of normal noise that training adds to the inputs, before any of them is dropped.
     seed : int or None, default 0
         Fixes the weights, the order of rows in training and what dropout and noise draw. None draws a fresh seed, which
-        the attribute `seed` then shows.
+        the attribute `seed` then shows. Networks with the same seed start alike: for several that differ write
+        ``[Network(..., seed=i) for i in range(50)]``.
     dtype : "float32" or "float64"
         The type of weights and arithmetic.
 
@@ -171,6 +172,11 @@ class Network(Careful):
     ------
     ValueError, TypeError
         Sizes, names or arrays that do not fit.
+
+    Notes
+    -----
+    Case and underscores of names do not matter, and the names of PyTorch, Keras and scikit-learn are taken where value
+    and gradient are the same ("CrossEntropyLoss", "swish", "kaiming_uniform"); attributes show the one true name.
     """
 
     def __init__(

@@ -26,6 +26,7 @@ _PARAMS = ("all", "weights", "biases")
 _LEAST_EPS = 1e-30  # float32 can hold it; where a gradient is always zero, 0 / (0 + eps) must be a number
 
 
+@says_where()
 @dataclass(frozen=True)
 class Group:
     """Settings of an optimiser for some of a network's parameters.

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ._careful import says_where
 from ._checks import as_float, as_int
 from ._monitor import Better, check_mode, check_monitor
 from ._names import nearest
@@ -112,6 +113,7 @@ class Schedule:
         raise NotImplementedError
 
 
+@says_where()
 @dataclass(frozen=True)
 class Constant(Schedule):
     """The optimiser's rate stays as it is, after the warm-up.
@@ -131,6 +133,7 @@ class Constant(Schedule):
         return np.full_like(t, lr)
 
 
+@says_where()
 @dataclass(frozen=True)
 class Step(Schedule):
     """Every so many epochs (steps) the rate is multiplied by gamma: lr gamma^floor(t / every).
@@ -162,6 +165,7 @@ class Step(Schedule):
         return lr * self.gamma ** np.floor(t / self.every)
 
 
+@says_where()
 @dataclass(frozen=True)
 class Exponential(Schedule):
     """Every epoch (step) the rate is multiplied by gamma: lr gamma^t.
@@ -189,6 +193,7 @@ class Exponential(Schedule):
         return lr * self.gamma**t
 
 
+@says_where()
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
     """The rate falls with a power of the time: lr / (t + 1)^power.
@@ -216,6 +221,7 @@ class InverseScaling(Schedule):
         return lr / (t + 1) ** self.power
 
 
+@says_where()
 @dataclass(frozen=True)
 class Cosine(Schedule):
     """Half a cosine from the optimiser's rate down to a floor: floor + (lr - floor) (1 + cos(pi t / length)) / 2.
@@ -274,6 +280,7 @@ class Cosine(Schedule):
         return self.floor + (lr - self.floor) * (1 + np.cos(math.pi * part)) / 2
 
 
+@says_where()
 @dataclass(frozen=True)
 class OneCycle(Schedule):
     """One cycle: half a cosine up from max_lr / div_factor to max_lr, and a longer one down to far below the start.
@@ -340,6 +347,7 @@ def _anneal(start: float, end: float, part: Rates) -> Rates:
     return end + (start - end) / 2 * (1 + np.cos(math.pi * part))
 
 
+@says_where()
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
     """The rate is multiplied by a factor when a figure has not become better for more than `patience` epochs.

@@ -213,6 +213,8 @@ def test_every_hint_for_an_argument_is_given() -> None:
         "Trainer.fit": lambda **more: trainer.fit(inputs(6, 4), inputs(6, 3), epochs=1, **more),
         "Optimizer": lambda **more: rg.Lion(0.1, **more),
         "EarlyStopping": lambda **more: rg.EarlyStopping(**more),
+        "Schedule": lambda **more: rg.schedules.InverseScaling(**more),
+        "Loss": lambda **more: rg.losses.CrossEntropy(**more),
     }
     assert set(calls) == set(_hints.ARGUMENTS)
     for name, hints in _hints.ARGUMENTS.items():
@@ -236,6 +238,13 @@ def test_every_hint_for_an_argument_is_given() -> None:
         (lambda: rg.Trainer(rg.Network([4, 3]), "adam").fit([1], [1], 10), "trainer.fit(X, y, epochs=10)"),
         (lambda: rg.Trainer(rg.Network([4, 3]), "adam").fit([1], [1], ([1], [1]), epochs=1), "validation_data=(X_val, y_val)"),
         (lambda: rg.Trainer(rg.Network([4, 3]), "adam").fit([1], [1]), "expected epochs: trainer.fit(X, y, epochs=10)"),
+        (lambda: rg.schedules.Step(10, gama=0.1), "did you mean 'gamma'?"),
+        (lambda: rg.schedules.Step(), "expected every: rg.schedules.Step(every=10)"),
+        (lambda: rg.schedules.Cosine(T_max=10), "it is length="),
+        (lambda: rg.losses.Huber(beta=1.0), "it is delta="),
+        (lambda: rg.Group(layer=0), "did you mean 'layers'?"),
+        (lambda: rg.Initializer("normal", std=0.1), "Initializer: no argument 'std'"),
+        (lambda: rg.metrics.Metric(max, taks="predictions"), "did you mean 'takes'?"),
         (lambda: rg.EarlyStopping("val_loss", 3, 0.1), "expected monitor, patience by position and all else by name"),
     ],
 )
