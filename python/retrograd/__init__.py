@@ -25,6 +25,7 @@ from .training.trainer import Trainer
 if TYPE_CHECKING:
     from .diagnostics.gradcheck import GradcheckResult, gradcheck
     from .diagnostics.lr_range import LRRange, lr_range_test
+    from .loggers import CSVLogger, TensorBoard
     from .solvers.lbfgs import LBFGSResult, fit_lbfgs
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "CSVLogger",
     "Callback",
     "DataWarning",
     "Dense",
@@ -53,6 +55,7 @@ __all__ = [
     "RMSprop",
     "RetrogradWarning",
     "StepInfo",
+    "TensorBoard",
     "Trainer",
     "TrainingWarning",
     "__version__",
@@ -71,6 +74,8 @@ _LATER = {
     "gradcheck": "diagnostics.gradcheck",
     "LRRange": "diagnostics.lr_range",
     "lr_range_test": "diagnostics.lr_range",
+    "CSVLogger": "loggers",
+    "TensorBoard": "loggers",
     "LBFGSResult": "solvers.lbfgs",
     "fit_lbfgs": "solvers.lbfgs",
 }
@@ -78,7 +83,9 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._careful import no_such_name
+
+        raise AttributeError(no_such_name(name, __all__))
     from importlib import import_module
 
     value = getattr(import_module(f".{_LATER[name]}", __name__), name)

@@ -1,11 +1,12 @@
-"""Checks of single settings: numbers, flags and names.
+"""Checks of single settings: numbers and flags. Names are in _names.py.
 
 Each error says what was expected and what was given. Arrays are checked in `_data`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def as_int(value: object, name: str, least: int, bits: int = 63) -> int:
     if type(value) is int and least <= value < 1 << bits:  # this comes first because `fit` asks several times
         return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
+        raise TypeError(f"{name}: expected an integer, got {_shown(value)}")
     if value < least:
         raise ValueError(f"{name}: expected at least {least}, got {value}")
     if value >= 2**bits:
@@ -32,37 +33,43 @@ def as_int(value: object, name: str, least: int, bits: int = 63) -> int:
 
 def as_float(value: object, name: str, least: float, below: float = float("inf")) -> float:
     """A finite number in [least, below)."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    number = float(value)
+    number = _number(value, name)
     if not least <= number < below:
-        bound = f"from {least:g}" + ("" if below == float("inf") else f" to below {below:g}")
-        raise ValueError(f"{name}: expected a finite number {bound}, got {value}")
+        _refuse_range(name, value, f"from {least:g}" + ("" if below == float("inf") else f" to below {below:g}"))
     return number
 
 
 def above_zero(value: object, name: str, below: float = float("inf")) -> float:
     """A finite number in (0, below)."""
-    number = as_float(value, name, 0.0, below)
-    if number == 0:
-        bound = f" and below {below:g}" if below < float("inf") else ""
-        raise ValueError(f"{name}: expected a number above 0{bound}, got {value}")
+    number = _number(value, name)
+    if not 0 < number < below:
+        _refuse_range(name, value, "above 0" + ("" if below == float("inf") else f" and below {below:g}"))
     return number
 
 
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name}: expected a number, got {_shown(value)}")
+    return float(value)
+
+
+def _shown(value: object) -> str:
+    """The value, or its type where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"a {type(value).__name__}"
+
+
+def _refuse_range(name: str, value: object, bound: str) -> NoReturn:
+    raise ValueError(f"{name}: expected a finite number {bound}, got {value}")
+
+
 def as_bool(value: object, name: str) -> bool:
-    """True or False, and nothing else that only counts as one of them."""
-    if not isinstance(value, bool):
+    """True or False (NumPy's too), and nothing else that only counts as one of them."""
+    if value is True or value is False:  # this comes first because `fit` asks several times
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return value
-
-
-def check_name(name: object, known: Collection[str], what: str) -> None:
-    """Refuse a name that is not among the known ones."""
-    if not isinstance(name, str):
-        raise TypeError(f"{what}: expected a name, got {name!r}")
-    if name not in known:
-        raise ValueError(f"{what}: expected one of {', '.join(known)}, got {name!r}")
+    return bool(value)
 
 
 def check_state(state: object, names: Iterable[str], what: str) -> None:

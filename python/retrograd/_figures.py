@@ -5,6 +5,7 @@ What a user's function measures is not here: its `Metric`, or the setting that w
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 Direction = Literal["min", "max"]
@@ -19,6 +20,11 @@ BETTER: dict[str, Direction] = {
     "mae": "min",
     "rmse": "min",
 }
+
+
+def is_own(name: str) -> bool:
+    """Whether `fit(metrics=[name])` measures a figure of this package: "f1", "f1_macro", "top_3"."""
+    return name in BETTER or name.rpartition("_")[0] in BETTER or re.fullmatch(r"top_\d+", name) is not None
 
 
 def check_better(better: object) -> None:

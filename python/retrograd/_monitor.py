@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from ._figures import BETTER, Direction
+from ._figures import BETTER, Direction, is_own
+from ._names import METRIC_ALIASES, did_you_mean, squashed
 from .history import History
 
 Better = Literal["auto", "min", "max"]
@@ -28,9 +29,9 @@ class Monitor:
     """One figure of a history."""
 
     def __init__(self, name: str, mode: Better, there: Figures) -> None:
+        name = _true_name(name, list(there))
         if name not in there:
-            hint = " (validation_data or validation_split gives them)" if name.startswith("val_") else ""
-            raise ValueError(f"monitor: expected one of {', '.join(there)}, got {name!r}{hint}")
+            raise ValueError(f"monitor: expected one of {', '.join(there)}, got {name!r}{_missing(name, list(there))}")
         self.name = name
         known = there[name] if mode == "auto" else mode
         if known is None:
@@ -49,6 +50,25 @@ class Monitor:
         if best is None:
             return value == value
         return value < best - margin if self.mode == "min" else value > best + margin
+
+
+def _true_name(name: str, names: list[str]) -> str:
+    """The figure that is meant where it is there under another spelling: "val_acc" is "val_accuracy"."""
+    prefix, stem = ("val_", name[4:]) if name[:4].lower() == "val_" else ("", name)
+    meant = METRIC_ALIASES.get(squashed(stem), stem.lower())
+    return name if name in names or f"{prefix}{meant}" not in names else f"{prefix}{meant}"
+
+
+def _missing(name: str, names: list[str]) -> str:
+    """What to write so that a figure is there; nothing where it is not known."""
+    stem = name.removeprefix("val_")
+    validation = stem != name
+    if validation and not any(there.startswith("val_") for there in names):
+        return " (validation_data or validation_split gives them)"
+    if stem != "loss" and is_own(stem):
+        more = "" if validation else ", train_metrics=True"
+        return f' (fit(..., metrics=["{stem}"]{more}) measures it)'
+    return did_you_mean(name, names)
 
 
 def figures(metric_name: str, validation: bool, metrics: Figures) -> Figures:

@@ -18,12 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._checks import as_float, as_int, check_name
+from ._checks import as_float, as_int
+from ._hints import a_list_of_activations
 from ._pickles import opened, stamped
-from .activations import ACTIVATIONS
+from .activations import as_activation
+from .errors import TrainingWarning, warn
 from .layers import Dense, Init
 from .losses import (
     Loss,
+    as_loss,
     class_of,
     decision_of,
     gives_probabilities,
@@ -218,8 +221,10 @@ def described(
 
     Types and single values are checked here. Whether they go together, the core checks when it makes the network.
     """
-    check_name(activation, ACTIVATIONS, "activation")
-    check_name(output_activation, ACTIVATIONS, "output_activation")
+    if isinstance(activation, list | tuple) and isinstance(layers, list | tuple) and len(layers) > 1:
+        raise TypeError(f"activation: expected a name, got {activation!r}; {a_list_of_activations(activation, layers)}")
+    activation = as_activation(activation)
+    output_activation = as_activation(output_activation, "output_activation")
     if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray):
         raise TypeError(f"layers: expected a sequence like [784, 128, 10], got {layers!r}")
     if len(layers) < 2:
@@ -228,10 +233,12 @@ def described(
         raise TypeError("layers: expected the number of inputs first, got a Dense")
     given = [one if isinstance(one, Dense) else as_int(one, "layers", 1) for one in layers[1:]]
     inputs = as_int(layers[0], "layers", 1)
-    name_and_parameter(loss)  # this checks the loss
+    loss = as_loss(loss)
     precision = _as_dtype(dtype)
     share = as_float(dropout, "dropout", 0.0, 1.0)
     hidden = [_resolved(one, activation, share) for one in given[:-1]]
+    if share > 0 and not hidden:
+        warn(f"dropout: {share:g} is for hidden layers, and there are none; input_dropout= drops inputs", TrainingWarning)
     last = _resolved(given[-1], output_activation, 0.0)
     number = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
     spec = NetworkSpec(

@@ -13,13 +13,16 @@ With z = x w + b of a layer and s = sigmoid, a =
 - "silu": z s(z) (Elfwing, Uchibe, Doya, 2017)
 - "mish": z tanh(log(1 + exp(z))) (Misra, 2019)
 - "softmax": exp(z) / sum exp(z) over the units of a row, for the last layer alone
+
+Case and underscores do not matter, and other packages' names for the same are taken: "linear", "logistic", "swish".
 """
 
 from __future__ import annotations
 
 from . import _core
+from ._names import resolved
 
-__all__ = ["ACTIVATIONS", "GIVE_PROBABILITIES"]
+__all__ = ["ACTIVATIONS", "GIVE_PROBABILITIES", "as_activation"]
 
 # Facts by name, from cpp/base/kinds.h:
 # - init: the initialiser of a layer that names none
@@ -29,3 +32,33 @@ __all__ = ["ACTIVATIONS", "GIVE_PROBABILITIES"]
 ACTIVATIONS = _core.ACTIVATIONS
 
 GIVE_PROBABILITIES = ("softmax", "sigmoid")  # their values are probabilities
+
+# What PyTorch, Keras and scikit-learn call an activation, where value and gradient are the same; in squashed spelling.
+ALIASES = {
+    "linear": "identity",
+    "none": "identity",
+    "logistic": "sigmoid",
+    "expit": "sigmoid",
+    "swish": "silu",
+    "exp": "exponential",
+    "gelunew": "gelu_tanh",
+}
+# What other packages have and this one has not, or computes differently; "keras." where only theirs is meant.
+NOT_THE_SAME = {
+    "keras.leakyrelu": 'below 0 the slope is 0.2 in Keras 3 and 0.3 in Keras 2, and 0.01 here, as in PyTorch: "leaky_relu"',
+    "prelu": 'its slope is learned; there is "leaky_relu", whose slope is 0.01',
+    "rrelu": 'its slope is drawn; there is "leaky_relu", whose slope is 0.01',
+    "relu6": 'it is cut off at 6; there is "relu"',
+    "hardsigmoid": 'it has corners; there is "sigmoid"',
+    "hardtanh": 'it has corners; there is "tanh"',
+    "hardswish": 'it has corners; there is "silu"',
+    "hardsilu": 'it has corners; there is "silu"',
+    "logsoftmax": 'give "identity" with loss="cross_entropy", which applies it itself',
+    "logsigmoid": 'give "identity" with loss="binary_cross_entropy", which applies sigmoid itself',
+}
+
+
+def as_activation(name: object, what: str = "activation") -> str:
+    """The true name of an activation, from what a user calls it."""
+    own = "there are no activations of your own"
+    return resolved(name, ACTIVATIONS, what, ALIASES, NOT_THE_SAME, own)

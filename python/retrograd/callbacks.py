@@ -6,10 +6,28 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
+from ._careful import Helpful
 from ._checks import as_int
+from ._names import nearest
 from .history import History
 
 __all__ = ["Callback", "StepInfo", "TrainerInUse"]
+
+# What Keras, Lightning and others call the methods of a callback, in squashed spelling.
+_ELSEWHERE = {
+    "onbatchend": "on_step_end",
+    "ontrainbatchend": "on_step_end",
+    "onbatchbegin": "on_step_end",
+    "ontrainbatchbegin": "on_step_end",
+    "ontrainepochend": "on_epoch_end",
+    "onvalidationepochend": "on_epoch_end",
+    "onvalidationend": "on_epoch_end",
+    "onepochbegin": "on_epoch_end",
+    "onepochstart": "on_epoch_end",
+    "ontrainstart": "on_train_begin",
+    "onfitstart": "on_train_begin",
+    "onfitend": "on_train_end",
+}
 
 
 class TrainerInUse(Protocol):
@@ -55,7 +73,7 @@ class StepInfo(NamedTuple):
     lr: float
 
 
-class Callback:
+class Callback(Helpful):
     """Your own code during training: derive a class with the methods you need, `Trainer(..., callbacks=[...])`.
 
     A method may read the network (it is free between two calls into the core), change `trainer.optimizer.lr` or other
@@ -71,6 +89,20 @@ class Callback:
     """
 
     every: int = 0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a method that would never be called because its name is a slip."""
+        super().__init_subclass__(**options)
+        hooks = [name for name in vars(Callback) if name.startswith("on_")]
+        for name, value in vars(cls).items():
+            if name.startswith("_") or name in hooks or not callable(value):
+                continue
+            like_a_hook = name[:3].lower() == "on_" or (name[:2] == "on" and name[2:3].isupper())
+            meant = nearest(name, hooks, _ELSEWHERE, cutoff=0.8) if like_a_hook else None
+            if meant:
+                raise AttributeError(
+                    f"{cls.__name__}.{name} is never called: expected {', '.join(hooks)}; did you mean {meant!r}?"
+                )
 
     # The trainer's type is Any, so that an override may name `Trainer` or `TrainerInUse`, whichever it needs.
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from ._careful import Careful
 from ._figures import BETTER
 from ._pickles import opened, stamped
 
@@ -19,7 +20,7 @@ _VALIDATION_FOR_ALL = "expected validation figures, val_loss and val_metric, for
 _ABOUT = ("metric_name", "converged", "stopped_early", "best_epoch")
 
 
-class History:
+class History(Careful):
     """Losses, metrics and times of a training run; every list has one entry an epoch.
 
     Parameters
@@ -57,6 +58,14 @@ class History:
         The best epoch by early stopping's figure; the network has its weights where `restore_best` says so.
     """
 
+    # These are all that it has, in the order of `to_dict`; Python itself refuses others.
+    __slots__ = (  # noqa: RUF023
+        "metric_name", "converged", "stopped_early", "best_epoch",
+        "epoch", "loss", "metric", "val_loss", "val_metric", "seconds", "lr", "rows_per_second", "step_lr",
+        "metrics", "gradient_norms", "__weakref__",
+    )  # fmt: skip
+    __setattr__ = object.__setattr__
+
     def __init__(self, metric_name: str = "accuracy") -> None:
         self.metric_name = metric_name
         self.converged = False
@@ -75,10 +84,18 @@ class History:
         self.gradient_norms: dict[int, list[float]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return stamped(self.__dict__)
+        own = getattr(self, "__dict__", {})  # of a class of the user's own
+        return stamped({"figures": {name: getattr(self, name) for name in _NAMES}, "own": own})
 
     def __setstate__(self, state: Any) -> None:
-        self.__dict__.update(vars(History()) | opened(state, "History", (), vars(History())))
+        found = opened(state, "History", ("figures", "own"))
+        figures = opened({**state, **found["figures"], "figures": 0, "own": 0}, "History", ("figures", "own"), _NAMES)
+        History.__init__(self)
+        for name in _NAMES:
+            if name in figures:
+                setattr(self, name, figures[name])
+        for name, value in found["own"].items():
+            setattr(self, name, value)
 
     # ---------------------------------------------------------------- entries
 
@@ -249,7 +266,7 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """A copy of everything recorded, as lists and dicts by the names of the attributes."""
-        return {name: _copied(value) for name, value in vars(self).items()}
+        return {name: _copied(getattr(self, name)) for name in _NAMES}
 
     @classmethod
     def from_dict(cls, figures: Mapping[str, Any]) -> Self:
@@ -272,8 +289,8 @@ class History:
         if not isinstance(figures, Mapping):
             raise TypeError(f"expected a dict as to_dict gives it, got {type(figures).__name__}")
         result = cls()
-        if set(figures) != set(vars(result)):
-            raise ValueError(f"expected the names {', '.join(vars(result))}, got {', '.join(map(str, figures))}")
+        if set(figures) != set(_NAMES):
+            raise ValueError(f"expected the names {', '.join(_NAMES)}, got {', '.join(map(str, figures))}")
         for name, value in figures.items():
             setattr(result, name, _copied(value))
         columns = {name: getattr(result, name) for name in (*_ALWAYS, *_VALIDATION, "step_lr")}
@@ -374,6 +391,9 @@ class History:
         if not self.epoch:
             raise ValueError("History.plot: expected at least one epoch, got none")
         return plots.learning_curves(self, ax)
+
+
+_NAMES = History.__slots__[:-1]
 
 
 def _copied(value: Any) -> Any:

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
+from ._careful import says_where
 from ._checks import as_float
+from ._names import resolved
 from ._pickles import Recorded
 from .activations import ACTIVATIONS
 
@@ -19,9 +21,28 @@ _SCHEMES = {
     "lecun_normal": ("normal", 1.0, "in"),
     "lecun_uniform": ("uniform", 1.0, "in"),
 }
+# What PyTorch and Keras call the same distribution; in squashed spelling.
+_ELSEWHERE = {
+    "kaiming": "he_normal",
+    "kaimingnormal": "he_normal",
+    "kaiminguniform": "he_uniform",
+    "xavier": "glorot_uniform",
+    "xavieruniform": "glorot_uniform",
+    "xaviernormal": "glorot_normal",
+    "zero": "zeros",
+}
+# Keras's he_normal and the like are cut off at two deviations, with the same variance; that is not another scheme.
+_NOT_THE_SAME = {
+    "randomnormal": "write init=rg.normal(0.05), which is Keras's default",
+    "truncatednormal": "write init=rg.normal(0.05), which is not cut off",
+    "randomuniform": 'there are "he_uniform", "glorot_uniform" and "lecun_uniform", whose range suits the layer',
+    "ones": "all units of a layer would stay the same",
+    "constant": "all units of a layer would stay the same; a pair (weights, biases) gives them directly",
+}
 _ALIASES = {"he": "he_normal", "glorot": "glorot_uniform", "lecun": "lecun_normal"}
 
 
+@says_where()
 @dataclass(frozen=True)
 class Initializer(Recorded):
     """How the weights of a layer start; biases start at zero.
@@ -50,10 +71,7 @@ class Initializer(Recorded):
 
     def __post_init__(self) -> None:
         known = (*_ALIASES, *_SCHEMES, "normal", "zeros")
-        if not isinstance(self.name, str):
-            raise TypeError(f"init: expected a name, got {self.name!r}")
-        if self.name not in known:
-            raise ValueError(f"init: expected one of {', '.join(known)}, got {self.name!r}")
+        object.__setattr__(self, "name", resolved(self.name, known, "init", _ELSEWHERE, _NOT_THE_SAME))
         object.__setattr__(self, "scale", as_float(self.scale, "scale", 0.0))
 
     def draw(self, fan_in: int, fan_out: int) -> tuple[str, float]:

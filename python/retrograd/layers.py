@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ._checks import above_zero, as_float, as_int, check_name
+from ._careful import Helpful, says_where
+from ._checks import above_zero, as_float, as_int
+from ._names import resolved
 from ._pickles import Recorded
-from .activations import ACTIVATIONS
+from .activations import as_activation
 from .initializers import Initializer
 
 __all__ = ["Dense", "Init", "as_initializer"]
@@ -15,9 +17,14 @@ __all__ = ["Dense", "Init", "as_initializer"]
 
 Init = str | Initializer | None
 
+_NORMS = {"layernorm": "layer", "layernormalization": "layer", "batchnorm": "batch", "batchnorm1d": "batch"} | {
+    "batchnormalization": "batch"
+}
 
+
+@says_where()
 @dataclass(frozen=True)
-class Dense(Recorded):
+class Dense(Recorded, Helpful):
     """One dense layer: a = f(x w + b).
 
     Parameters
@@ -56,7 +63,7 @@ class Dense(Recorded):
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", as_int(self.units, "units", 1))
         if self.activation is not None:
-            check_name(self.activation, ACTIVATIONS, "activation")
+            object.__setattr__(self, "activation", as_activation(self.activation))
         if self.init is not None:
             object.__setattr__(self, "init", as_initializer(self.init))
         if self.dropout is not None:
@@ -64,7 +71,7 @@ class Dense(Recorded):
         if self.max_norm is not None:
             object.__setattr__(self, "max_norm", above_zero(self.max_norm, "max_norm"))
         if self.norm is not None:
-            check_name(self.norm, ("layer", "batch"), "norm")
+            object.__setattr__(self, "norm", resolved(self.norm, ("layer", "batch"), "norm", _NORMS))
 
 
 def as_initializer(init: Init) -> Initializer:

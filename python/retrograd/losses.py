@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from . import _core
-from ._checks import above_zero, as_float, check_name
+from ._careful import says_where
+from ._checks import above_zero, as_float
+from ._names import resolved
 from ._pickles import Recorded
 from .activations import GIVE_PROBABILITIES
 
@@ -44,6 +46,74 @@ __all__ = [
 # - parameter, parameter_name: its parameter's default and name; 0 and "" where it has none
 # - odd_output: whether the output activation must keep the sign of z
 LOSSES = _core.LOSSES
+
+# What PyTorch, Keras and scikit-learn call a loss, where value and gradient are the same; in squashed spelling.
+ALIASES = {
+    "mseloss": "mse",
+    "meansquarederror": "mse",
+    "maeloss": "mae",
+    "meanabsoluteerror": "mae",
+    "absoluteerror": "mae",
+    "l1": "mae",
+    "l1loss": "mae",
+    "huberloss": "huber",
+    "smoothl1": "huber",
+    "smoothl1loss": "huber",
+    "pinball": "quantile",
+    "pinballloss": "quantile",
+    "meanpinballloss": "quantile",
+    "poissonnll": "poisson",
+    "poissonnllloss": "poisson",
+    "logloss": "cross_entropy",
+    "crossentropyloss": "cross_entropy",
+    "softmaxcrossentropy": "cross_entropy",
+    "categoricalcrossentropy": "cross_entropy",
+    "sparsecategoricalcrossentropy": "cross_entropy",
+    "bce": "binary_cross_entropy",
+    "bceloss": "binary_cross_entropy",
+    "bcewithlogits": "binary_cross_entropy",
+    "bcewithlogitsloss": "binary_cross_entropy",
+    "binarylogloss": "binary_cross_entropy",
+    "multimargin": "hinge",
+    "multimarginloss": "hinge",
+}
+_HALF = 'it is half of "mse", which is "quadratic" where there is one output'
+# What other packages have and this one has not, or computes differently; "keras." where only theirs is meant.
+NOT_THE_SAME = {
+    "squarederror": f"scikit-learn halves the mean: {_HALF}",
+    "halfsquarederror": _HALF,
+    "keras.poisson": 'Keras takes the rates themselves, and "poisson" their logarithms, to which it applies exp itself',
+    "poissondeviance": 'it is twice "poisson" less a number that only the targets fix',
+    "meanpoissondeviance": 'it is twice "poisson" less a number that only the targets fix',
+    "keras.hinge": 'with several outputs Keras takes each by itself; with one output it is "hinge"',
+    "hingeloss": 'with several outputs scikit-learn takes the largest violation alone; with one output it is "hinge"',
+    "categoricalhinge": 'it takes the largest violation alone, "hinge" all of them',
+    "squaredhinge": 'there is "hinge", without the square',
+    "modifiedhuber": 'it is a loss for classes; there is "hinge"',
+    "nll": 'it takes the logarithms of probabilities, "cross_entropy" the logits; leave log_softmax away',
+    "nllloss": 'it takes the logarithms of probabilities, "cross_entropy" the logits; leave log_softmax away',
+    "kldiv": 'its gradient is that of "cross_entropy" with rows of probabilities as targets; its value differs',
+    "kldivloss": 'its gradient is that of "cross_entropy" with rows of probabilities as targets; its value differs',
+    "kldivergence": 'its gradient is that of "cross_entropy" with rows of probabilities as targets; its value differs',
+    "focalloss": 'torchvision\'s has a factor alpha and sigmoids; "focal" is the softmax form with gamma alone',
+    "categoricalfocalcrossentropy": 'Keras has a factor alpha of 0.25; write "focal" for the loss without it',
+    "binaryfocalcrossentropy": '"focal" is the softmax form; give it two outputs and labels 0 and 1',
+}
+
+
+def as_loss(loss: str | Loss) -> str | Loss:
+    """The loss as it is kept: the object itself, or the true name of what a user calls it."""
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        raise TypeError(f"loss: expected a name or an object, got a class; write loss=rg.losses.{loss.__name__}()")
+    return resolved(loss, LOSSES, "loss", ALIASES, NOT_THE_SAME, _OF_YOUR_OWN, "a name or an object of retrograd.losses")
+
+
+_OF_YOUR_OWN = (
+    "for a loss of your own compute its gradient with respect to z of the last layer: "
+    "z = net.forward(X), net.backward(dz=your_gradient(z, y)), optimizer.step(net)"
+)
 
 
 def targets_of(loss: str, outputs: int) -> str:
@@ -113,6 +183,7 @@ class MAE(Loss):
     name: ClassVar[str] = "mae"
 
 
+@says_where()
 @dataclass(frozen=True)
 class Huber(Loss):
     """For numbers with outliers, squared near the target and absolute away from it: 1/(nk) sum h(a - t).
@@ -137,6 +208,7 @@ class Huber(Loss):
         object.__setattr__(self, "delta", above_zero(self.delta, "delta"))
 
 
+@says_where()
 @dataclass(frozen=True)
 class Quantile(Loss):
     """The pinball loss, least at the q-quantile of the targets: 1/(nk) sum max(q (t - a), (1 - q) (a - t)).
@@ -170,6 +242,7 @@ class Poisson(Loss):
     name: ClassVar[str] = "poisson"
 
 
+@says_where()
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
     """For one label of several, softmax cross-entropy: -1/n sum t' log softmax(z), t' = (1 - s) t + s/k.
@@ -195,6 +268,7 @@ class CrossEntropy(Loss):
         object.__setattr__(self, "label_smoothing", smoothing)
 
 
+@says_where()
 @dataclass(frozen=True)
 class Focal(Loss):
     """Cross-entropy that counts less what is right already: -1/n sum t (1 - p)^gamma log p, p = softmax(z).
@@ -251,9 +325,5 @@ def class_of(name: str) -> type[Loss]:
 
 def name_and_parameter(loss: str | Loss) -> tuple[str, float]:
     """The name and the parameter of a loss: the default where the loss is a name, 0 where it has none."""
-    if isinstance(loss, Loss):
-        return loss.name, loss.parameter
-    if not isinstance(loss, str):
-        raise TypeError(f"loss: expected a name or an object of retrograd.losses, got {loss!r}")
-    check_name(loss, LOSSES, "loss")
-    return loss, LOSSES[loss]["parameter"]
+    loss = as_loss(loss)
+    return (loss.name, loss.parameter) if isinstance(loss, Loss) else (loss, LOSSES[loss]["parameter"])

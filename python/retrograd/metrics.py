@@ -17,11 +17,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._careful import says_where
 from ._checks import as_int
 from ._data.arrays import Array, as_array
 from ._data.targets import one_hot_labels
 from ._figures import BETTER, Direction, check_better
+from ._names import METRIC_ALIASES, resolved, squashed
 from ._pickles import Recorded
+from .losses import ALIASES as LOSS_ALIASES
+from .losses import LOSSES
 
 __all__ = ["Metric", "accuracy", "auc", "f1", "mae", "r2", "rmse", "top_k"]
 
@@ -410,6 +414,7 @@ def _mean(values: Array, weight: Array | None) -> float:
 # ---------------------------------------------------------------- by name, or your own
 
 
+@says_where()
 @dataclass(frozen=True)
 class Metric(Recorded):
     """A measure of your own for `Trainer.fit(..., metrics=[...])`, with a name and what it takes.
@@ -512,6 +517,30 @@ def as_metrics(given: object) -> list[Metric]:
     return found
 
 
+# What other packages measure and this one does not, or gives with another sign.
+_NOT_THE_SAME = {
+    "precision": 'there is "f1", or a function of y_true and y_pred of your own',
+    "recall": 'there is "f1", or a function of y_true and y_pred of your own',
+    "negmeanabsoluteerror": 'scikit-learn turns its sign; write "mae"',
+    "negrootmeansquarederror": 'scikit-learn turns its sign; write "rmse"',
+    "topkaccuracy": 'write "top_2", which is scikit-learn\'s default',
+    "topkcategoricalaccuracy": 'write "top_5", which is Keras\'s default',
+}
+
+
+def _true_name(given: str) -> str:
+    """The name of a metric, from what a user calls it."""
+    key = squashed(given)
+    if key in METRIC_ALIASES or given in _VARIANTS:
+        return METRIC_ALIASES.get(key, given)
+    if key in LOSS_ALIASES or key in map(squashed, LOSSES):
+        raise ValueError(
+            f"metrics: expected one of {', '.join(_VARIANTS)}, top_1, top_2, ..., got {given!r}, which is a loss; "
+            f'history.loss and history.val_loss have that of the network, and "rmse" is the root of the squared error'
+        )
+    return resolved(given, (*_VARIANTS, "top_1", "top_2", "..."), "metrics", METRIC_ALIASES, _NOT_THE_SAME)
+
+
 def _as_metric(given: object) -> Metric:
     """The metric itself, or the metric of that name or function."""
     if isinstance(given, Metric):
@@ -521,9 +550,8 @@ def _as_metric(given: object) -> Metric:
         return Metric(given, takes="predictions" if own is None else _OWN[own][1])
     if not isinstance(given, str):
         raise TypeError(f"metrics: expected names, functions or Metric, got {given!r}")
-    top = re.fullmatch(r"top_([1-9]\d*)", given)
-    if not (top or given in _VARIANTS):
-        raise ValueError(f"metrics: expected one of {', '.join(_VARIANTS)}, top_1, top_2, ..., got {given!r}")
+    top = re.fullmatch(r"top_?([1-9]\d*)", given.lower())
+    given = f"top_{top[1]}" if top else _true_name(given)
     name, options = ("top_k", {"k": int(top[1])}) if top else _VARIANTS[given]
     function, takes = _OWN[name]
     return Metric(partial(function, **options) if options else function, given, takes)

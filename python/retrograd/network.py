@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _core
+from ._careful import Careful, says_where, set_own
 from ._checks import as_float, as_int, as_threads, check_state
 from ._data.arrays import Array, as_array, as_rows, check_finite, converted
 from ._data.examples import Examples, as_examples, checked_rows
@@ -57,7 +58,7 @@ def _read_only(copy: Array) -> Array:
     return copy
 
 
-class Gradients:
+class Gradients(Careful):
     """The results of a backward pass. Arrays are read when asked for, at the latest before the next pass overwrites them.
 
     They are copies, and read-only: the core keeps its own, with which an optimiser steps. To change gradients, change the
@@ -79,6 +80,9 @@ class Gradients:
         Gradient with respect to the inputs. Computed at the first reading (or when the weights are about to change while
         this object is still held).
     """
+
+    __slots__ = ("__weakref__", "_found", "_network", "loss")  # Python itself refuses others
+    __setattr__ = object.__setattr__
 
     def __init__(self, network: Network, loss: float | None) -> None:
         self.loss = loss
@@ -141,7 +145,8 @@ class Gradients:
         return f"Gradients(loss={self.loss}, dw={shapes})"
 
 
-class Network:
+@says_where()
+class Network(Careful):
     """A dense feed-forward network.
 
     Parameters
@@ -170,7 +175,8 @@ class Network:
         The standard deviation of normal noise that training adds to the inputs, before any of them is dropped.
     seed : int or None, default 0
         Fixes the weights, the order of rows in training and what dropout and noise draw. None draws a fresh seed, which
-        the attribute `seed` then shows.
+        the attribute `seed` then shows. Networks with the same seed start alike: for several that differ write
+        ``[Network(..., seed=i) for i in range(50)]``.
     dtype : "float32" or "float64"
         The type of weights and arithmetic.
 
@@ -178,6 +184,11 @@ class Network:
     ------
     ValueError, TypeError
         Sizes, names or arrays that do not fit.
+
+    Notes
+    -----
+    Case and underscores of names do not matter, and the names of PyTorch, Keras and scikit-learn are taken where value
+    and gradient are the same ("CrossEntropyLoss", "swish", "kaiming_uniform"); attributes show the one true name.
     """
 
     def __init__(
@@ -482,8 +493,7 @@ class Network:
         ValueError, TypeError
             Layers or dtypes that differ, a tau outside of its range. Nothing is changed then.
         """
-        if not isinstance(other, Network):
-            raise TypeError(f"copy_from: expected a Network, got {type(other).__name__}")
+        as_network(other, "copy_from")
         tau = as_float(tau, "tau", 0.0)
         if tau > 1:
             raise ValueError(f"tau: expected a share from 0 to 1, got {tau:g}")
@@ -492,6 +502,31 @@ class Network:
         self._core.copy_from(other._core, tau)  # type: ignore[arg-type]  # the dtypes are equal
 
     # ---------------------------------------------------------------- copies
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of everything that is learned, for `load_state_dict` of a network with the same layers and dtype.
+
+        Returns
+        -------
+        dict
+            "steps", and "arrays": for each layer a dict of its arrays by name ("w", "b", and "gamma", "beta",
+            "running_mean", "running_var" where it has them). There are no settings in it; pickle keeps these too.
+        """
+        return self._state()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what `state_dict` gave, all of it or nothing.
+
+        Parameters
+        ----------
+        state : dict
+
+        Raises
+        ------
+        ValueError, TypeError
+            Names, shapes or values that do not fit. Nothing is changed then.
+        """
+        self._load_state(state)
 
     def _state(self) -> dict[str, Any]:
         """The steps, and the arrays of each layer by name."""
@@ -587,6 +622,10 @@ class Network:
         self._core.forward(rows, as_threads(n_threads), training)
         return self._core.output()
 
+    def __call__(self, X: ArrayLike, training: bool = False, *, n_threads: int | None = None) -> Array:
+        """Run `forward`: net(X) is short for net.forward(X)."""
+        return self.forward(X, training, n_threads=n_threads)
+
     def backward(
         self,
         y: ArrayLike | None = None,
@@ -647,7 +686,7 @@ class Network:
             check_finite(self._core, rows_of_dz, "dz", seed)
             self._core.backward_dz(rows_of_dz, as_threads(n_threads))
         gradients = Gradients(self, loss)
-        self._gradients = weakref.ref(gradients)
+        set_own(self, "_gradients", weakref.ref(gradients))
         return gradients
 
     @property
@@ -720,3 +759,27 @@ class Network:
     def _metric(self, per_row: float) -> float:
         """The metric as a mean, from the core's mean over rows of sums over outputs."""
         return per_row if self._spec.picks_one else per_row / self._spec.outputs
+
+
+def as_network(given: object, name: str = "network") -> Network:
+    """The network itself; a TypeError for anything else, with a hint for what has or needs one."""
+    if isinstance(given, Network):
+        return given
+    hint = ""
+    if isinstance(getattr(given, "network", None), Network):
+        hint = "; write trainer.network"
+    elif isinstance(given, type) and issubclass(given, Network):
+        hint = "; that is the class, and rg.Network([784, 128, 10]) a network"
+    elif isinstance(given, list | tuple) and given and all(isinstance(one, Network) for one in given):
+        seeds = {one.seed for one in given}
+        alike = f", all with the seed {seeds.pop()}: seed=i makes them differ" if len(given) > 1 == len(seeds) else ""
+        hint = f"; it has {len(given)} networks, and each needs a call and an optimiser of its own{alike}"
+    elif hasattr(given, "step") and hasattr(given, "lr"):
+        hint = "; the network comes first: rg.Trainer(net, optimizer)"
+    elif isinstance(given, list | tuple):
+        hint = f"; write rg.Network({given!r})" if all(isinstance(one, int) for one in given) else ""
+    raise TypeError(f"{name}: expected a Network, got {'the class ' if isinstance(given, type) else ''}{_kind(given)}{hint}")
+
+
+def _kind(given: object) -> str:
+    return given.__name__ if isinstance(given, type) else type(given).__name__

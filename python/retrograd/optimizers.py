@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from ._careful import Careful, says_where
 from ._checks import above_zero, as_bool, as_float, as_int, as_threads
 from ._data.arrays import Array
+from ._names import resolved
 from ._pickles import Recorded, opened, stamped
 from ._spec import LayerArray
-from .network import Network
+from .network import Network, as_network
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "Optimizer", "RMSprop"]
 
@@ -25,6 +27,7 @@ _PARAMS = ("all", "weights", "biases")
 _LEAST_EPS = 1e-30  # float32 can hold it; where a gradient is always zero, 0 / (0 + eps) must be a number
 
 
+@says_where()
 @dataclass(frozen=True)
 class Group(Recorded):
     """Settings of an optimiser for some of a network's parameters.
@@ -67,7 +70,7 @@ class Group(Recorded):
         object.__setattr__(self, "l1", as_float(self.l1, "l1", 0.0))
         if self.weight_decay is not None:
             object.__setattr__(self, "weight_decay", as_float(self.weight_decay, "weight_decay", 0.0))
-        as_bool(self.frozen, "frozen")
+        object.__setattr__(self, "frozen", as_bool(self.frozen, "frozen"))
 
     def _includes(self, layer: int, params: str, depth: int) -> bool:
         if self.params not in ("all", params):
@@ -82,7 +85,7 @@ class Group(Recorded):
                 raise ValueError(f"layers: expected numbers from {-depth} to {depth - 1}, got {number}")
 
 
-class _HasRate:
+class _HasRate(Careful):
     """The settings that every rule has, in the place where its constructor takes them."""
 
     lr: float
@@ -115,6 +118,7 @@ class Optimizer(_HasRate):
     _rule: ClassVar[str]
     _shown: ClassVar[tuple[str, ...]]  # settings of the rule, as the constructor names them
     _planes: ClassVar[tuple[str | None, ...]]  # PyTorch's names of the core's planes of the state
+    _always: ClassVar[tuple[str, ...]] = ()  # those of them that every step uses
 
     clip_norm: float | None = field(default=None, kw_only=True)
     clip_value: float | None = field(default=None, kw_only=True)
@@ -132,7 +136,7 @@ class Optimizer(_HasRate):
             object.__setattr__(self, "_stale", True)  # this comes first: Ctrl-C may come between the two
             if name in ("groups", "betas") and isinstance(value, list):  # a change inside a list would go unnoticed
                 value = tuple(value)
-        object.__setattr__(self, name, value)
+        super().__setattr__(name, value)
 
     def _rule_settings(self) -> dict[str, Any]:
         """The settings of the rule alone, checked, by the core's names."""
@@ -185,8 +189,7 @@ class Optimizer(_HasRate):
         return self._core
 
     def _first_bind(self, network: Network) -> None:
-        if not isinstance(network, Network):
-            raise TypeError(f"expected a Network, got {type(network).__name__}")
+        as_network(network)
         if self._network is not None:
             raise ValueError("this optimiser belongs to another network (its state does): expected a new one")
         self._for_arrays(network)
@@ -258,9 +261,14 @@ class Optimizer(_HasRate):
         known = {"steps", *filter(None, self._planes)}
         if "steps" not in state or not set(state) <= known:
             raise ValueError(
-                f"state: expected steps and some of {', '.join(sorted(known - {'steps'}))}, got {', '.join(state)}"
+                f"state: expected steps and some of {', '.join(sorted(known - {'steps'}))}, "
+                f"got {', '.join(map(str, state))}{_whose(state)}"
             )
-        as_int(state["steps"], "steps", 0)
+        if as_int(state["steps"], "steps", 0) > 0 and not set(self._always) <= set(state):
+            raise ValueError(
+                f"state: expected {' and '.join(self._always)} after {state['steps']} steps of {type(self).__name__}, "
+                f"got {', '.join(map(str, state))}{_whose(state)}"
+            )
         if self._core is None or self._network is None:
             self._loaded = copy.deepcopy(state)
         else:
@@ -323,6 +331,7 @@ def _as_plane(value: Any, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return array
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class SGD(Optimizer):
     """Stochastic gradient descent, with PyTorch's arithmetic: g = dw + weight_decay w; v = momentum v + g; w = w - lr v.
@@ -363,13 +372,15 @@ class SGD(Optimizer):
     def _rule_settings(self) -> dict[str, Any]:
         momentum = as_float(self.momentum, "momentum", 0.0, below=1.0)
         dampening = as_float(self.dampening, "dampening", 0.0, below=1.0)
-        if as_bool(self.nesterov, "nesterov") and momentum == 0:
+        nesterov = as_bool(self.nesterov, "nesterov")
+        if nesterov and momentum == 0:
             raise ValueError("nesterov: expected momentum above 0, got 0")
-        if self.nesterov and dampening != 0:
+        if nesterov and dampening != 0:
             raise ValueError(f"nesterov: expected dampening 0, got {self.dampening}")
-        return {"momentum": momentum, "nesterov": self.nesterov, "dampening": dampening}
+        return {"momentum": momentum, "nesterov": nesterov, "dampening": dampening}
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class Adam(Optimizer):
     """Adam: steps of m / (sqrt(v) + eps), where m and v are unbiased running means of gradients and their squares.
@@ -397,6 +408,7 @@ class Adam(Optimizer):
     _rule: ClassVar[str] = "adam"
     _shown: ClassVar[tuple[str, ...]] = ("betas", "eps", "amsgrad")
     _planes: ClassVar[tuple[str | None, ...]] = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    _always: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
     _decoupled: ClassVar[bool] = False
 
     lr: float = 1e-3
@@ -416,6 +428,7 @@ class Adam(Optimizer):
         }
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class AdamW(Adam):
     """Adam with weight decay apart from the gradient: first w = (1 - lr weight_decay) w, then Adam's step.
@@ -440,6 +453,7 @@ class AdamW(Adam):
     weight_decay: float = 1e-2
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class RMSprop(Optimizer):
     """RMSprop: steps of g / (sqrt(v) + eps), where v is a running mean of squared gradients.
@@ -469,6 +483,7 @@ class RMSprop(Optimizer):
     _rule: ClassVar[str] = "rmsprop"
     _shown: ClassVar[tuple[str, ...]] = ("alpha", "eps", "momentum", "centered")
     _planes: ClassVar[tuple[str | None, ...]] = ("square_avg", "momentum_buffer", "grad_avg")
+    _always: ClassVar[tuple[str, ...]] = ("square_avg",)
 
     lr: float = 1e-2
     alpha: float = 0.99
@@ -486,6 +501,7 @@ class RMSprop(Optimizer):
         }
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class Adagrad(Optimizer):
     """Adagrad: steps of g / (sqrt(s) + eps), where s is the sum of all squared gradients so far.
@@ -512,6 +528,7 @@ class Adagrad(Optimizer):
     _rule: ClassVar[str] = "adagrad"
     _shown: ClassVar[tuple[str, ...]] = ("lr_decay", "initial_accumulator_value", "eps")
     _planes: ClassVar[tuple[str | None, ...]] = ("sum", None, None)
+    _always: ClassVar[tuple[str, ...]] = ("sum",)
 
     lr: float = 1e-2
     lr_decay: float = 0.0
@@ -527,6 +544,7 @@ class Adagrad(Optimizer):
         }
 
 
+@says_where()
 @dataclass(eq=False, repr=False)
 class Lion(Optimizer):
     """Lion: steps of lr in the direction sign(beta1 m + (1 - beta1) g), where m is a running mean of gradients.
@@ -549,6 +567,7 @@ class Lion(Optimizer):
     _rule: ClassVar[str] = "lion"
     _shown: ClassVar[tuple[str, ...]] = ("betas",)
     _planes: ClassVar[tuple[str | None, ...]] = ("exp_avg", None, None)
+    _always: ClassVar[tuple[str, ...]] = ("exp_avg",)
 
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)
@@ -557,3 +576,44 @@ class Lion(Optimizer):
     def _rule_settings(self) -> dict[str, Any]:
         beta1, beta2 = _as_betas(self.betas)
         return {"beta1": beta1, "beta2": beta2, "decoupled": True}
+
+
+# ---------------------------------------------------------------- by name
+
+_RULES: dict[str, type[Optimizer]] = {rule.__name__: rule for rule in (SGD, Adam, AdamW, RMSprop, Adagrad, Lion)}
+_NOT_THE_SAME = {
+    "lbfgs": "it has no steps on batches: rg.fit_lbfgs(net, X, y)",
+    "nadam": 'there is "adam"',
+    "adamax": 'there is "adam"',
+    "adadelta": 'there is "rmsprop"',
+    "ftrl": 'there is "adagrad"',
+    "momentum": "write rg.SGD(lr=0.1, momentum=0.9)",
+    "nesterov": "write rg.SGD(lr=0.1, momentum=0.9, nesterov=True)",
+}
+
+
+def as_optimizer(given: object) -> Optimizer:
+    """The optimiser itself, or a new one of that name with its defaults; else a TypeError or ValueError."""
+    if isinstance(given, Optimizer):
+        return given
+    if isinstance(given, str):
+        name = resolved(given, _RULES, "optimizer", others=_NOT_THE_SAME)
+        if name == "SGD":
+            raise ValueError(f"optimizer: {given!r} has no default rate; write rg.SGD(lr=0.1, momentum=0.9)")
+        return _RULES[name]()  # all of the others have defaults
+    hint = ""
+    if isinstance(given, type) and issubclass(given, Optimizer):
+        hint = f"; write rg.{given.__name__}({'lr=0.1' if given is SGD else ''})"
+    elif isinstance(given, int | float):
+        hint = f"; write rg.SGD(lr={given})"
+    what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+    raise TypeError(f"optimizer: expected an optimiser such as rg.Adam(), got {what}{hint}")
+
+
+def _whose(state: dict[str, Any]) -> str:
+    """Which optimisers have such a state."""
+    planes = set(state) - {"steps"}
+    kinds = [
+        name for name, rule in _RULES.items() if planes and set(rule._always) <= planes <= set(filter(None, rule._planes))
+    ]
+    return f", a state of {' or '.join(kinds)}" if kinds else ""

@@ -13,8 +13,10 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ._careful import says_where
 from ._checks import as_float, as_int
 from ._monitor import Better, check_mode, check_monitor
+from ._names import nearest
 from ._pickles import Recorded
 
 __all__ = [
@@ -112,6 +114,7 @@ class Schedule(Recorded):
         raise NotImplementedError
 
 
+@says_where()
 @dataclass(frozen=True)
 class Constant(Schedule):
     """The optimiser's rate stays as it is, after the warm-up.
@@ -131,6 +134,7 @@ class Constant(Schedule):
         return np.full_like(t, lr)
 
 
+@says_where()
 @dataclass(frozen=True)
 class Step(Schedule):
     """Every so many epochs (steps) the rate is multiplied by gamma: lr gamma^floor(t / every).
@@ -162,6 +166,7 @@ class Step(Schedule):
         return lr * self.gamma ** np.floor(t / self.every)
 
 
+@says_where()
 @dataclass(frozen=True)
 class Exponential(Schedule):
     """Every epoch (step) the rate is multiplied by gamma: lr gamma^t.
@@ -189,6 +194,7 @@ class Exponential(Schedule):
         return lr * self.gamma**t
 
 
+@says_where()
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
     """The rate falls with a power of the time: lr / (t + 1)^power.
@@ -216,6 +222,7 @@ class InverseScaling(Schedule):
         return lr / (t + 1) ** self.power
 
 
+@says_where()
 @dataclass(frozen=True)
 class Cosine(Schedule):
     """Half a cosine from the optimiser's rate down to a floor: floor + (lr - floor) (1 + cos(pi t / length)) / 2.
@@ -275,6 +282,7 @@ class Cosine(Schedule):
         return self.floor + (lr - self.floor) * (1 + np.cos(math.pi * part)) / 2
 
 
+@says_where()
 @dataclass(frozen=True)
 class OneCycle(Schedule):
     """One cycle: half a cosine up from max_lr / div_factor to max_lr, and a longer one down to far below the start.
@@ -343,6 +351,7 @@ def _anneal(start: float, end: float, part: Rates) -> Rates:
     return end + (start - end) / 2 * (1 + np.cos(math.pi * part))
 
 
+@says_where()
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
     """The rate is multiplied by a factor when a figure has not become better for more than `patience` epochs.
@@ -410,6 +419,27 @@ class ReduceOnPlateau(Schedule):
 def check_schedule(schedule: object) -> None:
     """Raise a TypeError where it is neither a schedule, nor a function, nor None."""
     if schedule is not None and (isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule))):
+        hint = ""
+        if isinstance(schedule, type) and issubclass(schedule, Schedule):
+            hint = f"; that is the class, and rg.schedules.{schedule.__name__}(...) a schedule"
+        elif isinstance(schedule, str):
+            name = nearest(schedule, __all__, _ELSEWHERE)
+            hint = f"; write rg.schedules.{name}({_NEEDS.get(name, '')})" if name else ""
         raise TypeError(
-            f"schedule: expected a Schedule, a function of the epoch that gives the rate, or None, got {schedule!r}"
+            f"schedule: expected a Schedule, a function of the epoch that gives the rate, or None, got {schedule!r}{hint}"
         )
+
+
+# What other packages call a schedule, in squashed spelling, and what those need that have no defaults.
+_ELSEWHERE = {
+    "steplr": "Step",
+    "exponentiallr": "Exponential",
+    "invscaling": "InverseScaling",
+    "cosineannealing": "Cosine",
+    "cosineannealinglr": "Cosine",
+    "onecyclelr": "OneCycle",
+    "plateau": "ReduceOnPlateau",
+    "adaptive": "ReduceOnPlateau",
+    "reducelronplateau": "ReduceOnPlateau",
+}
+_NEEDS = {"Step": "every=10", "Exponential": "gamma=0.95"}

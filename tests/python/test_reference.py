@@ -115,7 +115,7 @@ def test_copies_train_alone(how: Any) -> None:
     [
         (lambda: reference.Network([3]), "sizes"),
         (lambda: reference.Network([3, 0]), "sizes"),
-        (lambda: reference.Network([3, 2], output_activation="swish"), "expected one of .*'swish'"),
+        (lambda: reference.Network([3, 2], output_activation="snake"), "expected one of .*'snake'"),
         (lambda: reference.Network([3, 2], loss="l2"), "expected one of .*'l2'"),
         (lambda: reference.Network([3, 2, 2], activation="softmax"), "softmax"),
         (lambda: reference.Network([3, 2], output_activation="relu", loss="cross_entropy"), "expected identity or softmax"),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from .. import _core
+from . import hints
 
 Array = npt.NDArray[Any]
 CoreNetwork = _core.NetworkF32 | _core.NetworkF64
@@ -25,19 +26,14 @@ def as_array(value: ArrayLike, name: str) -> Array:
     try:
         array = value if type(value) is np.ndarray else np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name}: expected an array, got rows of different lengths ({error})") from error
+        which = hints.uneven(value, name) or f" ({error})"
+        raise ValueError(f"{name}: expected an array, got rows of different lengths{which}") from error
     # np.ma is imported only where there is a subclass.
     if isinstance(value, np.ndarray) and value is not array and isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
         raise ValueError(f"{name}: expected an array without masked values, got {np.sum(value.mask)} of them")
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected an array of real numbers, got {_what(value, array)}")
+        raise TypeError(f"{name}: expected an array of real numbers, got {hints.not_numbers(value, array, name)}")
     return array
-
-
-def _what(value: object, array: Array) -> str:
-    if array.dtype == object and array.ndim == 0:
-        return f"a {type(value).__name__}"
-    return f"dtype {array.dtype}"
 
 
 def converted(array: Array, dtype: np.dtype[Any]) -> Array:
@@ -50,7 +46,7 @@ def as_rows(value: ArrayLike, cols: int, dtype: np.dtype[Any], name: str = "X") 
     """Rows of `cols` numbers each, in a layout that the core reads in place; they are copied only where necessary."""
     array = as_array(value, name)
     if array.ndim != 2 or array.shape[1] != cols:
-        hint = f"; one row is {name}.reshape(1, -1)" if array.ndim == 1 and array.shape[0] == cols else ""
+        hint = hints.shape_of_rows(array, cols, name)
         raise ValueError(f"{name}: expected shape (rows, {cols}), got {array.shape}{hint}")
     if array.shape[0] >= 2**32:  # checked before anybody reads or copies the rows
         raise ValueError(f"{name}: expected fewer than 2**32 rows, got {array.shape[0]}")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from .._spec import NetworkSpec
 from .arrays import Array, CoreNetwork, as_rows, check_finite
+from .hints import swapped
 from .targets import as_targets
 from .weights import as_weights
 
@@ -45,6 +46,12 @@ def as_examples(
     X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, spec: NetworkSpec, core: CoreNetwork, *, zeros: bool = False
 ) -> Examples:
     """The data that a user gives, as `Examples`; it must have at least one row. `zeros` is as in `as_weights`."""
-    rows = checked_rows(X, spec, core, least=1)
+    try:
+        rows = checked_rows(X, spec, core, least=1)
+    except (TypeError, ValueError) as error:
+        hint = swapped(X, y, spec.inputs)
+        if not hint:
+            raise
+        raise type(error)(str(error).split(";")[0] + hint) from None
     weights = None if sample_weight is None else as_weights(sample_weight, len(rows), spec.dtype, zeros=zeros)
     return Examples(rows, as_targets(y, len(rows), spec, core), weights)

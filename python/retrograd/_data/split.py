@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
-from .._checks import as_float
+from .._checks import above_zero
 from ..errors import DataWarning, warn
 from .arrays import Array
 from .examples import Examples
@@ -23,9 +23,7 @@ def split(data: Examples, share: float, seed: int, classes: Array | None) -> tup
     last row of one.
     """
     rows = len(data.rows)
-    number = as_float(share, "validation_split", 0.0, below=1.0)
-    if number == 0:
-        raise ValueError(f"validation_split: expected a share above 0, got {share}")
+    number = above_zero(share, "validation_split", below=1.0)
     count = max(1, round(number * rows))
     if count >= rows:
         raise ValueError(f"validation_split: expected rows left to train on, got {number:g} of {rows}")

@@ -5,6 +5,7 @@ Which kind of target a loss takes is a fact of the loss; it comes with the descr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from .. import _core
 from .._spec import NetworkSpec
+from . import hints
 from .arrays import Array, CoreNetwork, as_array, check_finite, converted
 
 
@@ -30,11 +32,13 @@ def as_targets(value: ArrayLike, rows: int, spec: NetworkSpec, core: CoreNetwork
     if kind == "labels" and not labels:
         raise ValueError(
             f"y: expected shape ({rows},) of labels, as {spec.loss_name} takes with several outputs, got {array.shape}"
+            + hints.shape_of_targets(array, rows, outputs, kind)
         )
     if not vector and not (array.ndim == 2 and array.shape[1] == outputs):
         also = " of labels or" if spec.picks_one else " or" if outputs == 1 else ""
         one = f"({rows},){also} " if also else ""
-        raise ValueError(f"y: expected shape {one}({rows}, {outputs}), got {array.shape}")
+        hint = hints.shape_of_targets(array, rows, outputs, kind)
+        raise ValueError(f"y: expected shape {one}({rows}, {outputs}), got {array.shape}{hint}")
     if array.shape[0] != rows:
         expected = f"({rows},)" if vector else f"({rows}, {outputs})"
         raise ValueError(f"y: expected as many rows as X, shape {expected}, got {array.shape}")
@@ -45,11 +49,15 @@ def as_targets(value: ArrayLike, rows: int, spec: NetworkSpec, core: CoreNetwork
     if kind == "probabilities":
         _check_probability_rows(result)
     elif kind == "shares":
-        _check_each(result, (result >= 0) & (result <= 1), "numbers from 0 to 1", array.shape)
+        right = (result >= 0) & (result <= 1)
+        _check_each(result, right, "numbers from 0 to 1", array.shape, hints.not_from_0_to_1)
     elif kind == "counts":
         _check_each(result, result >= 0, "numbers from 0", array.shape)
     elif kind == "signs":
         _check_each(result, np.isin(result, (-1, 0, 1)), "-1 or 1, or 0 or 1", array.shape)
+        least = result.min(initial=1)
+        together = result != (0 if least < 0 else -1)
+        _check_each(result, together, "-1 and 1, or 0 and 1, but not -1 and 0 together", array.shape)
     return result
 
 
@@ -62,10 +70,12 @@ def as_labels(array: Array, classes: int, name: str = "y") -> Array:
         wrong = ~np.isfinite(flat) | (flat != np.floor(np.where(np.isfinite(flat), flat, 0)))
         if wrong.any():
             row = int(np.argmax(wrong))
-            raise ValueError(f"{name}: expected integer labels 0 to {classes - 1}, got {flat[row]} at row {row}")
+            hint = hints.not_labels(flat, name)
+            raise ValueError(f"{name}: expected integer labels 0 to {classes - 1}, got {flat[row]} at row {row}{hint}")
     if flat.min() < 0 or flat.max() >= classes:
         row = int(np.argmax((flat < 0) | (flat >= classes)))
-        raise ValueError(f"{name}: expected labels 0 to {classes - 1}, got {flat[row]} at row {row}")
+        hint = hints.labels_out_of_range(flat, classes, name)
+        raise ValueError(f"{name}: expected labels 0 to {classes - 1}, got {flat[row]} at row {row}{hint}")
     return flat.astype(np.int32, copy=False)
 
 
@@ -139,8 +149,11 @@ def _check_probability_rows(y: Array) -> None:
         raise ValueError(f"y: expected rows of probabilities that sum to 1, got {what} at row {row}")
 
 
-def _check_each(y: Array, right: npt.NDArray[np.bool_], expected: str, shape: tuple[int, ...]) -> None:
+def _check_each(
+    y: Array, right: npt.NDArray[np.bool_], expected: str, shape: tuple[int, ...], hint: Callable[[Array], str] | None = None
+) -> None:
     if not right.all():
         row, col = np.argwhere(~right)[0]
         where = f"row {row}" if len(shape) == 1 else f"row {row}, column {col}"
-        raise ValueError(f"y: expected {expected}, got {y[row, col]} at {where}")
+        what = "" if hint is None or not np.isfinite(y).all() else hint(y)
+        raise ValueError(f"y: expected {expected}, got {y[row, col]} at {where}{what}")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from .._checks import as_float
 from .._data.arrays import Array, as_array
 from .._pickles import Recorded
-from ..network import Network
+from ..network import Network, as_network
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def gradcheck(
     epsilon^2.
     """
     epsilon = as_float(epsilon, "epsilon", 1e-12)
-    twin = network._as_dtype("float64")
+    twin = as_network(network)._as_dtype("float64")
     inputs = np.array(as_array(X, "X"), dtype=np.float64)
     mean_weight = 1.0 if sample_weight is None else float(np.mean(as_array(sample_weight, "sample_weight"), dtype=np.float64))
     twin.forward(inputs, training)

@@ -14,7 +14,7 @@ from .._checks import as_float, as_int
 from .._pickles import Recorded
 from ..callbacks import Callback, StepInfo
 from ..errors import DivergenceError
-from ..network import Network
+from ..network import Network, as_network
 from ..optimizers import SGD, Optimizer
 from ..schedules import Schedule
 from ..training.trainer import Trainer
@@ -162,8 +162,7 @@ def lr_range_test(
     steps = as_int(steps, "steps", 2)
     smoothing = as_float(smoothing, "smoothing", 0.0, below=1.0)
     explodes_at = as_float(explodes_at, "explodes_at", 1.0)
-    if not isinstance(network, Network):
-        raise TypeError(f"network: expected a Network, got {type(network).__name__}")
+    as_network(network)
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer: expected an Optimizer, got {type(optimizer).__name__}")
     twin = SGD(lr_min) if optimizer is None else copy.copy(optimizer)

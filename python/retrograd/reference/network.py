@@ -22,7 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import losses
+from ..activations import as_activation
 from ..losses import picks_one
+from ..network import as_network
 from .activations import ACTIVATIONS, Array
 from .losses import LOSSES, loss_of
 
@@ -81,9 +83,10 @@ class Network:
         dtype: npt.DTypeLike = "float32",
     ) -> None:
         self.sizes = tuple(int(size) for size in layers)
+        loss = losses.as_loss(loss)
         if isinstance(activation, str):
             activation = [activation] * (len(self.sizes) - 2) + [output_activation]
-        self.activations = tuple(activation)
+        self.activations = tuple(map(as_activation, activation))
         self.loss_function = loss
         self.loss_name = losses.name_and_parameter(loss)[0]
         self.dtype = np.dtype(dtype)
@@ -120,6 +123,8 @@ class Network:
             Read are `sizes`, `activations` (one name for each layer), `loss_function`, `dtype`, `weights` and `biases`. What
             regularises is left out; with normalisation it would not be the same network: ValueError.
         """
+        if not hasattr(network, "loss_function"):  # it may be one of either package
+            as_network(network)
         if any(layer.norm for layer in getattr(network, "layers", ())):
             raise ValueError("like: the reference has no normalisation, got a network with it")
         return cls(

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from .._checks import as_float, as_int
 from .._pickles import Recorded
 from ..errors import DivergenceError
-from ..network import Network
+from ..network import Network, as_network
 
 __all__ = ["LBFGSResult", "fit_lbfgs"]
 
@@ -42,6 +42,11 @@ class LBFGSResult(Recorded):
     evaluations: int = 0
     converged: bool = False
     message: str = ""
+
+    def __repr__(self) -> str:
+        losses = f", loss {self.loss[0]:.4g} to {self.loss[-1]:.4g}" if self.loss else ""
+        end = "converged" if self.converged else "not converged"
+        return f"LBFGSResult({self.iterations} iterations, {self.evaluations} evaluations{losses}, {end}: {self.message})"
 
 
 def fit_lbfgs(
@@ -105,8 +110,7 @@ def fit_lbfgs(
         from scipy.optimize import minimize
     except ImportError as error:
         raise ImportError("fit_lbfgs needs SciPy: pip install retrograd[lbfgs]") from error
-    if not isinstance(network, Network):
-        raise TypeError(f"network: expected a Network, got {type(network).__name__}")
+    as_network(network)
     if any(layer.norm for layer in network.layers):
         raise ValueError("network: expected one without normalisation, got layers with it")
     max_iter = as_int(max_iter, "max_iter", 0)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
+from .._careful import set_own
 from .._data.examples import Examples
 from ..callbacks import Callback, StepInfo, TrainerInUse, parts
 from ..errors import DivergenceError
@@ -60,7 +61,7 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
     data, options, clock, callbacks, steps, rows = settings
     epoch, lr = trainer.epochs_done + 1, trainer.optimizer.lr
     rates = clock.rates(epoch, steps, lr)
-    trainer.epochs_done = epoch
+    set_own(trainer, "epochs_done", epoch)
     trainer._averaging.begin_epoch(trainer.network, epoch, options)
     loss = metric = weight = seconds = 0.0
     norms = np.zeros(trainer.network.depth) if options.gradient_norms else None

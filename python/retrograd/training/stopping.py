@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from .._careful import Helpful, says_where
 from .._checks import as_bool, as_float, as_int, check_state
 from .._monitor import Better, Figures, Monitor, check_mode, check_monitor
 from .._pickles import Recorded
@@ -20,8 +21,9 @@ from .averaging import NO_AVERAGE, Averaging, kept_from, state_of
 __all__ = ["Convergence", "EarlyStopping", "EarlyStoppingRun", "warn_of_parts"]
 
 
+@says_where()
 @dataclass(frozen=True)
-class EarlyStopping(Recorded):
+class EarlyStopping(Recorded, Helpful):
     """When training stops early, and whether it goes back to the best epoch: `Trainer.fit(..., early_stopping=...)`.
 
     Parameters
@@ -69,7 +71,7 @@ class EarlyStopping(Recorded):
         check_mode(self.mode)
         object.__setattr__(self, "patience", as_int(self.patience, "patience", 1))
         object.__setattr__(self, "min_delta", as_float(self.min_delta, "min_delta", 0.0))
-        as_bool(self.restore_best, "restore_best")
+        object.__setattr__(self, "restore_best", as_bool(self.restore_best, "restore_best"))
         object.__setattr__(self, "from_epoch", as_int(self.from_epoch, "from_epoch", 1))
         if self.baseline is not None:
             baseline = as_float(self.baseline, "baseline", -math.inf)
@@ -85,7 +87,7 @@ class EarlyStoppingRun:
         self, settings: EarlyStopping | None, network: Network, names: Figures, average: Averaging | None = None
     ) -> None:
         if settings is not None and not isinstance(settings, EarlyStopping):
-            raise TypeError(f"early_stopping: expected an EarlyStopping, got {settings!r}")
+            raise TypeError(f"early_stopping: expected an EarlyStopping such as rg.EarlyStopping(), got {settings!r}")
         self._settings, self._network = settings, network
         self._best: float | None = None
         self._best_epoch: int | None = None
@@ -165,9 +167,14 @@ class EarlyStoppingRun:
 class Convergence:
     """One call of `fit` under `tol` and `patience`: whether the training loss still falls."""
 
-    def __init__(self, tol: float | None, patience: int) -> None:
+    def __init__(self, tol: float | None, patience: int | None) -> None:
         self._tol = None if tol is None else as_float(tol, "tol", 0.0)
-        self._patience = as_int(patience, "patience", 1)
+        self.patience = 10 if patience is None else as_int(patience, "patience", 1)
+        if tol is None and patience is not None:
+            raise ValueError(
+                f"patience: expected tol beside it, got {patience} alone; write tol=1e-4, patience={patience} to stop by the "
+                f'training loss, or early_stopping=rg.EarlyStopping("val_loss", patience={patience})'
+            )
         self._best, self._waited = float("inf"), 0
 
     def epoch_done(self, history: History) -> bool:
@@ -177,7 +184,7 @@ class Convergence:
         loss = history.loss[-1]
         self._waited = 0 if loss < self._best - self._tol else self._waited + 1
         self._best = min(self._best, loss)
-        history.converged = self._waited >= self._patience
+        history.converged = self._waited >= self.patience
         return history.converged
 
     def state_dict(self) -> dict[str, Any]:

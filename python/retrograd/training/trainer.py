@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from numpy.typing import ArrayLike
 
 from .. import _core
+from .._careful import Careful, says_where, set_own
 from .._checks import as_bool, as_int, as_threads, check_state
 from .._data.examples import Examples
 from .._data.split import split
@@ -20,13 +21,13 @@ from ..callbacks import Callback, as_callbacks
 from ..errors import DivergenceError
 from ..history import History
 from ..metrics import Metric
-from ..network import Network
-from ..optimizers import Optimizer
+from ..network import Network, as_network
+from ..optimizers import Optimizer, as_optimizer
 from ..schedules import Schedule
 from .averaging import EMA, SWA, Averaging
 from .epoch import EpochSettings, mean
 from .measures import MetricsRun
-from .progress import Bar
+from .progress import Bar, check_progress
 from .rates import RateClock
 from .run import run
 from .stopping import Convergence, EarlyStopping, EarlyStoppingRun, warn_of_parts
@@ -45,6 +46,7 @@ _SETTINGS = (
     "average",
     "n_threads",
     "progress",
+    "verbose",
     "schedule",
     "callbacks",
 )
@@ -66,14 +68,15 @@ Metrics = Sequence[str | Metric | Callable[..., float]]
 Rate = Schedule | Callable[[int], float]
 
 
-class Trainer:
+@says_where("fit")
+class Trainer(Careful):
     """Trains one network with one optimiser.
 
     Parameters
     ----------
     network : Network
-    optimizer : Optimizer
-        SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
+    optimizer : Optimizer or str
+        SGD, Adam, AdamW, RMSprop, Adagrad, Lion. A name ("adam") is short for one with its defaults.
     batch_size : int, default 32
         Rows in a step; the last, smaller batch of an epoch is trained on too.
     shuffle : bool, default True
@@ -92,8 +95,10 @@ class Trainer:
     n_threads : int, optional
         At most so many threads; small work takes fewer. The result has the same bits for any number of them.
     progress : bool or "auto", default "auto"
-        A bar with loss and rows/s (it needs tqdm, the extra `progress`); "auto": where tqdm is there and a terminal
-        shows it.
+        A bar with loss and rows/s, on stderr (by tqdm, the extra `progress`; without it True prints a line for each epoch
+        there); "auto": where tqdm is there and a terminal shows it.
+    verbose : bool, default False
+        Whether a plain line for each epoch is printed, on stdout; "auto" then shows no bar.
     schedule : Schedule or function, optional
         How the learning rate changes (see `retrograd.schedules`), or a function that takes the number of the epoch,
         counted from 1 over the life of the trainer, and returns its rate. Default: always the optimiser's rate.
@@ -113,7 +118,7 @@ class Trainer:
     def __init__(
         self,
         network: Network,
-        optimizer: Optimizer,
+        optimizer: Optimizer | str,
         *,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -122,13 +127,12 @@ class Trainer:
         average: EMA | SWA | None = None,
         n_threads: int | None = None,
         progress: bool | Literal["auto"] = "auto",
+        verbose: bool = False,
         schedule: Rate | None = None,
         callbacks: Callbacks = (),
     ) -> None:
-        if not isinstance(network, Network):
-            raise TypeError(f"network: expected a Network, got {type(network).__name__}")
-        self._network = network
-        self.optimizer = optimizer
+        self._network = as_network(network)
+        self.optimizer = as_optimizer(optimizer)
         self.batch_size = as_int(batch_size, "batch_size", 1)
         self.shuffle = shuffle
         self.drop_last = drop_last
@@ -136,6 +140,7 @@ class Trainer:
         self.average = average
         self.n_threads = n_threads
         self.progress = progress
+        self.verbose = verbose
         self._check_settings()
         self.schedule = schedule
         self.callbacks = callbacks
@@ -164,12 +169,14 @@ class Trainer:
     def _check_settings(self) -> None:
         """Check settings that are plain attributes and may be changed between calls."""
         if not isinstance(self.optimizer, Optimizer):
-            raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(self.optimizer).__name__}")
+            if isinstance(self.optimizer, str):
+                raise TypeError(f"optimizer: expected an optimiser such as rg.Adam(), got {self.optimizer!r}")
+            as_optimizer(self.optimizer)  # this says what is wrong
         as_bool(self.shuffle, "shuffle")
         as_bool(self.drop_last, "drop_last")
         weigh_by_batch(self.weights)
-        if not isinstance(self.progress, bool) and self.progress != "auto":
-            raise ValueError(f'progress: expected True, False or "auto", got {self.progress!r}')
+        as_bool(self.verbose, "verbose")
+        check_progress(self.progress)
         as_threads(self.n_threads)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -245,7 +252,7 @@ class Trainer:
         train_metrics: bool = False,
         early_stopping: EarlyStopping | None = None,
         tol: float | None = None,
-        patience: int = 10,
+        patience: int | None = None,
         gradient_norms: bool = False,
     ) -> History:
         """Train for `epochs` more epochs.
@@ -304,6 +311,7 @@ class Trainer:
             Stop as converged when the training loss has not fallen by at least `tol` below its best value for
             `patience` epochs in a row. Each call counts anew. Default: never.
         patience : int, default 10
+            For `tol` alone: `EarlyStopping` has a patience of its own.
         gradient_norms : bool, default False
             Whether to measure the mean norm of each layer's gradient; this takes some time in each step.
 
@@ -329,8 +337,8 @@ class Trainer:
         network = self._network
         epochs = as_int(epochs, "epochs", 0)
         as_bool(train_metrics, "train_metrics")
-        as_bool(gradient_norms, "gradient_norms")
-        as_bool(weighted_validation, "weighted_validation")
+        gradient_norms = as_bool(gradient_norms, "gradient_norms")
+        weighted_validation = as_bool(weighted_validation, "weighted_validation")
         convergence = Convergence(tol, patience)
         batch_size = as_int(self.batch_size, "batch_size", 1)
         self._check_settings()
@@ -350,25 +358,26 @@ class Trainer:
         clock.check(epochs, steps, names)
         self._check_weights()
         clock.warn_of_end(epochs, self.epochs_done, steps)
-        self._in_parts = warn_of_parts(early_stopping, tol, patience, epochs, self._in_parts)
+        self._in_parts = warn_of_parts(early_stopping, tol, convergence.patience, epochs, self._in_parts)
 
         clock.begin(epochs)
-        self._clock = clock
-        self._averaging = averaging
-        self.history = History(metric_name)
-        bar = Bar(self.progress, epochs, rows)
+        set_own(self, "_clock", clock)
+        set_own(self, "_averaging", averaging)
+        set_own(self, "history", History(metric_name))
+        bar = Bar(self.progress, epochs, rows, self.verbose)
         options = self._options(batch_size)
-        options.shuffle, options.gradient_norms, options.report = self.shuffle, gradient_norms, bar.report
+        options.shuffle, options.gradient_norms, options.report = bool(self.shuffle), gradient_norms, bar.report
         if self.drop_last:
             options.drop_last = True
         if training.weights is not None and not options.by_batch:  # the metrics see the weights as they were given
             training = training._replace(weights=over_their_mean(training.weights))
         settings = EpochSettings(training, options, clock, callbacks, steps, rows)
         try:
-            self._fitting, self._stopped = True, False
+            set_own(self, "_fitting", True)
+            set_own(self, "_stopped", False)
             run(self, epochs, settings, bar, validation, measures, early, convergence)
         finally:
-            self._fitting = False
+            set_own(self, "_fitting", False)
         return self.history
 
     def stop(self) -> None:
@@ -399,8 +408,10 @@ class Trainer:
             training, validation = split(training, validation_split, spec.seed, classes_of(whole, spec))
         elif validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                hint = "; write validation_data=(X_val, y_val)" if hasattr(validation_data, "shape") else ""
                 raise TypeError(
-                    f"validation_data: expected a pair (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
+                    "validation_data: expected a pair (X, y) or (X, y, sample_weight), "
+                    f"got {type(validation_data).__name__}{hint}"
                 )
             try:
                 validation = network._examples(*validation_data)
@@ -460,6 +471,36 @@ class Trainer:
         """Have the average take in a single step."""
         self._averaging = averaging
         averaging.step_done(self._network, self.epochs_done + 1)
+
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, *, metrics: Metrics = (), sample_weight: ArrayLike | None = None
+    ) -> dict[str, float]:
+        """Loss, metric and metrics on data, with the present weights (of `averaged`, where it has begun); nothing is changed.
+
+        Parameters
+        ----------
+        X, y : array
+            As in `fit`.
+        metrics : sequence, default ()
+            As in `fit`.
+        sample_weight : array (rows,), optional
+            The figures are means with these weights.
+
+        Returns
+        -------
+        dict
+            "loss", "accuracy" (or "mae", the network's `metric_name`), and each of `metrics` by its name.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`.
+        """
+        network = self.averaged or self._network
+        data = network._examples(X, y, sample_weight)
+        measures = MetricsRun(metrics, network, data, {"": data})
+        loss, metric = network._scored(data, self.n_threads)
+        return {"loss": loss, network.metric_name: metric} | measures.measured(self.n_threads)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that another trainer of this kind needs to go on where this one stands.

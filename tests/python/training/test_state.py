@@ -159,7 +159,7 @@ def test_the_watchers_do_decide() -> None:
 def test_states_of_watchers_are_checked(what: str) -> None:
     watcher: Any = {
         "early stopping": EarlyStoppingRun(None, network([5, 4, 2]), {}),
-        "convergence": Convergence(None, 3),
+        "convergence": Convergence(0.0, 3),
         "plateau": RateClock(None, 0)._plateau,
     }[what]
     state = watcher.state_dict()

@@ -573,8 +573,7 @@ def test_when_there_is_a_bar(monkeypatch: pytest.MonkeyPatch, stream: Any, progr
 def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert fit_seen(monkeypatch, Terminal(), "auto") == ""
-    with pytest.raises(ImportError, match=r"retrograd\[progress\]"):
-        fit_seen(monkeypatch, Terminal(), True)
+    assert fit_seen(monkeypatch, Terminal(), True).count("loss") == 3  # plain lines in its place
 
 
 class FakeBar:
@@ -710,7 +709,7 @@ def test_a_refused_fit_has_not_begun() -> None:
         ("n_threads", 0, ValueError, "n_threads: expected at least 1, got 0"),
         ("shuffle", "yes", TypeError, "shuffle: expected True or False, got 'yes'"),
         ("progress", "much", ValueError, "progress: expected True, False or \"auto\", got 'much'"),
-        ("optimizer", "sgd", TypeError, "optimizer: expected an optimiser such as SGD, got str"),
+        ("optimizer", "sgd", TypeError, r"optimizer: expected an optimiser such as rg.Adam\(\), got 'sgd'"),
     ]
     for name, wrong, error, message in refused:
         right = getattr(trainer, name)
