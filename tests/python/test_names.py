@@ -240,9 +240,9 @@ def test_a_metric_under_another_name_is_that_metric(name: str) -> None:
         "many scores": (rng.integers(0, 3, 50), rng.dirichlet(np.ones(3), 50)),
         "numbers": (rng.standard_normal((50, 2)), rng.standard_normal((50, 2))),
     }[kind]
-    ours = metrics.as_metric(name, kind != "numbers")
+    (ours,) = metrics.as_metrics([name])
     assert ours.function(truth, found) == pytest.approx(theirs(truth, found), rel=1e-12)
-    assert ours.name in metrics._NAMES
+    assert ours.name in metrics._VARIANTS
 
 
 def test_no_alias_of_a_metric_is_forgotten() -> None:
@@ -272,7 +272,7 @@ def test_the_history_has_the_one_true_name_and_early_stopping_knows_both() -> No
 )
 def test_metrics_that_are_not_there(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        metrics.as_metric(name, True)
+        metrics.as_metrics([name])
 
 
 @pytest.mark.parametrize(
