@@ -148,14 +148,16 @@ struct NormFacts {
 
 inline constexpr NormFacts kNorms[] = {{Norm::none, "none"}, {Norm::layer, "layer"}, {Norm::batch, "batch"}};
 
-enum class Distribution : int { normal = 0, uniform };  // standard normal; uniform in (-1, 1)
+// Standard normal; uniform in (-1, 1); a random matrix with orthonormal columns (or rows, where it is wider than high).
+enum class Distribution : int { normal = 0, uniform, orthogonal };
 
 struct DistributionFacts {
   Distribution kind;
   const char* name;
 };
 
-inline constexpr DistributionFacts kDistributions[] = {{Distribution::normal, "normal"}, {Distribution::uniform, "uniform"}};
+inline constexpr DistributionFacts kDistributions[] = {
+    {Distribution::normal, "normal"}, {Distribution::uniform, "uniform"}, {Distribution::orthogonal, "orthogonal"}};
 
 // ---------------------------------------------------------------------------------------------- questions
 

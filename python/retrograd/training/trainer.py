@@ -257,6 +257,8 @@ class Trainer:
         clock.check(epochs, steps, names, metric_name)
         self._check_weights()
 
+        if epochs and network._spec.prior:
+            network._set_prior(training)
         clock.begin(epochs)
         self._clock = clock
         self.history = History(metric_name)
