@@ -12,6 +12,7 @@ namespace retrograd {
 // 4 rows cols^2 operations. The bits are a matter of the arguments alone: reflections by Householder in double, each
 // product and sum rounded by itself (there is no fused multiply-add on every CPU), each column a chain of its own in
 // ascending order. False: interrupted, and q holds nothing of use.
-bool orthonormal_columns(Index rows, Index cols, std::uint64_t seed, std::uint32_t stream, Panels<double> q, Poll poll);
+bool orthonormal_columns(Index rows, Index cols, std::uint64_t seed, std::uint32_t stream, Panels<double> q, Poll poll,
+                         Threads threads = {});
 
 }  // namespace retrograd

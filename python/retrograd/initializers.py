@@ -43,17 +43,17 @@ class Initializer:
         - "he_normal", "he_uniform": variance 2 / fan_in (He, Zhang, Ren, Sun, 2015), for relu and leaky_relu
         - "glorot_normal", "glorot_uniform": variance 2 / (fan_in + fan_out) (Glorot, Bengio, 2010)
         - "lecun_normal", "lecun_uniform": variance 1 / fan_in (LeCun, Bottou, Orr, Müller, 1998)
-        - "torch": uniform in +-1 / sqrt(fan_in), as PyTorch's `nn.Linear`; the biases too, unless `bias_init` says otherwise
+        - "torch": uniform in +-1 / sqrt(fan_in), as PyTorch's `nn.Linear` (whose biases are "uniform")
         - "orthogonal": w^T w = gain^2 I, or w w^T where fan_in < fan_out (Saxe, McClelland, Ganguli, 2014); it takes
           about 1 s for 1024 x 1024
         - "normal": standard deviation `scale`
-        - "zeros"
+        - "zeros", and then the biases start at zero too, unless `bias_init` says otherwise
 
         "he", "glorot" and "lecun" mean "he_normal", "glorot_uniform" and "lecun_normal".
     scale : float, optional
-        "normal": the standard deviation, by default 0.01. "orthogonal": the gain, by default sqrt(2) for relu, leaky_relu,
-        elu, gelu, gelu_tanh, silu and mish, and 1 for all other activations (PyTorch's `calculate_gain` has 5/3 for tanh
-        and 3/4 for selu). The others do not use it.
+        "normal": the standard deviation, by default 0.01. "orthogonal": the gain, by default 1 for identity, selu,
+        exponential and softmax, and sqrt(2) for all other activations, which are the gains of the default initialisers
+        (PyTorch's `calculate_gain` has 1 for sigmoid, 5/3 for tanh and 3/4 for selu). The others do not use it.
 
     Raises
     ------
@@ -91,14 +91,20 @@ def normal(scale: float) -> Initializer:
     return Initializer("normal", scale)
 
 
+_OF_LAST = "torch"  # outputs that begin small are corrected sooner than those of the hidden layers' rules
+
+
 @cache
-def default_for(activation: str) -> Initializer:
-    """The initialiser that suits an activation."""
-    return Initializer(ACTIVATIONS[activation]["init"])
+def default_for(activation: str, last: bool) -> Initializer:
+    """The initialiser where nobody names one: that of a hidden layer's activation, or that of the last layer.
+
+    Those of cpp/base/kinds.h, this one and the rule for biases were chosen by tests/bench/inits.py.
+    """
+    return Initializer(_OF_LAST if last else ACTIVATIONS[activation]["init"])
 
 
 def _gain(activation: str) -> float:
-    """What keeps the variance of the sums from layer to layer, as He's and LeCun's rules do."""
+    """The gain of the default: its variance is gain^2 / fan_in."""
     return math.sqrt(2.0) if ACTIVATIONS[activation]["init"].startswith("he_") else 1.0
 
 
@@ -141,8 +147,11 @@ def bias_inits_of_layers(bias_init: object, sizes: Sequence[int]) -> list[str | 
 
 
 def default_bias_for(init: Initializer) -> str:
-    """The rule for biases where nobody names one."""
-    return "uniform" if init.name == "torch" else "zeros"
+    """The rule for biases where nobody names one, beside that of the weights.
+
+    Biases that differ let the units bend in different places where there are few inputs. Only who asks for zeros has them.
+    """
+    return "zeros" if init.name == "zeros" else "uniform"
 
 
 def bias_bound(fan_in: int) -> float:

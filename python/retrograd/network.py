@@ -150,10 +150,11 @@ class Network:
         for classes. Each is a class of `retrograd.losses` with its formula and gradient, and the name is short for it:
         `help(retrograd.losses)`. For a loss of your own, use `backward(dz=...)`.
     init : str, Initializer, or pair (weights, biases), optional
-        How the weights start (see `Initializer`). Default: LeCun for selu; He for relu, leaky_relu, elu, gelu,
-        gelu_tanh, silu and mish; Glorot for the rest. A pair of sequences of arrays gives weights and biases directly.
+        How the weights start (see `Initializer`). Default: "torch" for the last layer; "he_normal" for hidden layers, but
+        "lecun_normal" for identity, selu and exponential. A pair of sequences of arrays gives weights and biases directly.
     bias_init : {"zeros", "uniform", "prior"} or sequence of arrays, optional
-        How the biases start (a `Dense` may have its own). "uniform": uniform in +-1 / sqrt(fan_in). "prior": those of the
+        How the biases start (a `Dense` may have its own). Default: "uniform", in +-1 / sqrt(fan_in); "zeros" where the
+        weights are zeros. "prior": those of the
         last layer are set from the data at the first `Trainer.fit` or `fit_lbfgs`, if the network has not taken a step
         and nobody has set its biases by then: so that the constant answer is the best one, with the weights of the rows
         (log odds with "binary_cross_entropy", log shares of the classes with "cross_entropy" and "focal", log mean with
@@ -217,7 +218,7 @@ class Network:
         else:
             common = None if init is None else as_initializer(init)
             for i, init_of_layer in enumerate(inits):
-                chosen = init_of_layer or common or default_for(spec.activations[i])
+                chosen = init_of_layer or common or default_for(spec.activations[i], i == spec.depth - 1)
                 assert isinstance(chosen, Initializer)
                 self._core.fill(i, *chosen.draw(spec.sizes[i], spec.sizes[i + 1], spec.activations[i]), spec.seed)
                 if spec.layers[i].bias:

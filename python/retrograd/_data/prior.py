@@ -24,9 +24,7 @@ def check_prior(spec: NetworkSpec) -> None:
     if not spec.layers[-1].bias:
         raise ValueError('bias_init: "prior" sets the biases of the last layer, which has none (bias=False)')
     if spec.activations[-1] not in _INVERSES:
-        raise ValueError(
-            f"bias_init: \"prior\" needs an output_activation that has an inverse, got '{spec.activations[-1]}'"
-        )
+        raise ValueError(f"bias_init: \"prior\" needs an output_activation that has an inverse, got '{spec.activations[-1]}'")
 
 
 def prior_bias(data: Examples, spec: NetworkSpec) -> Array:
