@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .._spec import NetworkSpec
-from ..losses import LOSSES
+from ..losses import LOSSES, constant_of
 from .arrays import Array
 from .examples import Examples
 
 Vector = npt.NDArray[np.float64]
+_BLOCK = 4096  # rows that are converted at a time, so that no copy of all targets is made
 
 
 def check_prior(spec: NetworkSpec) -> None:
@@ -30,41 +31,38 @@ def check_prior(spec: NetworkSpec) -> None:
 def prior_bias(data: Examples, spec: NetworkSpec) -> Array:
     """The bias of each output, (outputs,), in the network's dtype; it is finite whatever the targets are.
 
-    The constants, each with the weights of the rows:
-
-    - cross_entropy, focal: the share of each class (with label smoothing: the smoothed share); hinge of several outputs,
-      too, which puts all within its margin
-    - binary_cross_entropy: the share of ones; hinge of one output: the mean of the signs -1 and 1
-    - mse, quadratic, poisson: the mean; mae: the median; quantile: the quantile q
-    - huber: where the clipped errors sum to 0
+    The constant is that of `losses.constant_of`, with the weights of the rows. Labels count as rows of the identity
+    matrix, so that their mean is the share of each class, and signs as -1 and 1.
 
     A share of 0 or 1 has no finite logarithm or log odds: in n rows it counts as half a row, 1 / 2n or 1 - 1 / 2n.
     """
-    targets = _numbers(data.targets, spec)
-    weights = np.ones(len(targets)) if data.weights is None else data.weights[:, 0].astype(np.float64)
+    weights = np.ones(len(data.rows)) if data.weights is None else data.weights[:, 0].astype(np.float64)
     weights /= weights.sum()
-    constant = _constant(targets, weights, spec)
-    half_a_row = 0.5 / len(targets)
-    inverse = _inverse_of(spec)
-    return inverse(constant, half_a_row).astype(spec.dtype)
+    constant = _constant(data.targets, weights, spec)
+    half_a_row = 0.5 / len(data.rows)
+    return _inverse_of(spec)(constant, half_a_row).astype(spec.dtype)
 
 
-def _numbers(targets: Array, spec: NetworkSpec) -> Vector:
-    """Targets (rows, outputs) as the loss compares them: labels as rows of the identity matrix, signs as -1 and 1."""
+def _constant(targets: Array, w: Vector, spec: NetworkSpec) -> Vector:
+    """The answer for all rows, (outputs,); w sums to 1."""
+    kind, number = constant_of(spec.loss_name, spec.loss_parameter)
+    if kind == "share below":
+        return np.array([_quantile(column, w, number) for column in targets.T])
+    if kind == "clipped mean":
+        return np.array([_clipped_mean(column.astype(np.float64), w, number) for column in targets.T])
+    mean = _mean(targets, w, spec)
+    return mean * (1 - number) + number / len(mean) if kind == "smoothed mean" else mean
+
+
+def _mean(targets: Array, w: Vector, spec: NetworkSpec) -> Vector:
+    """The mean of each output: of labels, the share of each."""
     if targets.ndim == 1:
-        return np.eye(spec.outputs)[targets]
-    numbers = targets.astype(np.float64)
-    return np.where(numbers > 0, 1.0, -1.0) if spec.targets == "signs" else numbers
-
-
-def _constant(t: Vector, w: Vector, spec: NetworkSpec) -> Vector:
-    """The answer that minimises the mean loss among those that are the same for every row; w sums to 1."""
-    name, parameter = spec.loss_name, spec.loss_parameter
-    if name in ("mae", "quantile", "huber"):
-        middle = np.array([_quantile(column, w, parameter if name == "quantile" else 0.5) for column in t.T])
-        return _huber_center(t, w, middle, parameter) if name == "huber" else middle
-    mean: Vector = w @ t
-    return mean * (1 - parameter) + parameter / len(mean) if name == "cross_entropy" else mean
+        shares: Vector = np.bincount(targets, w, spec.outputs).astype(np.float64, copy=False)
+        return shares
+    if spec.targets == "signs":
+        targets = np.where(targets > 0, 1.0, -1.0)
+    starts = range(0, len(w), _BLOCK)
+    return sum((w[i : i + _BLOCK] @ targets[i : i + _BLOCK].astype(np.float64) for i in starts), np.zeros(spec.outputs))
 
 
 def _quantile(values: Vector, w: Vector, q: float) -> float:
@@ -79,15 +77,14 @@ def _quantile(values: Vector, w: Vector, q: float) -> float:
     return float(values[order[i]] + values[order[i + 1]]) / 2 if tie else float(values[order[i]])
 
 
-def _huber_center(t: Vector, w: Vector, median: Vector, delta: float) -> Vector:
-    """Where the weighted sum of errors, each held between -delta and delta, is 0: within delta of the median."""
-    low, high = median - delta, median + delta
+def _clipped_mean(t: Vector, w: Vector, limit: float) -> float:
+    """Where the weighted sum of errors, each held between -limit and limit, is 0: within the limit of the median."""
+    median = _quantile(t, w, 0.5)
+    low, high = median - limit, median + limit
     for _ in range(40):  # the last interval is 1e-12 of the first
         middle = (low + high) / 2
-        above = w @ np.clip(t - middle, -delta, delta) > 0
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    found: Vector = (low + high) / 2
-    return found
+        low, high = (middle, high) if w @ np.clip(t - middle, -limit, limit) > 0 else (low, middle)
+    return (low + high) / 2
 
 
 # ---------------------------------------------------------------------------------------------- inverses
