@@ -156,10 +156,10 @@ class NetworkSpec:
             raise ValueError(
                 f"copy_from: expected sizes {self.sizes} and dtype {self.dtype}, got {other.sizes} and {other.dtype}"
             )
-        for name in ("norm", "bias"):
+        for name, several in {"norm": "norms", "bias": "biases"}.items():
             mine, others = ([getattr(layer, name) for layer in spec.layers] for spec in (self, other))
             if mine != others:
-                raise ValueError(f"copy_from: expected {name} {mine} of the layers, got {others}")
+                raise ValueError(f"copy_from: expected {several} {mine}, got {others}")
 
     def with_dtype(self, dtype: str) -> NetworkSpec:
         """The same network in the other dtype."""

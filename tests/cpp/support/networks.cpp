@@ -44,7 +44,7 @@ std::vector<Spec> specs() {
       // layers without biases: some or all, small and wide
       {{13, 33, 17, 3}, {kRelu, kTanh, kIdentity}, Loss::mse, false, 0, {false, true, false}},
       {{5, 7, 3}, {kTanh, kIdentity}, Loss::cross_entropy, true, 0, {false, false}},
-      {{530, 40, 130, 2}, {Activation::silu, kRelu, kIdentity}, Loss::mse, false, 0, {true, false, true}},
+      {{530, 40, 130, 2}, {Activation::silu, kRelu, kIdentity}, Loss::mae, false, 0, {true, false, true}},
   };
 }
 

@@ -172,7 +172,7 @@ def test_copy_from_wants_the_same_biases() -> None:
     net.copy_from(without())
     assert same_bits(net.weights, without().weights)
     with pytest.raises(
-        ValueError, match=r"copy_from: expected bias \[False, True, False\] of the layers, got \[True, True, True\]"
+        ValueError, match=r"copy_from: expected biases \[False, True, False\], got \[True, True, True\]"
     ):
         net.copy_from(rg.Network([5, 20, 8, 3], activation="tanh"))
 
