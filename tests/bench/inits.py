@@ -11,6 +11,7 @@ printed and, with --out, written as JSON.
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -311,8 +312,10 @@ def main() -> None:
     print("\n" + "\n".join(f"{number:>2}  {name}" for number, name in enumerate(rules, 1)))
     print(f"{time.perf_counter() - begin:.0f} s")
     if options.out:
-        with open(options.out, "w") as file:
-            json.dump({"version": rg.__version__, "machine": machine.describe(), "losses": rounded(found)}, file, indent=1)
+        report = {"version": rg.__version__, "machine": machine.describe(), "losses": rounded(found)}
+        text = json.dumps(report, indent=1)
+        with open(options.out, "w") as file:  # the seeds of a task and rule in one line
+            file.write(re.sub(r"\[[^\[\]]*\]", lambda numbers: " ".join(numbers[0].split()), text) + "\n")
 
 
 if __name__ == "__main__":

@@ -171,9 +171,7 @@ def test_copy_from_wants_the_same_biases() -> None:
     net = without(seed=1)
     net.copy_from(without())
     assert same_bits(net.weights, without().weights)
-    with pytest.raises(
-        ValueError, match=r"copy_from: expected biases \[False, True, False\], got \[True, True, True\]"
-    ):
+    with pytest.raises(ValueError, match=r"copy_from: expected biases \[False, True, False\], got \[True, True, True\]"):
         net.copy_from(rg.Network([5, 20, 8, 3], activation="tanh"))
 
 
