@@ -37,24 +37,24 @@ constexpr double kSeluScale = 1.0507009873554804934, kSeluAlpha = 1.673263242354
 struct ActivationFacts {
   Activation kind;
   const char* name;
-  const char* init;             // the default initialiser of a layer with this activation
+  const char* init;             // the default initialiser of a hidden layer with this activation
   bool derived_from_z = false;  // f' is computed from z: where f falls and rises, a = f(z) does not tell on which side z lies
   bool odd = false;             // f(-z) = -f(z): the output has the sign of z
   bool last_only = false;       // it runs over all units of a row, and is for the last layer alone
 };
 
 inline constexpr ActivationFacts kActivations[] = {
-    {Activation::identity, "identity", "glorot_uniform", false, true},
+    {Activation::identity, "identity", "lecun_normal", false, true},
     {Activation::relu, "relu", "he_normal"},
     {Activation::leaky_relu, "leaky_relu", "he_normal"},
-    {Activation::tanh, "tanh", "glorot_uniform", false, true},
-    {Activation::sigmoid, "sigmoid", "glorot_uniform"},
-    {Activation::softmax, "softmax", "glorot_uniform", false, false, true},
+    {Activation::tanh, "tanh", "he_normal", false, true},
+    {Activation::sigmoid, "sigmoid", "he_normal"},
+    {Activation::softmax, "softmax", "lecun_normal", false, false, true},
     {Activation::elu, "elu", "he_normal"},
     {Activation::selu, "selu", "lecun_normal"},
-    {Activation::softplus, "softplus", "glorot_uniform"},
-    {Activation::softsign, "softsign", "glorot_uniform", false, true},
-    {Activation::exponential, "exponential", "glorot_uniform"},
+    {Activation::softplus, "softplus", "he_normal"},
+    {Activation::softsign, "softsign", "he_normal", false, true},
+    {Activation::exponential, "exponential", "lecun_normal"},
     {Activation::gelu, "gelu", "he_normal", true},
     {Activation::gelu_tanh, "gelu_tanh", "he_normal", true},
     {Activation::silu, "silu", "he_normal", true},
@@ -148,14 +148,16 @@ struct NormFacts {
 
 inline constexpr NormFacts kNorms[] = {{Norm::none, "none"}, {Norm::layer, "layer"}, {Norm::batch, "batch"}};
 
-enum class Distribution : int { normal = 0, uniform };  // standard normal; uniform in (-1, 1)
+// Standard normal; uniform in (-1, 1); a random matrix with orthonormal columns (or rows, where it is wider than high).
+enum class Distribution : int { normal = 0, uniform, orthogonal };
 
 struct DistributionFacts {
   Distribution kind;
   const char* name;
 };
 
-inline constexpr DistributionFacts kDistributions[] = {{Distribution::normal, "normal"}, {Distribution::uniform, "uniform"}};
+inline constexpr DistributionFacts kDistributions[] = {
+    {Distribution::normal, "normal"}, {Distribution::uniform, "uniform"}, {Distribution::orthogonal, "orthogonal"}};
 
 // ---------------------------------------------------------------------------------------------- questions
 

@@ -11,7 +11,7 @@
 namespace retrograd {
 
 // What the numbers are for. Together with an index (layer, epoch) it makes a stream.
-enum class Stream : std::uint32_t { weights = 1, shuffle = 2, dropout = 3, noise = 4 };
+enum class Stream : std::uint32_t { weights = 1, shuffle = 2, dropout = 3, noise = 4, biases = 5 };
 
 struct Philox {
   std::uint32_t word[4];

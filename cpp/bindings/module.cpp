@@ -16,11 +16,14 @@ const char* text(TargetKind kind) { return kTargetNames[static_cast<std::size_t>
 const char* text(Decision decision) { return kDecisionNames[static_cast<std::size_t>(decision)]; }
 
 // Lists (name, layer, shape, learned) of each array of a network, in the order of network/parameters.h.
-py::list parameter_table(const std::vector<Index>& sizes, const std::vector<std::string>& norms) {
-  if (norms.size() + 1 != sizes.size()) throw std::invalid_argument("norms: expected one for each layer");
+py::list parameter_table(const std::vector<Index>& sizes, const std::vector<std::string>& norms,
+                         const std::vector<bool>& biases) {
+  for (const std::size_t count : {norms.size(), biases.size()}) {
+    if (count + 1 != sizes.size()) throw std::invalid_argument("norms, biases: expected one for each layer");
+  }
   std::vector<Norm> kinds;
   for (const std::string& name : norms) kinds.push_back(kind_named(kNorms, name, "norm"));
-  const ParameterTable table(sizes, kinds);
+  const ParameterTable table(sizes, kinds, biases);
   py::list all;
   for (const ParameterArray& array : table.arrays()) {
     py::tuple shape = py::make_tuple(array.rows, array.cols);
@@ -48,7 +51,7 @@ void register_facts(py::module_& m) {
   m.attr("ACTIVATIONS") = activations;
   m.attr("LOSSES") = losses;
   m.attr("NORM_EPS") = kNormEps;
-  m.def("parameter_table", &parameter_table, py::arg("sizes"), py::arg("norms"));
+  m.def("parameter_table", &parameter_table, py::arg("sizes"), py::arg("norms"), py::arg("biases"));
 }
 
 void register_networks_and_optimizers(py::module_& m) {

@@ -4,6 +4,7 @@
 #include "bindings/objects.h"
 #include "kernels/dispatch.h"
 #include "network/blend.h"
+#include "network/initial.h"
 
 namespace retrograd {
 namespace {
@@ -29,11 +30,12 @@ template <class T>
 std::unique_ptr<PyNetwork<T>> make_network(const std::vector<Index>& sizes, const std::vector<std::string>& activations,
                                            const std::string& loss, double loss_parameter, std::uint64_t seed,
                                            double input_dropout, double input_noise, const std::vector<double>& dropout,
-                                           const std::vector<double>& max_norm, const std::vector<std::string>& norm) {
+                                           const std::vector<double>& max_norm, const std::vector<std::string>& norm,
+                                           const std::vector<bool>& bias) {
   std::vector<Activation> kinds;
   for (const std::string& name : activations) kinds.push_back(kind_named(kActivations, name, "activation"));
   return std::make_unique<PyNetwork<T>>(sizes, kinds, kind_named(kLosses, loss, "loss"), loss_parameter,
-                                        regularisation_of(seed, input_dropout, input_noise, dropout, max_norm, norm));
+                                        regularisation_of(seed, input_dropout, input_noise, dropout, max_norm, norm), bias);
 }
 
 // ---------------------------------------------------------------------------------------------- its arrays
@@ -67,8 +69,19 @@ void fill_layer(PyNetwork<T>& self, Index l, const std::string& distribution, do
   self.check_layer(l);
   const Distribution kind = kind_named(kDistributions, distribution, "distribution");
   const auto use = self.alone();
-  const WithoutGil release;
-  fill_weights(self.network, l, kind, scale, seed);
+  PythonPoll poll;
+  {
+    const WithoutGil release;
+    fill_weights(self.network, l, kind, scale, seed, poll.poll());
+  }
+  poll.raise_if_interrupted();
+}
+
+template <class T>
+void fill_layer_biases(PyNetwork<T>& self, Index l, double scale, std::uint64_t seed) {
+  self.array_of(name_of(ParameterKind::b), l, true);
+  const auto use = self.alone();
+  fill_biases(self.network, l, scale, seed);
 }
 
 template <class T>
@@ -319,7 +332,7 @@ void define_network(py::class_<PyNetwork<T>>& network) {
       .def(py::init(&make_network<T>), py::arg("sizes"), py::arg("activations"), py::arg("loss"), py::kw_only(),
            py::arg("loss_parameter") = 0.0, py::arg("seed") = 0, py::arg("input_dropout") = 0.0, py::arg("input_noise") = 0.0,
            py::arg("dropout") = std::vector<double>(), py::arg("max_norm") = std::vector<double>(),
-           py::arg("norm") = std::vector<std::string>())
+           py::arg("norm") = std::vector<std::string>(), py::arg("bias") = std::vector<bool>())
       .def(
           "force_team",
           [](Net& self, int size) {
@@ -342,6 +355,7 @@ void define_network(py::class_<PyNetwork<T>>& network) {
       .def("get", &get_array<T>, py::arg("name"), py::arg("layer"))
       .def("set", &set_array<T>, py::arg("name"), py::arg("layer"), py::arg("values").noconvert())
       .def("fill", &fill_layer<T>, py::arg("layer"), py::arg("distribution"), py::arg("scale"), py::arg("seed"))
+      .def("fill_biases", &fill_layer_biases<T>, py::arg("layer"), py::arg("scale"), py::arg("seed"))
       .def("copy_from", &copy_network<T>, py::arg("other"), py::arg("tau") = 1.0)
       .def("forward", &network_forward<T>, py::arg("x"), py::arg("n_threads") = 0, py::arg("training") = false)
       .def("backward", &network_backward<T>, py::arg("y"), py::arg("n_threads") = 0, py::arg("row_weights") = py::none(),

@@ -13,8 +13,8 @@ namespace retrograd {
 template <class T>
 struct PyNetwork {
   PyNetwork(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss, double loss_parameter,
-            Regularisation regularisation)
-      : network(sizes, activations, loss, loss_parameter, std::move(regularisation)), stages(network) {}
+            Regularisation regularisation, const std::vector<bool>& biases)
+      : network(sizes, activations, loss, loss_parameter, std::move(regularisation), biases), stages(network) {}
 
   // Guards that a call holds while it runs.
   NetworkUse alone() { return {users, NetworkUse::alone}; }

@@ -93,13 +93,14 @@ struct SmallLayer {
   Index fan_in;
   Index fan_out;
   Activation activation;
-  Panels<T> w;        // rows = fan_in, lanes = fan_out
-  T* b;               // padded to whole panels
-  const T* x;         // [fan_in][16] what the layer reads: a of the level below
-  T* a;               // [fan_out][16]
-  T* delta;           // [fan_out][16]; may be the same memory as that of the layer two below
-  Panels<T> delta_t;  // rows = rows of the batch (room for 16), lanes = fan_out
-  T* z = nullptr;     // [fan_out][16] where f' needs it, else null
+  Panels<T> w;         // rows = fan_in, lanes = fan_out
+  T* b;                // padded to whole panels
+  const T* x;          // [fan_in][16] what the layer reads: a of the level below
+  T* a;                // [fan_out][16]
+  T* delta;            // [fan_out][16]; may be the same memory as that of the layer two below
+  Panels<T> delta_t;   // rows = rows of the batch (room for 16), lanes = fan_out
+  T* z = nullptr;      // [fan_out][16] where f' needs it, else null
+  bool biased = true;  // whether an update changes b
 };
 
 // One of the calls that make up a pass over a small network. `run` is given the call itself; only

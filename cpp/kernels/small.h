@@ -195,7 +195,7 @@ Index small_update(Index depth, const SmallLayer<T>* layers, int lanes, const T*
           if (M == kStore) c.out = c.beside;
           calls.add(c);
         });
-        calls.add(call(small_db<T, M>, l->b + unit));
+        if (l->biased) calls.add(call(small_db<T, M>, l->b + unit));
       }
     }
   });

@@ -286,7 +286,7 @@ void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const Layer
   if (!sink.update || !sink.update->frozen) {
     dense_dw_weights(kernels, layer, sink, x, rows, delta_t, batch, member, by_units);
   }
-  dense_db(kernels, layer, sink, layer.b, delta_t, batch, member);
+  if (layer.biased) dense_db(kernels, layer, sink, layer.b, delta_t, batch, member);
 }
 
 template <class T>
@@ -295,8 +295,8 @@ void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const Layer
   const Update<T>* update = sink.bias_update;
   if (update && update->frozen) return;
   for (Index j = member.id; j < panels(layer.fan_out); j += member.size) {
-    const Index o = parameter - layer.b + j * kLanes;
-    T* b = layer.b + o;
+    const Index o = parameter - layer.vectors() + j * kLanes;
+    T* b = layer.vectors() + o;
     T* v = sink.v_bias ? sink.v_bias + o : nullptr;
     if (!update || update->fused()) {
       kernels.db(m, d.panel(j), sink.g_bias ? sink.g_bias + o : nullptr, b, v, update);

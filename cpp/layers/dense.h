@@ -20,17 +20,21 @@ struct DenseLayer {
   Index fan_in = 0;
   Index fan_out = 0;
   Panels<T> w;     // rows = fan_in, lanes = fan_out
-  T* b = nullptr;  // padded to whole panels
+  T* b = nullptr;  // padded to whole panels; where `biased` is false these are zeros, which nothing changes
+  bool biased = true;
   Activation activation = Activation::identity;
 
   // Where the layer normalises (norm.h), the sums go there first and `activation` is identity:
   // after_norm is the layer's own.
   Norm norm = Norm::none;
   Activation after_norm = Activation::identity;
-  T* gamma = nullptr;  // padded as b, and behind it; then beta
+  T* gamma = nullptr;  // padded as b, and behind it if there is one; then beta
   T* beta = nullptr;
   T* running_mean = nullptr;  // only with batch normalisation
   T* running_variance = nullptr;
+
+  // The first vector that the layer learns: b, gamma and beta lie one behind the other from here.
+  T* vectors() const { return biased ? b : gamma; }
 };
 
 // The part of a layer's pass that a call computes: batch panels p0..p1, and panels u0..u1 of the layer's
@@ -91,7 +95,7 @@ void transpose_delta(const Kernels<T>& kernels, Index units, Panels<T> delta_t, 
                      Index batch);
 
 // Where dw and db of one layer go: into the gradient `g` (laid out as w), or, where updates are given,
-// straight into w and b and the first plane of their state, v.
+// straight into w and b and the first plane of their state, v. g_bias and v_bias belong to DenseLayer::vectors().
 template <class T>
 struct LayerSink {
   Panels<T> g;
@@ -103,13 +107,13 @@ struct LayerSink {
 };
 
 // Sums m rows of d (lanes = units), for this member's share of the units. Each unit's sum belongs to its number
-// of `parameter`, which is b or lies behind it; it is stored, or used at once in a step, as the sink says.
+// of `parameter`, one of the layer's vectors; it is stored, or used at once in a step, as the sink says.
 template <class T>
 void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, T* parameter, Panels<const T> d,
               Index m, const Member& member);
 
-// dw = xT delta, and db, for this member's share of the rows of w, or of its columns if `by_units`. A call that
-// has begun runs to its end. x is given as panels `x`, or as row pointers `rows` where these are not null.
+// dw = xT delta, and db where the layer has biases, for this member's share of the rows of w, or of its columns if `by_units`.
+// A call that has begun runs to its end. x is given as panels `x`, or as row pointers `rows` where these are not null.
 template <class T>
 void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, Panels<const T> x,
               const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units = false);

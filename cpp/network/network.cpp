@@ -7,7 +7,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "base/random.h"
 #include "kernels/dispatch.h"
 
 namespace retrograd {
@@ -93,22 +92,29 @@ void Network<T>::check(const std::vector<Index>& sizes, const std::vector<Activa
 }
 
 template <class T>
-ParameterTable Network<T>::checked_table(const std::vector<Index>& sizes, const std::vector<Activation>& activations) const {
+ParameterTable Network<T>::checked_table(const std::vector<Index>& sizes, const std::vector<Activation>& activations,
+                                         const std::vector<bool>& biases) const {
   check(sizes, activations);
-  return {sizes, norms_of(regularisation_, activations.size())};
+  if (!biases.empty() && biases.size() != activations.size()) refuse("biases: expected one for each layer");
+  return {sizes, norms_of(regularisation_, activations.size()), biases};
 }
 
 template <class T>
 Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss,
-                    double loss_parameter, Regularisation regularisation)
+                    double loss_parameter, Regularisation regularisation, const std::vector<bool>& biases)
     : kernels_(active_kernels<T>()),
       depth_(static_cast<Index>(sizes.size()) - 1),
       loss_(loss),
       loss_parameter_(static_cast<T>(loss_parameter)),
       regularisation_(std::move(regularisation)),
-      table_(checked_table(sizes, activations)),
+      table_(checked_table(sizes, activations, biases)),
       parameters_(table_.learned_values()),
       statistics_(table_.statistics_values()) {
+  Index widest = 0;
+  for (std::size_t i = 0; i < biases.size(); ++i) {
+    if (!biases[i]) widest = std::max(widest, sizes[i + 1]);
+  }
+  zeros_ = Arena<T>(panels(widest) * kLanes);
   for (std::size_t i = 0; i < activations.size(); ++i) {
     const auto l = static_cast<Index>(i);
     DenseLayer<T> layer;
@@ -122,6 +128,8 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
     };
     layer.w = {values(ParameterKind::w), padded_rows(layer.fan_in)};
     layer.b = values(ParameterKind::b);
+    layer.biased = layer.b != nullptr;
+    if (!layer.biased) layer.b = zeros_.data();
     layer.gamma = values(ParameterKind::gamma);
     layer.beta = values(ParameterKind::beta);
     layer.running_mean = values(ParameterKind::running_mean);
@@ -151,38 +159,21 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
 template <class T>
 LayerSink<T> Network<T>::sink_of(Index l, const GradientSink<T>& sink) const {
   const DenseLayer<T>& from = layer(l);
-  const Index w = from.w.data - parameters_.data(), b = from.b - parameters_.data();
+  const Index w = from.w.data - parameters_.data();
+  const Index vectors = table_.groups()[static_cast<std::size_t>(ParameterTable::group_of_vectors(l))].begin;
   LayerSink<T> part;
   if (sink.updates) {
     part.update = sink.updates + ParameterTable::group_of_weights(l);
     part.bias_update = sink.updates + ParameterTable::group_of_vectors(l);
   } else if (sink.gradients) {
     part.g = {sink.gradients + w, from.w.rows};
-    part.g_bias = sink.gradients + b;
+    part.g_bias = sink.gradients + vectors;
   }
   if (sink.state) {
     part.v = {sink.state + w, from.w.rows};
-    part.v_bias = sink.state + b;
+    part.v_bias = sink.state + vectors;
   }
   return part;
-}
-
-template <class T>
-void fill_weights(Network<T>& network, Index l, Distribution distribution, double scale, std::uint64_t seed) {
-  const DenseLayer<T>& layer = network.layer(l);
-  const auto stream = static_cast<std::uint32_t>(l);
-  const double cost = 200.0 * static_cast<double>(layer.fan_in) * static_cast<double>(layer.fan_out);
-  run_team(team_size(cost, layer.fan_in, {}), [&](const Member& me) {
-    for (Index r = me.begin(layer.fan_in), end = me.end(layer.fan_in); r < end; ++r) {
-      for (Index j = 0; j < layer.fan_out; ++j) {
-        const auto element = static_cast<std::uint64_t>(r * layer.fan_out + j);
-        const double x = distribution == Distribution::normal ? normal(seed, Stream::weights, stream, element)
-                                                              : 2 * uniform(seed, Stream::weights, stream, element) - 1;
-        layer.w.row(j / kLanes, r)[j % kLanes] = static_cast<T>(scale * x);
-      }
-    }
-  });
-  ++network.version;
 }
 
 template <class T>
@@ -194,9 +185,8 @@ Index find_nonfinite_layer(const Network<T>& network) {
   return -1;
 }
 
-#define RG_INSTANTIATE(T)                                                              \
-  template class Network<T>;                                                           \
-  template void fill_weights(Network<T>&, Index, Distribution, double, std::uint64_t); \
+#define RG_INSTANTIATE(T)    \
+  template class Network<T>; \
   template Index find_nonfinite_layer(const Network<T>&);
 
 RG_INSTANTIATE(float)

@@ -1,5 +1,6 @@
 // A network: its layers over one arena of parameters, its loss, its regularisation, and the checks that
-// these fit together. The passes over it are not here (passes.h), nor is what trains it (training/).
+// these fit together. The passes over it are not here (passes.h), nor how its weights start (initial.h), nor what trains it
+// (training/).
 #pragma once
 
 #include <vector>
@@ -47,10 +48,10 @@ template <class T>
 class Network {
  public:
   // `sizes` lists the inputs, then the units of each layer; `activations` has one for each layer;
-  // base/kinds.h names `loss_parameter`. Where they do not fit, it throws std::invalid_argument
-  // with what was expected and got.
+  // base/kinds.h names `loss_parameter`; `biases` says which layers have them (empty: all). Where they do not fit, it
+  // throws std::invalid_argument with what was expected and got.
   Network(const std::vector<Index>& sizes, const std::vector<Activation>& activations, Loss loss, double loss_parameter = 0,
-          Regularisation regularisation = {});
+          Regularisation regularisation = {}, const std::vector<bool>& biases = {});
 
   const std::vector<DenseLayer<T>>& layers() const { return layers_; }
   const DenseLayer<T>& layer(Index l) const { return layers_[static_cast<std::size_t>(l)]; }
@@ -103,7 +104,8 @@ class Network {
 
  private:
   void check(const std::vector<Index>& sizes, const std::vector<Activation>& activations) const;
-  ParameterTable checked_table(const std::vector<Index>& sizes, const std::vector<Activation>& activations) const;
+  ParameterTable checked_table(const std::vector<Index>& sizes, const std::vector<Activation>& activations,
+                               const std::vector<bool>& biases) const;
   LayerRegularisation of_layer(Index l) const {
     return regularisation_.layers.empty() ? LayerRegularisation{} : regularisation_.layers[static_cast<std::size_t>(l)];
   }
@@ -116,16 +118,12 @@ class Network {
   ParameterTable table_;
   std::vector<DenseLayer<T>> layers_;
   Arena<T> parameters_, statistics_;
+  Arena<T> zeros_;  // what the sums of layers without biases begin with
   Decision decision_ = Decision::nothing;
   Activation output_activation_ = Activation::identity;
   double flops_per_row_ = 0;
   bool perturbs_ = false, limits_norms_ = false, normalises_ = false, normalises_batch_ = false;
 };
-
-// Sets the weights of layer l to scale * a random number of (seed, l, place in row-major
-// order). Biases are left alone.
-template <class T>
-void fill_weights(Network<T>& network, Index l, Distribution distribution, double scale, std::uint64_t seed);
 
 // The first layer that has a learned number which is not finite, or -1.
 template <class T>

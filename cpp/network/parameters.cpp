@@ -8,7 +8,8 @@ const char* name_of(ParameterKind kind) {
   return names[static_cast<std::size_t>(kind)];
 }
 
-ParameterTable::ParameterTable(const std::vector<Index>& sizes, const std::vector<Norm>& norms) {
+ParameterTable::ParameterTable(const std::vector<Index>& sizes, const std::vector<Norm>& norms,
+                               const std::vector<bool>& biases) {
   for (Index l = 0; l + 1 < static_cast<Index>(sizes.size()); ++l) {
     const auto i = static_cast<std::size_t>(l);
     const Index fan_in = sizes[i], fan_out = sizes[i + 1];
@@ -20,14 +21,14 @@ ParameterTable::ParameterTable(const std::vector<Index>& sizes, const std::vecto
     checked_panels(fan_in);
     const Index w = learned_values_;
     add(ParameterKind::w, fan_in, padded_rows(fan_in), learned_values_);
-    const Index b = learned_values_;
-    add(ParameterKind::b, 1, 1, learned_values_);
+    const Index vectors = learned_values_;
+    if (biases.empty() || biases[i]) add(ParameterKind::b, 1, 1, learned_values_);
     if (norms[i] != Norm::none) {
       add(ParameterKind::gamma, 1, 1, learned_values_);
       add(ParameterKind::beta, 1, 1, learned_values_);
     }
-    groups_.push_back({l, w, b - w});
-    groups_.push_back({l, b, learned_values_ - b});
+    groups_.push_back({l, w, vectors - w});
+    groups_.push_back({l, vectors, learned_values_ - vectors});
     if (norms[i] == Norm::batch) {
       add(ParameterKind::running_mean, 1, 1, statistics_values_);
       add(ParameterKind::running_var, 1, 1, statistics_values_);

@@ -1,7 +1,7 @@
 // Which arrays of numbers a network has, and where each lies. This is the only table of them: code that
 // saves, shows, updates, clips or counts parameters asks it. It holds no numbers itself.
 //
-// The learned arrays lie in one arena, layer by layer: w, b, then gamma and beta where the layer
+// The learned arrays lie in one arena, layer by layer: w, b where the layer has biases, then gamma and beta where it
 // normalises; each is padded to whole panels. Gradients and the planes of an optimiser's state are laid
 // out in the same way. The running means and variances of batch normalisation, which no gradient moves,
 // lie in an arena of their own.
@@ -37,7 +37,8 @@ struct ParameterArray {
   }
 };
 
-// A stretch of memory that one update serves: the weights of a layer, or its vectors (b, gamma, beta) together.
+// A stretch of memory that one update serves: the weights of a layer, or its vectors (b, gamma, beta) together. It is empty
+// where a layer has no vectors.
 struct UpdateGroup {
   Index layer;
   Index begin;
@@ -46,9 +47,9 @@ struct UpdateGroup {
 
 class ParameterTable {
  public:
-  // `sizes` lists the inputs, then the units of each layer; `norms` has one for each layer. It throws
-  // std::length_error where a size overflows.
-  ParameterTable(const std::vector<Index>& sizes, const std::vector<Norm>& norms);
+  // `sizes` lists the inputs, then the units of each layer; `norms` has one for each layer, and so has `biases`, which says
+  // who has them (empty: all have). It throws std::length_error where a size overflows.
+  ParameterTable(const std::vector<Index>& sizes, const std::vector<Norm>& norms, const std::vector<bool>& biases = {});
 
   const std::vector<ParameterArray>& arrays() const { return arrays_; }
   // The array, or null where the layer has none of that kind.

@@ -164,7 +164,7 @@ void Workspace<T>::make_small(const Network<T>& network, Purpose purpose) {
   for (Index l = 0; l < depth; ++l) {
     const DenseLayer<T>& layer = network.layer(l);
     small_.push_back({layer.fan_in, layer.fan_out, layer.activation, layer.w, layer.b, a(below(l)).data, a(above(l)).data,
-                      delta(l).data, delta_t(l), z(l).data});
+                      delta(l).data, delta_t(l), z(l).data, layer.biased});
   }
   const int lanes = static_cast<int>(batch_);
   const T* parameters = network.parameters().data();

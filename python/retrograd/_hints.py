@@ -186,7 +186,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     },
     "Dense": {
         "weights": "the network has them: net.weights[layer]",
-        "bias": "the network has them: net.biases[layer]",
+        "biases": "the network has them: net.biases[layer]",
         "input_shape": "the sizes are the network's: rg.Network([784, rg.Dense(128), 10])",
         "n_units": "dense.units",
     },

@@ -23,6 +23,7 @@ from ._hints import a_list_of_activations
 from ._pickles import opened, stamped
 from .activations import as_activation
 from .errors import TrainingWarning, warn
+from .initializers import BiasInit, bias_inits_of_layers
 from .layers import Dense, Init
 from .losses import (
     Loss,
@@ -51,7 +52,8 @@ class NetworkSpec:
     """What a network consists of; `described` makes it.
 
     `layers` are resolved: each has its activation, a dropout only where there is one, and no initialiser, because the
-    weights have started already. `loss` is what the user gave.
+    weights have started already. `loss` is what the user gave. `prior` says that the output bias waits for the data of
+    the first fit.
     """
 
     inputs: int
@@ -61,6 +63,7 @@ class NetworkSpec:
     seed: int
     input_dropout: float = 0.0
     input_noise: float = 0.0
+    prior: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return NetworkSpec.from_dict, (stamped(self.to_dict()),)
@@ -112,7 +115,8 @@ class NetworkSpec:
     @cached_property
     def arrays(self) -> tuple[tuple[LayerArray, ...], ...]:
         """The arrays of each layer, as the core's table has them."""
-        table = _core.parameter_table(self.sizes, [layer.norm or "none" for layer in self.layers])
+        norms, biases = [layer.norm or "none" for layer in self.layers], [layer.bias for layer in self.layers]
+        table = _core.parameter_table(self.sizes, norms, biases)
         every = [LayerArray(*array) for array in table]
         return tuple(tuple(array for array in every if array.layer == i) for i in range(self.depth))
 
@@ -178,9 +182,10 @@ class NetworkSpec:
             raise ValueError(
                 f"copy_from: expected sizes {self.sizes} and dtype {self.dtype}, got {other.sizes} and {other.dtype}"
             )
-        norms, others = ([layer.norm for layer in spec.layers] for spec in (self, other))
-        if norms != others:
-            raise ValueError(f"copy_from: expected norms {norms}, got {others}")
+        for name, several in {"norm": "norms", "bias": "biases"}.items():
+            mine, others = ([getattr(layer, name) for layer in spec.layers] for spec in (self, other))
+            if mine != others:
+                raise ValueError(f"copy_from: expected {several} {mine}, got {others}")
 
     def with_dtype(self, dtype: str) -> NetworkSpec:
         """The same network in the other dtype."""
@@ -188,8 +193,11 @@ class NetworkSpec:
 
     def folded(self) -> NetworkSpec:
         """The same network without batch normalisation, which is then part of the weights and biases."""
-        layers = (dataclasses.replace(layer, norm=None) if layer.norm == "batch" else layer for layer in self.layers)
-        return dataclasses.replace(self, layers=tuple(layers))
+
+        def without(layer: Dense) -> Dense:
+            return dataclasses.replace(layer, norm=None, bias=True) if layer.norm == "batch" else layer
+
+        return dataclasses.replace(self, layers=tuple(map(without, self.layers)))
 
     def __repr__(self) -> str:
         """A head, a line for each layer, and the total; it is also the network's repr."""
@@ -200,6 +208,7 @@ class NetworkSpec:
             shape = f"{self.sizes[i]} -> {layer.units}"
             line = f"  {i + 1:<7}{shape:<18}{layer.activation:<13}{self.n_parameters(i):>14,}"
             extras = {"norm": layer.norm, "dropout": layer.dropout, "max_norm": layer.max_norm}
+            extras |= {} if layer.bias else {"bias": False}
             lines.append("  ".join([line, *(f"{name}={value}" for name, value in extras.items() if value is not None)]))
         lines.append(f"  {'total':<38}{sum(map(self.n_parameters, range(self.depth))):>14,}")
         return "\n".join(lines)
@@ -211,13 +220,16 @@ def described(
     activation: str,
     output_activation: str,
     loss: str | Loss,
+    bias_init: BiasInit | Sequence[BiasInit],
     dropout: float,
     input_dropout: float,
     input_noise: float,
     seed: int | None,
     dtype: npt.DTypeLike,
-) -> tuple[NetworkSpec, list[Init]]:
-    """The description of what a user asks for, and how the weights of each layer start.
+) -> tuple[NetworkSpec, list[Init], list[str | tuple[float, ...] | None]]:
+    """The description of what a user asks for, how the weights of each layer start, and how its biases do.
+
+    None stands where the user says nothing.
 
     Types and single values are checked here. Whether they go together, the core checks when it makes the network.
     """
@@ -241,16 +253,26 @@ def described(
         warn(f"dropout: {share:g} is for hidden layers, and there are none; input_dropout= drops inputs", TrainingWarning)
     last = _resolved(given[-1], output_activation, 0.0)
     number = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else as_int(seed, "seed", 0, bits=64)
+    all_layers = (*hidden, last)
+    biases = bias_inits_of_layers(bias_init, (inputs, *(layer.units for layer in all_layers)))
+    for i, (layer, one) in enumerate(zip(all_layers, given, strict=True)):
+        own = one.bias_init if isinstance(one, Dense) else None
+        if not layer.bias and not isinstance(biases[i], str | None):
+            raise ValueError(f"bias_init[{i}]: expected None, because the layer has no biases (bias=False)")
+        biases[i] = biases[i] if own is None else own  # type: ignore[assignment]  # a tuple or a name by now
+        if biases[i] == "prior" and i + 1 < len(all_layers):
+            raise ValueError(f'bias_init: "prior" is for the last layer alone, got it in layer {i}')
     spec = NetworkSpec(
         inputs,
-        (*hidden, last),
+        all_layers,
         loss,
         precision,
         number,
         as_float(input_dropout, "input_dropout", 0.0, 1.0),
         as_float(input_noise, "input_noise", 0.0),
+        biases[-1] == "prior",
     )
-    return spec, [one.init if isinstance(one, Dense) else None for one in given]
+    return spec, [one.init if isinstance(one, Dense) else None for one in given], biases
 
 
 def _filled(settings: Dense | Loss) -> dict[str, Any]:
@@ -265,7 +287,7 @@ def _resolved(given: int | Dense, activation: str, dropout: float) -> Dense:
         return Dense(given, activation, dropout=dropout or None)
     share = dropout if given.dropout is None else given.dropout
     name = given.activation or activation
-    return Dense(given.units, name, dropout=share or None, max_norm=given.max_norm, norm=given.norm)
+    return Dense(given.units, name, dropout=share or None, max_norm=given.max_norm, norm=given.norm, bias=given.bias)
 
 
 def _as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:

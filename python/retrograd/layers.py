@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ._careful import Helpful, says_where
-from ._checks import above_zero, as_float, as_int
+from ._checks import above_zero, as_bool, as_float, as_int
 from ._names import resolved
 from ._pickles import Recorded
 from .activations import as_activation
-from .initializers import Initializer
+from .initializers import BiasInit, Initializer, as_bias_init
 
-__all__ = ["Dense", "Init", "as_initializer"]
+__all__ = ["BiasInit", "Dense", "Init", "as_initializer"]
 
 
 Init = str | Initializer | None
@@ -25,7 +25,7 @@ _NORMS = {"layernorm": "layer", "layernormalization": "layer", "batchnorm": "bat
 @says_where()
 @dataclass(frozen=True)
 class Dense(Recorded, Helpful):
-    """One dense layer: a = f(x w + b).
+    """One dense layer: a = f(x w + b), or f(x w) without a bias.
 
     Parameters
     ----------
@@ -51,6 +51,10 @@ class Dense(Recorded, Helpful):
         (Ioffe, Szegedy, "Batch normalization", ICML 2015); every batch must have at least two rows. Both are PyTorch's
         LayerNorm and BatchNorm1d with their defaults: eps 1e-5, momentum 0.1, and biased variances except for the
         running one.
+    bias : bool, default True
+        Whether the layer has biases. One that normalises needs none, because beta takes their place.
+    bias_init : {"zeros", "uniform", "prior"} or array (units,), optional
+        How the biases start; see `Network`. Default: the network's `bias_init`. "prior" is for the last layer.
     """
 
     units: int
@@ -59,6 +63,8 @@ class Dense(Recorded, Helpful):
     dropout: float | None = None
     max_norm: float | None = None
     norm: Literal["layer", "batch"] | None = None
+    bias: bool = True
+    bias_init: BiasInit = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", as_int(self.units, "units", 1))
@@ -72,6 +78,11 @@ class Dense(Recorded, Helpful):
             object.__setattr__(self, "max_norm", above_zero(self.max_norm, "max_norm"))
         if self.norm is not None:
             object.__setattr__(self, "norm", resolved(self.norm, ("layer", "batch"), "norm", _NORMS))
+        object.__setattr__(self, "bias", as_bool(self.bias, "bias"))
+        if self.bias_init is not None:
+            if not self.bias:
+                raise ValueError("bias_init: expected None with bias=False, because the layer has no biases")
+            object.__setattr__(self, "bias_init", as_bias_init(self.bias_init, self.units))  # as a tuple: it can be hashed
 
 
 def as_initializer(init: Init) -> Initializer:

@@ -141,6 +141,23 @@ def gives_probabilities(loss: str, output_activation: str) -> bool:
     return LOSSES[loss]["applies"] in GIVE_PROBABILITIES or output_activation in GIVE_PROBABILITIES
 
 
+def constant_of(loss: str, parameter: float) -> tuple[str, float]:
+    """Which answer has the least loss among those that are the same for every row, and the number it takes.
+
+    "mean" of the targets; "smoothed mean" with that label smoothing; "share below": the number below which that share of
+    the targets lies; "clipped mean": where the errors, each held between minus and plus that number, sum to 0. For "focal"
+    the mean is near it, and for "hinge", where it jumps from one class to another, the mean lies within the margin of all
+    classes.
+    """
+    constants = {
+        "mae": ("share below", 0.5),
+        "quantile": ("share below", parameter),
+        "huber": ("clipped mean", parameter),
+        "cross_entropy": ("smoothed mean", parameter),
+    }
+    return constants.get(loss, ("mean", 0.0))
+
+
 # ---------------------------------------------------------------- the losses
 
 

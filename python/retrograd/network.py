@@ -9,10 +9,12 @@ Besides the public names, other rooms of the package may use these and nothing e
 - `_scored`: loss and metric of examples; `_metric`: the metric as a mean
 - `_about_to_change()`: must be called before weights, or the pass by hand, are overwritten
 - `_state`, `_load_state`: steps and all arrays; `_as_dtype`: a copy in the other dtype
+- `_set_prior`: the output bias from the training data, where it waits for them
 """
 
 from __future__ import annotations
 
+import dataclasses
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
@@ -25,12 +27,13 @@ from ._careful import Careful, says_where, set_own
 from ._checks import as_float, as_int, as_threads, check_state
 from ._data.arrays import Array, as_array, as_rows, check_finite, converted
 from ._data.examples import Examples, as_examples, checked_rows
+from ._data.prior import check_prior, prior_bias
 from ._data.targets import as_targets
 from ._data.weights import as_weights, weigh_by_batch
 from ._pickles import opened, stamped
 from ._spec import LayerArray, NetworkSpec, described
-from .initializers import Initializer, default_for
-from .layers import Dense, Init, as_initializer
+from .initializers import Initializer, bias_bound, default_bias_for, default_for
+from .layers import BiasInit, Dense, Init, as_initializer
 from .losses import Loss
 
 __all__ = ["Dense", "Gradients", "Network"]
@@ -72,8 +75,8 @@ class Gradients(Careful):
         Gradient of the loss with respect to z of each layer.
     dw : tuple of arrays (fan_in, fan_out)
         Gradient with respect to each layer's weights: x^T delta.
-    db : tuple of arrays (fan_out,)
-        Gradient with respect to each layer's biases: the sum of delta over rows.
+    db : tuple of arrays (fan_out,) or None
+        Gradient with respect to each layer's biases: the sum of delta over rows. None where it has no biases.
     dgamma, dbeta : tuple of arrays (fan_out,) or None
         Gradients with respect to gamma and beta of each layer, None where it does not normalise.
     dx : array (rows, inputs)
@@ -108,9 +111,9 @@ class Gradients(Careful):
         return found
 
     @property
-    def db(self) -> Arrays:
-        """Gradient with respect to the biases of each layer."""
-        found: Arrays = self._read("b")
+    def db(self) -> tuple[Any, ...]:
+        """Gradient with respect to the biases of each layer, None where it has none."""
+        found: tuple[Any, ...] = self._read("b")
         return found
 
     @property
@@ -164,9 +167,17 @@ class Network(Careful):
         for classes. Each is a class of `retrograd.losses` with its formula and gradient, and the name is short for it:
         `help(retrograd.losses)`. For a loss of your own, use `backward(dz=...)`.
     init : str, Initializer, or pair (weights, biases), optional
-        How the weights start (see `Initializer`). Default: LeCun for selu; He for relu, leaky_relu, elu, gelu,
-        gelu_tanh, silu and mish; Glorot for the rest. A pair of sequences of arrays gives them directly. Otherwise
-        biases start at zero.
+        How the weights start (see `Initializer`). Default: "torch" for the last layer; "he_normal" for hidden layers, but
+        "lecun_normal" for identity, selu and exponential. A pair of sequences of arrays gives weights and biases directly.
+    bias_init : {"zeros", "uniform", "prior"} or sequence of arrays, optional
+        How the biases start (a `Dense` may have its own). Default: "uniform", in +-1 / sqrt(fan_in); "zeros" where the
+        weights are zeros. "prior": those of the
+        last layer are set from the data at the first `Trainer.fit` or `fit_lbfgs`, if the network has not taken a step
+        and nobody has set its biases by then: so that the constant answer is the best one, with the weights of the rows
+        (log odds with "binary_cross_entropy", log shares of the classes with "cross_entropy" and "focal", log mean with
+        "poisson", mean with "mse" and "quadratic", median with "mae", quantile with "quantile"; through the inverse of
+        `output_activation`); until then they are zeros. The other layers have the default. Arrays: one for each layer, or
+        None for what the default says.
     dropout : float, default 0.0
         The dropout of hidden layers that do not set their own (see `Dense`).
     input_dropout : float, default 0.0
@@ -199,34 +210,42 @@ class Network(Careful):
         output_activation: str = "identity",
         loss: str | Loss = "mse",
         init: Init | Weights = None,
+        bias_init: BiasInit | Sequence[BiasInit] = None,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         input_noise: float = 0.0,
         seed: int | None = 0,
         dtype: DTypeLike = "float32",
     ) -> None:
-        spec, inits = described(
+        spec, inits, bias_inits = described(
             layers,
             activation=activation,
             output_activation=output_activation,
             loss=loss,
+            bias_init=bias_init,
             dropout=dropout,
             input_dropout=input_dropout,
             input_noise=input_noise,
             seed=seed,
             dtype=dtype,
         )
+        if spec.prior:
+            check_prior(spec)
         self._make(spec)
         if isinstance(init, tuple):
             if len(init) != 2:
                 raise ValueError(f"init: expected a pair (weights, biases), got {len(init)} things")
+            if any(one is not None for one in bias_inits):
+                raise ValueError("bias_init: expected None where init is a pair, which has the biases")
             self.set_weights(*init)
         else:
             common = None if init is None else as_initializer(init)
             for i, init_of_layer in enumerate(inits):
-                chosen = init_of_layer or common or default_for(spec.activations[i])
+                chosen = init_of_layer or common or default_for(spec.activations[i], i == spec.depth - 1)
                 assert isinstance(chosen, Initializer)
-                self._core.fill(i, *chosen.draw(spec.sizes[i], spec.sizes[i + 1]), spec.seed)
+                self._core.fill(i, *chosen.draw(spec.sizes[i], spec.sizes[i + 1], spec.activations[i]), spec.seed)
+                if spec.layers[i].bias:
+                    self._start_biases(i, bias_inits[i] or default_bias_for(chosen))
 
     def _make(self, spec: NetworkSpec) -> None:
         """Set up everything but the weights."""
@@ -242,9 +261,29 @@ class Network(Careful):
             dropout=[layer.dropout or 0.0 for layer in spec.layers],
             max_norm=[layer.max_norm or 0.0 for layer in spec.layers],
             norm=[layer.norm or "none" for layer in spec.layers],
+            bias=[layer.bias for layer in spec.layers],
         )
         self._predicts = _ANSWERS[spec.decides]
         self._gradients: weakref.ref[Gradients] | None = None
+
+    def _start_biases(self, layer: int, rule: str | tuple[float, ...]) -> None:
+        if rule == "uniform":
+            self._core.fill_biases(layer, bias_bound(self.sizes[layer]), self._spec.seed)
+        elif not isinstance(rule, str):
+            place = next(array for array in self._spec.arrays[layer] if array.name == "b")
+            self._put(layer, {"b": self._checked(f"bias_init of layer {layer}", place, rule)})
+
+    def _set_prior(self, data: Examples) -> None:
+        """Set the output bias from the training data, if it waits for them and nothing has been learned yet."""
+        if self._spec.prior and self.steps == 0:
+            bias = prior_bias(data, self._spec)
+            self._about_to_change()
+            self._put(self.depth - 1, {"b": bias})
+        self._forget_prior()
+
+    def _forget_prior(self) -> None:
+        if self._spec.prior:
+            self._spec = dataclasses.replace(self._spec, prior=False)
 
     # ---------------------------------------------------------------- its description
 
@@ -348,8 +387,8 @@ class Network(Careful):
         return self._of_all("w")
 
     @property
-    def biases(self) -> Arrays:
-        """Biases of each layer (fan_out,): copies, read-only."""
+    def biases(self) -> tuple[Any, ...]:
+        """Biases of each layer (fan_out,), None where it has none: copies, read-only."""
         return self._of_all("b")
 
     @property
@@ -372,13 +411,15 @@ class Network(Careful):
         """Running variances, as `running_mean`."""
         return self._of_all("running_var")
 
-    def set_weights(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike] | None = None) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike | None] | None = None) -> None:
         """Replace all weights, and the biases too where they are given.
 
         Parameters
         ----------
         weights : sequence of arrays (fan_in, fan_out), one for each layer
         biases : sequence of arrays (fan_out,), optional
+            None in the place of a layer without biases. Biases that wait for the data of the first fit
+            (`bias_init="prior"`) wait no longer.
 
         Raises
         ------
@@ -386,17 +427,23 @@ class Network(Careful):
             Wrong number, shape or type of arrays, or values that are not finite. Nothing is changed then.
         """
         given = {"weights": weights, "biases": self.biases if biases is None else biases}
-        ready: list[list[Array]] = []
-        for (name, arrays), which in zip(given.items(), (0, 1), strict=True):
+        ready: list[dict[str, Array]] = [{} for _ in range(self.depth)]
+        for (name, arrays), kind in zip(given.items(), ("w", "b"), strict=True):
             if isinstance(arrays, str | bytes) or not hasattr(arrays, "__len__"):
                 raise TypeError(f"{name}: expected a sequence of arrays, got {type(arrays).__name__}")
             if len(arrays) != self.depth:
                 raise ValueError(f"{name}: expected {self.depth} arrays, one for each layer, got {len(arrays)}")
-            places = (of_layer[which] for of_layer in self._spec.arrays)
-            ready.append([self._checked(f"{name}[{p.layer}]", p, array) for p, array in zip(places, arrays, strict=True)])
+            for i, array in enumerate(arrays):
+                place = next((p for p in self._spec.arrays[i] if p.name == kind), None)
+                if place is not None:
+                    ready[i][kind] = self._checked(f"{name}[{i}]", place, array)
+                elif array is not None:
+                    raise ValueError(f"{name}[{i}]: expected None, because the layer has no biases (bias=False)")
         self._about_to_change()
-        for i, (w, b) in enumerate(zip(*ready, strict=True)):
-            self._put(i, {"w": w, "b": b})
+        for i, arrays_of_layer in enumerate(ready):
+            self._put(i, arrays_of_layer)
+        if biases is not None:
+            self._forget_prior()
 
     def set_norm(
         self,
@@ -450,16 +497,17 @@ class Network(Careful):
     def folded(self) -> Network:
         """Make a network for inference with the same outputs, whose weights and biases contain the batch normalisation.
 
-        With r = gamma / sqrt(running_var + 1e-5) of a layer, its w becomes w r and its b becomes (b - running_mean) r +
-        beta, in float64 and rounded once (so the outputs differ by rounding). Layer normalisation stays, because it
-        depends on each row.
+        With r = gamma / sqrt(running_var + 1e-5) of a layer, its w becomes w r and its b (0 where it has none) becomes
+        (b - running_mean) r + beta, in float64 and rounded once (so the outputs differ by rounding). Layer normalisation
+        stays, because it depends on each row.
 
         Returns
         -------
         Network
             A new network; this one stays as it is.
         """
-        weights, biases = ([np.array(array, np.float64) for array in arrays] for arrays in (self.weights, self.biases))
+        weights = [np.array(array, np.float64) for array in self.weights]
+        biases = [None if array is None else np.array(array, np.float64) for array in self.biases]
         result = Network.__new__(Network)
         result._make(self._spec.folded())
         for i, layer in enumerate(self.layers):
@@ -471,10 +519,12 @@ class Network(Careful):
             if running:
                 scale = gamma / np.sqrt(running[1] + _core.NORM_EPS)
                 weights[i] *= scale
-                biases[i] = (biases[i] - running[0]) * scale + beta
+                b = biases[i]
+                biases[i] = ((0.0 if b is None else b) - running[0]) * scale + beta
             else:
                 result.set_norm(i, gamma=gamma, beta=beta)
         result.set_weights(weights, biases)
+        result._spec = dataclasses.replace(result._spec, prior=self._spec.prior)
         return result
 
     def copy_from(self, other: Network, tau: float = 1.0) -> None:
@@ -500,6 +550,8 @@ class Network(Careful):
         self._spec.check_same_arrays(other._spec)
         self._about_to_change()
         self._core.copy_from(other._core, tau)  # type: ignore[arg-type]  # the dtypes are equal
+        if not other._spec.prior:
+            self._forget_prior()
 
     # ---------------------------------------------------------------- copies
 

@@ -230,8 +230,8 @@ class Optimizer(_HasRate):
         dict
             "steps", and for each part of the state, by PyTorch's name ("momentum_buffer", "exp_avg", ...), a list with
             a pair of arrays for each layer: (fan_in, fan_out) for its weights, and (fan_out,) for its biases (where the
-            layer normalises, a vector of biases, gamma and beta one after the other). Parts that no step has needed yet
-            are left out.
+            layer normalises, a vector of biases, gamma and beta one after the other; (0,) where it has none of these).
+            Parts that no step has needed yet are left out.
         """
         if self._core is None:
             return {"steps": 0} if self._loaded is None else copy.deepcopy(self._loaded)
@@ -244,7 +244,7 @@ class Optimizer(_HasRate):
     def _read_plane(self, plane: int, arrays: Sequence[LayerArray]) -> tuple[Array, Array]:
         """One plane for a layer: the numbers for its weights, and one vector for all else that it learns."""
         w, *vectors = (self._core.plane(plane, array.name, array.layer) for array in arrays if array.learned)
-        return w, np.concatenate(vectors)
+        return w, np.concatenate(vectors) if vectors else w[:0, 0]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take a state that `state_dict` gave; training goes on from there to the last bit.
@@ -292,7 +292,7 @@ class Optimizer(_HasRate):
                 if w.shape != places[0].shape or b.shape != (vector,):
                     expected = f"{places[0].shape} and ({vector},)"
                     raise ValueError(f"{name}, layer {layer}: expected shapes {expected}, got {w.shape} and {b.shape}")
-                parts = np.split(b, np.cumsum([prod(place.shape) for place in learned[1:-1]], dtype=int))
+                parts = np.split(b, np.cumsum([prod(place.shape) for place in learned[1:]], dtype=int))[:-1]
                 planes += [(plane, place.name, layer, part) for place, part in zip(learned, (w, *parts), strict=True)]
         core.clear()
         for values in planes:

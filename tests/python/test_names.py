@@ -309,7 +309,7 @@ def test_a_figure_that_nobody_measures(monitor: str, message: str) -> None:
     ],
 )
 def test_an_initialiser_under_another_name(name: str, distribution: str, deviation: float) -> None:
-    drawn, factor = rg.Initializer(name).draw(50, 30)
+    drawn, factor = rg.Initializer(name).draw(50, 30, "relu")
     assert drawn == distribution
     assert factor == pytest.approx(deviation * (np.sqrt(3) if distribution == "uniform" else 1), rel=1e-14)
     w = rg.Network([50, 30], init=name, dtype="float64").weights[0]

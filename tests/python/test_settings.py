@@ -23,6 +23,13 @@ def fitted(optimizer: Any = None, net: rg.Network | None = None, **settings: Any
     return [*parameters(net), history.loss, *history.metrics.values(), list(history.gradient_norms)]
 
 
+def weighted(flag: Any) -> list[float]:
+    trainer = rg.Trainer(rg.Network([4, 8, 3], loss="cross_entropy"), rg.SGD(0.1))
+    weights = {0: 5.0}
+    data = (X, LABELS)
+    return trainer.fit(*data, epochs=1, validation_data=data, class_weight=weights, weighted_validation=flag).val_loss
+
+
 def passes(training: Any) -> Any:
     net = rg.Network([4, 8, 3], dropout=0.5)
     return [net.forward(X, training=training), rg.gradcheck(net, X[:3], Y[:3], training=training).worst]
@@ -37,9 +44,12 @@ FLAGS: dict[str, Callable[[Any], Any]] = {
     "Group.frozen": lambda flag: fitted(rg.SGD(0.1, groups=[rg.Group(layers=0, frozen=flag)])),
     "EarlyStopping.restore_best": lambda flag: fitted(early_stopping=rg.EarlyStopping("loss", restore_best=flag, mode="max")),
     "Trainer.shuffle": lambda flag: fitted(shuffle=flag),
+    "Trainer.drop_last": lambda flag: fitted(drop_last=flag),
     "Trainer.progress": lambda flag: fitted(progress=flag),
     "Trainer.verbose": lambda flag: fitted(verbose=flag),
     "fit.train_metrics": lambda flag: fitted(train_metrics=flag),
+    "fit.weighted_validation": lambda flag: weighted(flag),
+    "Dense.bias": lambda flag: fitted(net=rg.Network([4, rg.Dense(8, bias=flag), 3])),
     "fit.gradient_norms": lambda flag: fitted(gradient_norms=flag),
     "forward.training, gradcheck.training": passes,
     "CSVLogger.append": lambda flag: rg.CSVLogger("x.csv", append=flag).append is bool(flag),

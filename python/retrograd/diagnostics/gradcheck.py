@@ -77,15 +77,15 @@ def gradcheck(
     twin.forward(inputs, training)
     gradients = twin.backward(y, sample_weight=sample_weight)
     found = {f"dw[{i}]": g for i, g in enumerate(gradients.dw)}
-    found |= {f"db[{i}]": g for i, g in enumerate(gradients.db)}
+    found |= {f"db[{i}]": g for i, g in enumerate(gradients.db) if g is not None}
     found |= {f"dgamma[{i}]": g for i, g in enumerate(gradients.dgamma) if g is not None}
     found |= {f"dbeta[{i}]": g for i, g in enumerate(gradients.dbeta) if g is not None}
     found["dx"] = gradients.dx
 
     weights = [np.array(w) for w in twin.weights]
-    biases = [np.array(b) for b in twin.biases]
+    biases = [None if b is None else np.array(b) for b in twin.biases]
     places: dict[str, Array] = {f"dw[{i}]": w for i, w in enumerate(weights)}
-    places |= {f"db[{i}]": b for i, b in enumerate(biases)}
+    places |= {f"db[{i}]": b for i, b in enumerate(biases) if b is not None}
     gammas = {i: np.array(g) for i, g in enumerate(twin.gamma) if g is not None}
     betas = {i: np.array(g) for i, g in enumerate(twin.beta) if g is not None}
     places |= {f"dgamma[{i}]": g for i, g in gammas.items()} | {f"dbeta[{i}]": g for i, g in betas.items()}

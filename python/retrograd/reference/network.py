@@ -47,8 +47,9 @@ class Network:
     loss : str or retrograd.losses.Loss, default "mse"
         One of `LOSSES`: the functions of those names in the chapter `losses` give the formulas.
     weights, biases : sequences of arrays, optional
-        Initial parameters, (fan_in, fan_out) and (fan_out,) for each layer; copied. By default the biases are zero and
-        the weights normal, with variance 2 / fan_in before relu and leaky_relu and 1 / fan_in elsewhere.
+        Initial parameters, (fan_in, fan_out) and (fan_out,) for each layer; copied. None in the place of a layer's biases
+        leaves them out of it. By default the biases are zero and the weights normal, with variance 2 / fan_in before relu
+        and leaky_relu and 1 / fan_in elsewhere.
     seed : int, default 0
         Seed of the initial weights.
     dtype : str or dtype, default "float32"
@@ -59,7 +60,8 @@ class Network:
     parameters, gradients : arrays, (number of parameters,)
         All parameters, w[0], b[0], w[1], b[1], ..., and, after a backward pass, all gradients in the same order.
     weights, biases, dw, db : tuples of arrays, (fan_in, fan_out) and (fan_out,)
-        Views of those two vectors. To change the network, write into them: ``net.weights[0][...] = w``.
+        Views of those two vectors; None for the biases that a layer lacks. To change the network, write into them:
+        ``net.weights[0][...] = w``.
     z, a, deltas : lists of arrays, (rows, units)
         Of the last batch: a[0] is X, a[l+1] = f(z[l]), deltas[l] is the gradient of the loss with respect to z[l]. The
         next batch overwrites them, so copy what you want to keep.
@@ -78,7 +80,7 @@ class Network:
         output_activation: str = "identity",
         loss: str | losses.Loss = "mse",
         weights: Sequence[npt.ArrayLike] | None = None,
-        biases: Sequence[npt.ArrayLike] | None = None,
+        biases: Sequence[npt.ArrayLike | None] | None = None,
         seed: int = 0,
         dtype: npt.DTypeLike = "float32",
     ) -> None:
@@ -95,8 +97,9 @@ class Network:
         self._loss = loss_of(loss)
         self._loss_value = float("nan")
 
-        self.parameters, self.weights, self.biases = _parameter_vector(self.sizes, self.dtype)
-        self.gradients, self.dw, self.db = _parameter_vector(self.sizes, self.dtype)
+        has_bias = [True] * (len(self.sizes) - 1) if biases is None else [b is not None for b in biases]
+        self.parameters, self.weights, self.biases = _parameter_vector(self.sizes, has_bias, self.dtype)
+        self.gradients, self.dw, self.db = _parameter_vector(self.sizes, has_bias, self.dtype)
         random = np.random.default_rng(seed)
         for w, name in zip(self.weights, self.activations, strict=True):
             gain = 2 if name in ("relu", "leaky_relu") else 1
@@ -160,7 +163,8 @@ class Network:
         self.a[0] = a
         for w, b, z, a_next, function in self._layers:
             np.dot(a, w, out=z)
-            z += b
+            if b is not None:
+                z += b
             function.forward(z, a_next)
             a = a_next
         return a
@@ -189,7 +193,8 @@ class Network:
         for layer in range(len(self.weights) - 1, -1, -1):
             a = self.a[layer]
             np.dot(a.T, delta, out=self.dw[layer])
-            np.dot(self._ones, delta, out=self.db[layer])  # the sum over rows, by BLAS
+            if self.db[layer] is not None:
+                np.dot(self._ones, delta, out=self.db[layer])  # the sum over rows, by BLAS
             if layer:
                 below = self.deltas[layer - 1]
                 np.dot(delta, self.weights[layer].T, out=below)
@@ -229,7 +234,8 @@ class Network:
             if layer:
                 self._functions[layer - 1].forward(a, a)
             a = np.dot(a, w)
-            a += b
+            if b is not None:
+                a += b
         return a
 
     def _input(self, X: npt.ArrayLike) -> Array:
@@ -411,22 +417,29 @@ def _checked_indices(indices: Array, limit: int, name: str) -> Array:
     return indices.astype(np.intp, copy=False)
 
 
-def _parameter_vector(sizes: Sequence[int], dtype: np.dtype[Any]) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
+def _parameter_vector(
+    sizes: Sequence[int], has_bias: Sequence[bool], dtype: np.dtype[Any]
+) -> tuple[Array, tuple[Array, ...], tuple[Array | None, ...]]:
     """A vector of zeros for w[0], b[0], w[1], b[1], ..., and its parts as matrices and vectors."""
+    if len(has_bias) != len(sizes) - 1:
+        raise ValueError(f"biases: expected {len(sizes) - 1}, one for each layer, got {len(has_bias)}")
     shapes = list(itertools.pairwise(sizes))
-    vector = np.zeros(sum((fan_in + 1) * fan_out for fan_in, fan_out in shapes), dtype)
-    weights, biases, start = [], [], 0
-    for fan_in, fan_out in shapes:
+    vector = np.zeros(sum((fan_in + has) * fan_out for (fan_in, fan_out), has in zip(shapes, has_bias, strict=True)), dtype)
+    weights: list[Array] = []
+    biases: list[Array | None] = []
+    start = 0
+    for (fan_in, fan_out), has in zip(shapes, has_bias, strict=True):
         middle = start + fan_in * fan_out
         weights.append(vector[start:middle].reshape(fan_in, fan_out))
-        start = middle + fan_out
-        biases.append(vector[middle:start])
+        start = middle + has * fan_out
+        biases.append(vector[middle:start] if has else None)
     return vector, tuple(weights), tuple(biases)
 
 
-def _copy_into(views: Sequence[Array], arrays: Sequence[npt.ArrayLike], name: str) -> None:
-    values = [np.asarray(array) for array in arrays]
-    if [value.shape for value in values] != [view.shape for view in views]:
-        raise ValueError(f"{name}: expected shapes {[v.shape for v in views]}, got {[v.shape for v in values]}")
-    for view, value in zip(views, values, strict=True):
-        view[...] = value
+def _copy_into(views: Sequence[Array | None], arrays: Sequence[npt.ArrayLike | None], name: str) -> None:
+    places = [view for view in views if view is not None]
+    values = [np.asarray(array) for array in arrays if array is not None]
+    if [value.shape for value in values] != [place.shape for place in places]:
+        raise ValueError(f"{name}: expected shapes {[p.shape for p in places]}, got {[v.shape for v in values]}")
+    for place, value in zip(places, values, strict=True):
+        place[...] = value

@@ -120,25 +120,32 @@ def fit_lbfgs(
         "maxcor": as_int(history_size, "history_size", 1),
     }
     decay = as_float(weight_decay, "weight_decay", 0.0)
-    rows, targets, _ = network._examples(X, y)
-    shapes = [w.shape for w in network.weights] + [b.shape for b in network.biases]
+    data = network._examples(X, y)
+    rows, targets, _ = data
+    if max_iter:
+        network._set_prior(data)
+    has_bias = [layer.bias for layer in network.layers]
+    shapes = [w.shape for w in network.weights] + [b.shape for b in network.biases if b is not None]
     n_weights = sum(w.size for w in network.weights)
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
 
     def put(flat: Flat) -> None:
         arrays = [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)]
-        network.set_weights(arrays[: network.depth], arrays[network.depth :])
+        biases = iter(arrays[network.depth :])
+        network.set_weights(arrays[: network.depth], [next(biases) if has else None for has in has_bias])
 
     def loss_and_gradient(flat: Flat) -> tuple[float, Flat]:
         put(flat)
         network.forward(rows, n_threads=n_threads)
         found = network.backward(targets, n_threads=n_threads)
-        gradient = np.concatenate([part.ravel() for part in (*found.dw, *found.db)]).astype(np.float64)
+        parts = [part.ravel() for part in (*found.dw, *found.db) if part is not None]
+        gradient = np.concatenate(parts).astype(np.float64)
         weights = flat[:n_weights]
         gradient[:n_weights] += decay * weights
         return float(found.loss or 0.0) + 0.5 * decay * float(weights @ weights), gradient
 
-    start = np.concatenate([part.ravel() for part in (*network.weights, *network.biases)]).astype(np.float64)
+    learned = [part.ravel() for part in (*network.weights, *network.biases) if part is not None]
+    start = np.concatenate(learned).astype(np.float64)
     first = _Point(start, *loss_and_gradient(start))
     if not first.finite:
         raise DivergenceError(None, 1, 0.0, first.loss)

@@ -360,6 +360,8 @@ class Trainer(Careful):
         clock.warn_of_end(epochs, self.epochs_done, steps)
         self._in_parts = warn_of_parts(early_stopping, tol, convergence.patience, epochs, self._in_parts)
 
+        if epochs and network._spec.prior:
+            network._set_prior(training)
         clock.begin(epochs)
         set_own(self, "_clock", clock)
         set_own(self, "_averaging", averaging)

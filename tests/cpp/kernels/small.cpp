@@ -35,6 +35,7 @@ struct SmallNetwork {
     }
   }
   std::size_t depth() const { return sizes.size() - 1; }
+  std::size_t without_bias = 0;  // the layer whose b no update changes; there may be none
 
   // out(values) gives the addresses where they lie.
   template <class Out>
@@ -45,6 +46,7 @@ struct SmallNetwork {
       SmallLayer<T> layer{sizes[l],  sizes[l + 1],  activations[l],           {at, rows}, at + count * rows * kLanes, inputs,
                           out(a[l]), out(delta[l]), {out(delta_t[l]), kLanes}};
       if (derived_from_z(activations[l])) layer.z = out(z[l]);
+      layer.biased = l != without_bias;
       at = layer.b + count * kLanes;
       inputs = layer.a;
       list.push_back(layer);
@@ -80,6 +82,7 @@ void run_calls(Write write, int lanes) {
 template <class T>
 void check_small(const Pair<T>& pair, const std::vector<Index>& sizes, int lanes, const Update<T>* update, Dice& dice) {
   SmallNetwork<T> network(dice, sizes, lanes);
+  network.without_bias = static_cast<std::size_t>(dice.below(8));
   const Index depth = static_cast<Index>(network.depth());
   for (const Guard guard : kGuards) {
     SmallNetwork<T> want = network;

@@ -1,6 +1,5 @@
-// How networks are made: their kernels, sizes and first weights; and what makes no sense is
-// refused before anything happens.
-#include "base/random.h"
+// How networks are made: their kernels and sizes; and what makes no sense is refused before anything happens. How their
+// weights start is tested in network/initial.cpp.
 #include "support/networks.h"
 
 using namespace retrograd;
@@ -56,31 +55,6 @@ TEST_CASE_TEMPLATE("sizes that overflow are an error before anything is allocate
   }
 }
 
-TEST_CASE_TEMPLATE("fill_weights: numbers of seed, layer and place, whatever the layout; padding stays zero", T, float,
-                   double) {
-  Network<T> network({70, 18, 3}, {kRelu, kIdentity}, Loss::mse);
-  fill_weights(network, 1, Distribution::uniform, 3.0, 8);
-  CHECK(copy_of(network.parameters())[0] == 0);
-  fill_weights(network, 0, Distribution::normal, 0.5, 8);
-  Index zeros = 0;
-  for (const T v : copy_of(network.parameters())) zeros += v == 0 ? 1 : 0;
-  CHECK(zeros == network.parameters().size() - 70 * 18 - 18 * 3);
-  bool right = true;
-  for (Index l = 0; l < 2; ++l) {
-    const DenseLayer<T>& layer = network.layer(l);
-    for (Index i = 0; i < layer.fan_in; ++i) {
-      for (Index j = 0; j < layer.fan_out; ++j) {
-        const auto place = static_cast<std::uint64_t>(i * layer.fan_out + j);
-        const auto index = static_cast<std::uint32_t>(l);
-        const double want =
-            l == 0 ? 0.5 * normal(8, Stream::weights, index, place) : 3.0 * (2 * uniform(8, Stream::weights, index, place) - 1);
-        right = right && std::fabs(layer.w.row(j / kLanes, i)[j % kLanes] - want) < 1e-6;
-      }
-    }
-  }
-  CHECK(right);
-}
-
 TEST_CASE_TEMPLATE("find_nonfinite_layer: the first layer with a bad weight or bias", T, float, double) {
   Network<T> network = make_network<T>({{5, 20, 3}, {kRelu, kIdentity}, Loss::mse});
   CHECK(find_nonfinite_layer(network) == -1);
@@ -104,4 +78,24 @@ TEST_CASE("regularisation that makes no sense is refused") {
   refused({0, 0, {{0, 0}, {0.5, 0}}, 0});  // of the last layer
   refused({0, 0, {{0, 0}, {0, 0, Norm::layer}}, 0});
   refused({0, 0, {{0, 0}}, 0});
+}
+
+TEST_CASE_TEMPLATE("layers without biases have no such array, and sums that begin with zeros", T, float, double) {
+  const Network<T> network({4, 20, 33, 3}, {kRelu, kRelu, kIdentity}, Loss::mse, 0,
+                           {0, 0, {{0, 0, Norm::layer}, {0, 0}, {0, 0}}, 0}, {false, false, true});
+  const ParameterTable& table = network.table();
+  for (const Index l : {0, 1, 2}) {
+    const DenseLayer<T>& layer = network.layer(l);
+    CHECK((table.find(ParameterKind::b, l) != nullptr) == (l == 2));
+    CHECK(layer.biased == (l == 2));
+    for (Index j = 0; j < panels(layer.fan_out) * kLanes; ++j) CHECK(layer.b[j] == 0);
+  }
+  CHECK(network.layer(0).vectors() == network.layer(0).gamma);
+  CHECK(network.layer(2).vectors() == network.layer(2).b);
+  const auto values = [&](Index group) { return table.groups()[static_cast<std::size_t>(group)].values; };
+  CHECK(values(ParameterTable::group_of_vectors(0)) == 2 * 2 * kLanes);  // gamma and beta
+  CHECK(values(ParameterTable::group_of_vectors(1)) == 0);
+  CHECK(values(ParameterTable::group_of_vectors(2)) == kLanes);
+  CHECK_FALSE(table == ParameterTable({4, 20, 33, 3}, {Norm::layer, Norm::none, Norm::none}));
+  CHECK_THROWS_AS(Network<T>({3, 2}, {kRelu}, Loss::mse, 0, {}, {true, false}), std::invalid_argument);
 }

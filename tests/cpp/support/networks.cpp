@@ -41,15 +41,19 @@ std::vector<Spec> specs() {
       {{64, 20, 5}, {kRelu, kIdentity}, Loss::quantile},
       {{12, 20, 4}, {Activation::elu, kIdentity}, Loss::cross_entropy, true, 0.1},
       {{12, 20, 4}, {Activation::gelu, kIdentity}, Loss::focal, false, 1.5},
+      // layers without biases: some or all, small and wide
+      {{13, 33, 17, 3}, {kRelu, kTanh, kIdentity}, Loss::mse, false, 0, {false, true, false}},
+      {{5, 7, 3}, {kTanh, kIdentity}, Loss::cross_entropy, true, 0, {false, false}},
+      {{530, 40, 130, 2}, {Activation::silu, kRelu, kIdentity}, Loss::mae, false, 0, {true, false, true}},
   };
 }
 
 template <class T>
 Network<T> make_network(const Spec& spec) {
-  Network<T> network(spec.sizes, spec.activations, spec.loss, parameter_of(spec));
+  Network<T> network(spec.sizes, spec.activations, spec.loss, parameter_of(spec), {}, spec.biases);
   for (Index l = 0; l < network.depth(); ++l) {
     fill_weights(network, l, Distribution::normal, 1.0 / std::sqrt(static_cast<double>(network.layer(l).fan_in)), kSeed);
-    for (Index j = 0; j < network.layer(l).fan_out; ++j) {
+    for (Index j = 0; network.layer(l).biased && j < network.layer(l).fan_out; ++j) {
       network.layer(l).b[j] = static_cast<T>(
           0.1 * normal(kSeed + 1, Stream::weights, static_cast<std::uint32_t>(l), static_cast<std::uint64_t>(j)));
     }

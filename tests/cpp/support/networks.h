@@ -3,6 +3,7 @@
 #pragma once
 
 #include "network/inference.h"
+#include "network/initial.h"
 #include "support/helpers.h"
 #include "training/trainer.h"
 
@@ -15,7 +16,8 @@ struct Spec {
   std::vector<Activation> activations;
   Loss loss;
   bool labels = false;
-  double parameter = 0;  // of the loss
+  double parameter = 0;           // of the loss
+  std::vector<bool> biases = {};  // which layers have them; empty: all
 
   std::string describe() const;
 };

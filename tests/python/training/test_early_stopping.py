@@ -79,7 +79,7 @@ def test_when_it_stops_and_what_comes_back(
 def test_running_means_come_back_too() -> None:
     """The weights are not all of a network: normalisation over the batch has learned more."""
     X, y = inputs(40, 5), inputs(40, 2)
-    net = rg.Network([5, rg.Dense(9, norm="batch"), 2])
+    net = rg.Network([5, rg.Dense(9, norm="batch"), rg.Dense(2, init="glorot")], bias_init="zeros")
     seen: list[np.ndarray] = []
     trainer = rg.Trainer(net, rg.SGD(0.01), callbacks=[lambda trainer, history: seen.append(trainer.network.predict(X))])
     trainer.fit(X, y, epochs=5, early_stopping=rg.EarlyStopping("loss", 9, mode="max"))

@@ -70,7 +70,7 @@ def trained(
     sizes: list[int], batch: int, optimizer: rg.Optimizer, *, team: int = 0, steps: int = STEPS, **options: Any
 ) -> rg.Network:
     """A network after so many steps in one epoch, in the order of the rows."""
-    net = network(sizes, activation="tanh", **options)
+    net = network(sizes, activation="tanh", init="glorot", **options)
     net._core.force_team(team)
     trainer = rg.Trainer(net, optimizer, batch_size=batch, shuffle=False)
     trainer.fit(*data(sizes, batch, steps), epochs=1)
@@ -87,7 +87,7 @@ def by_formula(sizes: list[int], batch: int, kind: str, steps: int = STEPS, **ot
 @functools.cache
 def run_formula(sizes: tuple[int, ...], batch: int, kind: str, steps: int, **others: Any) -> list[Array]:
     """The same, once for all tests that ask for it."""
-    net = network(sizes, activation="tanh", dtype="float64")
+    net = network(sizes, activation="tanh", init="glorot", dtype="float64")
     X, y = data([*sizes], batch, steps)
     stepper = Stepper(RULES[KINDS[kind][0].__name__], parameters(net), **KINDS[kind][1] | others)
     depth = len(sizes) - 1
@@ -121,7 +121,7 @@ def test_a_hundred_steps_are_those_of_pytorch(kind: str) -> None:
     torch = pytest.importorskip("torch")
     for sizes, batch in SHAPES.values():
         steps = 20 if batch == 300 else STEPS
-        net = network(sizes, activation="tanh", dtype="float64")
+        net = network(sizes, activation="tanh", init="glorot", dtype="float64")
         layers: list[Any] = []
         for w, b in zip(net.weights, net.biases, strict=True):
             layer = torch.nn.Linear(*w.shape, dtype=torch.float64)
@@ -175,7 +175,7 @@ def test_any_team_and_the_stages_by_hand_give_the_same_bits(kind: str, dtype: st
             again = new()
             assert same_bits(parameters(one), parameters(trained(sizes, batch, again, team=team, steps=7, dtype=dtype))), team
             assert same_state(again.state_dict(), used.state_dict())
-        by_hand = network(sizes, activation="tanh", dtype=dtype)
+        by_hand = network(sizes, activation="tanh", init="glorot", dtype=dtype)
         X, y = data(sizes, batch, 7)
         for start in range(0, len(X), batch):
             by_hand.forward(X[start : start + batch])
@@ -218,7 +218,7 @@ def test_frozen_gradients_are_not_in_the_norm() -> None:
         X, y = data(sizes, batch, 1)
         for params in ("weights", "biases"):
             optimizers = [rg.SGD(1.0, clip_norm=1e-2, groups=[rg.Group(params=params, frozen=True)]) for _ in range(3)]  # type: ignore[arg-type]
-            nets = [network(sizes, activation="tanh", dtype="float64") for _ in range(3)]
+            nets = [network(sizes, activation="tanh", init="glorot", dtype="float64") for _ in range(3)]
             before = parameters(nets[0])
             trainers = [rg.Trainer(n, o, batch_size=len(X)) for n, o in zip(nets, optimizers, strict=True)]
             trainers[0].fit(X, y, epochs=1)
@@ -241,7 +241,7 @@ def test_frozen_parameters_stay_and_the_others_learn_as_if_alone() -> None:
         for frozen in (rg.Group(0, frozen=True), rg.Group(params="biases", frozen=True), rg.Group(-1, "weights", frozen=True)):
             for team in (1, 3):
                 net = trained(sizes, batch, of_kind("adam", groups=[frozen]), dtype="float64", steps=5, team=team)
-                start = parameters(network(sizes, activation="tanh", dtype="float64"))
+                start = parameters(network(sizes, activation="tanh", init="glorot", dtype="float64"))
                 held = [
                     (frozen.layers is None or i % depth == frozen.layers[0] % depth)  # type: ignore[index]
                     and frozen.params in ("all", "weights" if i < depth else "biases")
@@ -263,7 +263,7 @@ def test_groups_have_their_own_rate_and_decay() -> None:
     decays = [0.05, 0.05, 0.0, 0.0, 0.0, 0.01]
     for kind in ("momentum", "adamw", "lion"):
         found = parameters(trained(sizes, batch, of_kind(kind, groups=groups, weight_decay=0.01), dtype="float64"))
-        net = network(sizes, activation="tanh", dtype="float64")
+        net = network(sizes, activation="tanh", init="glorot", dtype="float64")
         X, y = data(sizes, batch)
         rule, settings = KINDS[kind]
         steppers = [
@@ -286,7 +286,7 @@ def test_l1_draws_weights_to_zero_by_its_own_gradient() -> None:
         groups = [rg.Group(0, "weights", l1=0.01)]
         for kind in ("sgd", "momentum", "adam", "lion"):
             found = parameters(trained(sizes, batch, of_kind(kind, groups=groups), dtype="float64", steps=20))
-            net = network(sizes, activation="tanh", dtype="float64")
+            net = network(sizes, activation="tanh", init="glorot", dtype="float64")
             X, y = data(sizes, batch, 20)
             stepper = Stepper(RULES[KINDS[kind][0].__name__], parameters(net), **KINDS[kind][1])
             for start in range(0, len(X), batch):
@@ -322,7 +322,7 @@ def test_training_goes_on_from_a_saved_state_to_the_last_bit(kind: str, dtype: s
     sizes, batch = SHAPES["small"]
     X, y = data(sizes, batch, 10)
     optimizer = of_kind(kind)
-    net = network(sizes, activation="tanh", dtype=dtype)
+    net = network(sizes, activation="tanh", init="glorot", dtype=dtype)
     trainer = rg.Trainer(net, optimizer, batch_size=batch, shuffle=False)
     assert optimizer.state_dict() == {"steps": 0}
     trainer.fit(X, y, epochs=1)
@@ -565,7 +565,7 @@ def test_norms_of_the_gradients_are_measured_without_a_change_of_bits() -> None:
         X, y = data(sizes, batch, 3)
         found = []
         for team in (1, 3):
-            net, twin = (network(sizes, activation="tanh", dtype="float64") for _ in range(2))
+            net, twin = (network(sizes, activation="tanh", init="glorot", dtype="float64") for _ in range(2))
             net._core.force_team(team)
             trainer, other = (rg.Trainer(n, rg.SGD(0.01, 0.9), batch_size=batch, shuffle=False) for n in (net, twin))
             core_epoch(trainer, X, y, gradient_norms=True)
@@ -575,7 +575,7 @@ def test_norms_of_the_gradients_are_measured_without_a_change_of_bits() -> None:
             found.append(trainer._core.gradient_norms())
         assert found[0] == found[1]
         expected = np.zeros(len(sizes) - 1)
-        net, sgd = network(sizes, activation="tanh", dtype="float64"), rg.SGD(0.01, 0.9)
+        net, sgd = network(sizes, activation="tanh", init="glorot", dtype="float64"), rg.SGD(0.01, 0.9)
         for start in range(0, len(X), batch):
             net.forward(X[start : start + batch])
             gradients = net.backward(y[start : start + batch])

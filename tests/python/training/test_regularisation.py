@@ -634,7 +634,8 @@ def test_settings_are_kept() -> None:
         assert same_bits(parameters(twin), parameters(net))
     spec = rg.Dense(4, "relu", dropout=0.5, max_norm=1)
     assert pickle.loads(pickle.dumps(spec)) == spec == copy.copy(spec)
-    assert repr(spec) == "Dense(units=4, activation='relu', init=None, dropout=0.5, max_norm=1.0, norm=None)"
+    shown = "dropout=0.5, max_norm=1.0, norm=None, bias=True, bias_init=None"
+    assert repr(spec) == f"Dense(units=4, activation='relu', init=None, {shown})"
 
 
 @pytest.mark.parametrize("name", ["dropout", "input_dropout", "input_noise"])

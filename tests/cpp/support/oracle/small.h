@@ -52,7 +52,7 @@ struct Small {
         const T* d = layer.delta_t.panel(j / kLanes);
         Gradients<O>::dw(layer.fan_in, lanes, static_cast<int>(std::min(kLanes, layer.fan_out - j)), {layer.x, 0}, {d, 0},
                          {beside_w, 0}, true, true, {w, 0}, {beside_w, 0}, update);
-        Gradients<O>::db(lanes, d, beside_b, b, beside_b, update);
+        if (layer.biased) Gradients<O>::db(lanes, d, beside_b, b, beside_b, update);
       }
     }
     return 0;
