@@ -36,7 +36,7 @@ void register_facts(py::module_& m) {
   py::dict activations, losses;
   for (const ActivationFacts& facts : kActivations) {
     activations[facts.name] = py::dict("init"_a = facts.init, "derived_from_z"_a = facts.derived_from_z, "odd"_a = facts.odd,
-                                       "last_only"_a = facts.last_only);
+                                       "last_only"_a = facts.last_only, "low"_a = facts.low, "high"_a = facts.high);
   }
   for (const LossFacts& facts : kLosses) {
     losses[facts.name] =

@@ -20,6 +20,8 @@ class ActivationFacts(TypedDict):
     derived_from_z: bool
     odd: bool
     last_only: bool
+    low: float
+    high: float
 
 @type_check_only
 class LossFacts(TypedDict):
@@ -121,7 +123,9 @@ class _Network(Generic[_T]):
     def delta(self, layer: int) -> npt.NDArray[_T]: ...
     def gradient(self, name: str, layer: int) -> npt.NDArray[_T]: ...
     def dx(self, n_threads: int = 0) -> npt.NDArray[_T]: ...
-    def predict(self, x: npt.NDArray[Any], answer: int, n_threads: int = 0) -> npt.NDArray[Any]: ...
+    def predict(
+        self, x: npt.NDArray[Any], answer: int, n_threads: int = 0
+    ) -> tuple[npt.NDArray[Any], tuple[int, int] | None]: ...
     def predict_quick(self, x: object, answer: int) -> npt.NDArray[Any] | None: ...
     def evaluate(
         self, x: npt.NDArray[Any], y: npt.NDArray[Any], n_threads: int = 0, row_weights: npt.NDArray[_T] | None = None

@@ -122,6 +122,12 @@ class NetworkSpec:
         return decision_of(self.loss_name, self.outputs)
 
     @cached_property
+    def reach(self) -> tuple[float, float] | None:
+        """From where to where the outputs lie, if that has a bound and they are compared with the targets as they are."""
+        facts = ACTIVATIONS[self.activations[-1]]
+        return (facts["low"], facts["high"]) if self.targets == "numbers" and facts["low"] > -np.inf else None
+
+    @cached_property
     def picks_one(self) -> bool:
         """Whether the answer for a row is one label of several."""
         return picks_one(self.loss_name, self.outputs)

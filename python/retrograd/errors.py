@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
 
 class DivergenceError(ArithmeticError):
     """A loss or a weight became infinite or NaN in training.
@@ -52,3 +58,11 @@ class TrainingWarning(RetrogradWarning):
 
 class NotLearningWarning(RetrogradWarning):
     """Training has not left the level of a constant answer. The text says what was found and what to do about it."""
+
+
+def warn(text: str, kind: type[RetrogradWarning]) -> None:
+    """Warn in the name of the user's line: the innermost frame that is outside of this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, kind, stacklevel=level)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from .._checks import as_float, as_int
+from .._data.reach import warn_unreachable
 from ..errors import DivergenceError
 from ..network import Network
 
@@ -112,7 +113,9 @@ def fit_lbfgs(
         "maxcor": as_int(history_size, "history_size", 1),
     }
     decay = as_float(weight_decay, "weight_decay", 0.0)
-    rows, targets, _ = network._examples(X, y)
+    data = network._examples(X, y)
+    warn_unreachable(data, network._spec)
+    rows, targets, _ = data
     shapes = [w.shape for w in network.weights] + [b.shape for b in network.biases]
     n_weights = sum(w.size for w in network.weights)
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from .. import _core
 from .._checks import as_bool, as_int, as_threads, check_state
 from .._data.examples import Examples
+from .._data.reach import warn_unreachable
 from .._data.split import split
 from .._data.targets import classes_of
 from .._data.weights import with_class_weight
@@ -291,6 +292,7 @@ class Trainer:
         """The training data and the validation data."""
         network, spec = self._network, self._network._spec
         training, validation = network._examples(X, y, sample_weight), None
+        warn_unreachable(training, spec)
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("expected validation_data or validation_split, got both")
@@ -304,6 +306,7 @@ class Trainer:
                 validation = network._examples(*validation_data)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"validation_data: {error}") from None
+            warn_unreachable(validation, spec, "validation_data: y")
         if class_weight is not None:
             weights = with_class_weight(training.weights, class_weight, training.targets, spec)
             training = training._replace(weights=weights)
