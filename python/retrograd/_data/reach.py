@@ -52,7 +52,7 @@ def unreachable(data: Examples, spec: NetworkSpec) -> str | None:
         got = f"a sum of {targets[row].sum():g} in row {row}"
     return (
         f"output_activation={spec.activations[-1]!r} gives {_range(*spec.reach, sums)}, got {got}"
-        f" ({rows} of {len(targets)} rows are out of reach); scale y into that range, or take output_activation=\"identity\""
+        f' ({rows} of {len(targets)} rows are out of reach); scale y into that range, or take output_activation="identity"'
     )
 
 

@@ -18,6 +18,7 @@ from ..callbacks import Callback, StepInfo, TrainerInUse, parts
 from ..errors import DivergenceError
 from ..history import History
 from ..network import Network
+from .advice import Advised
 from .rates import RateClock
 
 Report = Callable[[int, float], object]  # is told the number of rows so far and the sum of their losses
@@ -25,7 +26,7 @@ Report = Callable[[int, float], object]  # is told the number of rows so far and
 
 
 
-class Steps(TrainerInUse, Protocol):
+class Steps(TrainerInUse, Advised, Protocol):
     """What a run needs of the trainer: its way into the core, the history, and whether `stop` was called."""
 
     history: History

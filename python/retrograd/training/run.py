@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .._data.examples import Examples
 from ..callbacks import begun
+from .advice import Adviser
 from .epoch import EpochSettings, Steps, train_epoch
 from .measures import MetricsRun
 from .progress import Bar
@@ -22,6 +23,7 @@ def run(
     measures: MetricsRun,
     early: EarlyStoppingRun,
     convergence: Convergence,
+    adviser: Adviser,
 ) -> None:
     """Train for so many epochs, or until something says stop, and record it in `trainer.history`."""
     history, network, callbacks = trainer.history, trainer.network, settings.callbacks
@@ -40,6 +42,9 @@ def run(
             stop = early.epoch_done(history) | convergence.epoch_done(history)
             for callback in callbacks:
                 callback.on_epoch_end(trainer, history)
+            if steps_done == settings.steps and epochs > 1 and not stop:
+                adviser.epoch_done(trainer, settings.data, steps_done)
             if stop:
                 break
         early.end()
+    adviser.fit_done(trainer, settings.data, steps_done)

@@ -23,6 +23,7 @@ from ..metrics import Metric
 from ..network import Network
 from ..optimizers import Optimizer
 from ..schedules import Schedule
+from .advice import Adviser
 from .epoch import EpochSettings, mean
 from .measures import MetricsRun
 from .progress import Bar
@@ -62,6 +63,9 @@ class Trainer:
         counted from 1 over the life of the trainer, and returns its rate. Default: always the optimiser's rate.
     callbacks : sequence of Callback or functions, default ()
         See `Callback`; a plain function is called with the trainer and the history after each epoch.
+    advice : bool, default True
+        Whether `fit` warns (`NotLearningWarning`, once in the life of a trainer) where the loss has not left the level of a
+        constant answer after its first epoch or at its end, and says what was found and what to do about it.
 
     Attributes
     ----------
@@ -82,6 +86,7 @@ class Trainer:
         progress: bool | Literal["auto"] = "auto",
         schedule: Rate | None = None,
         callbacks: Callbacks = (),
+        advice: bool = True,
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: expected a Network, got {type(network).__name__}")
@@ -91,6 +96,7 @@ class Trainer:
         self.shuffle = shuffle
         self.n_threads = n_threads
         self.progress = progress
+        self.advice = advice
         self._check_settings()
         self.schedule = schedule
         self.callbacks = callbacks
@@ -99,6 +105,7 @@ class Trainer:
         self.epochs_done = 0
         self._clock = RateClock(schedule, 0)
         self._fitting = self._stopped = False
+        self._adviser = Adviser()
         self._make_core()
 
     def _make_core(self) -> None:
@@ -115,6 +122,7 @@ class Trainer:
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"optimizer: expected an optimiser such as SGD, got {type(self.optimizer).__name__}")
         as_bool(self.shuffle, "shuffle")
+        as_bool(self.advice, "advice")
         if not isinstance(self.progress, bool) and self.progress != "auto":
             raise ValueError(f'progress: expected True, False or "auto", got {self.progress!r}')
         as_threads(self.n_threads)
@@ -267,7 +275,7 @@ class Trainer:
         settings = EpochSettings(training, options, clock, callbacks, steps)
         try:
             self._fitting, self._stopped = True, False
-            run(self, epochs, settings, bar, validation, measures, early, convergence)
+            run(self, epochs, settings, bar, validation, measures, early, convergence, self._adviser)
         finally:
             self._fitting = False
         return self.history

@@ -50,7 +50,9 @@ def test_the_closed_range_is_silent_and_what_is_outside_is_named(name: str, loss
     y[2, 0] += 0.0 if high == np.inf else 0.01
     rows = 1 if high == np.inf else 2
     value, where = f"{low - 0.01:g}", rf"in row 1, column 1 \({rows} of 3 rows"
-    with pytest.warns(rg.DataWarning, match=rf"^y: output_activation='{name}' gives numbers from .*, got {value} {where}") as caught:
+    with pytest.warns(
+        rg.DataWarning, match=rf"^y: output_activation='{name}' gives numbers from .*, got {value} {where}"
+    ) as caught:
         fitted(name, y, loss)
     assert [one.filename for one in caught] == [__file__] and "identity" in str(caught[0].message)
 
