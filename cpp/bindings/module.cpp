@@ -105,5 +105,11 @@ PYBIND11_MODULE(_core, m) {
   register_trainers(m);
   register_machine(m);
   m.def("labels", &labels_of, py::arg("y"), py::arg("rows"), py::arg("outputs"));
+  m.def(
+      "within",
+      [](const py::array& y, double low, double high) {
+        return all_within(rows_of(y, y.ndim() == 2 ? y.shape(1) : 0, "y"), low, high);
+      },
+      py::arg("y"), py::arg("low"), py::arg("high"));
   m.def("permutation", &permutation_of, py::arg("seed"), py::arg("epoch"), py::arg("n"));
 }

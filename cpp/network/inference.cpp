@@ -49,8 +49,9 @@ void find_bad_rows(const Kernels<T>& kernels, Panels<T> a, Index units, Index ro
   const auto finite = kernels.finite[static_cast<int>(source_of<T>)];
   for (Index p = 0; p < panels(rows); ++p) {
     const T* panel = a.panel(p);
-    if (finite(units * kLanes, panel)) continue;
-    for (Index i = 0; i < lanes_of(rows, p); ++i) {
+    const Index lanes = lanes_of(rows, p);
+    if (lanes > 1 && finite(units * kLanes, panel)) continue;  // of one row it would look at 15 lanes too many
+    for (Index i = 0; i < lanes; ++i) {
       Index j = 0;
       while (j < units && std::isfinite(panel[j * kLanes + i])) ++j;
       if (j < units) bad.see(row + p * kLanes + i);

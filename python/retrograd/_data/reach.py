@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .. import _core
 from .._spec import NetworkSpec
 from ..errors import DataWarning, warn
 from .arrays import Array
@@ -32,10 +33,7 @@ def unreachable(data: Examples, spec: NetworkSpec) -> str | None:
     (low, high), targets = spec.reach, data.targets
     low, high = low - _ROUNDING * max(1.0, abs(low)), high + _ROUNDING * max(1.0, abs(high))
     sums = spec.activations[-1] == "softmax"
-    # Only the extremes are looked for at first: that takes a microsecond where there are few targets.
-    inside = np.minimum.reduce(targets, axis=None) >= low and (
-        high == np.inf or bool(np.maximum.reduce(targets, axis=None) <= high)
-    )
+    inside = _core.within(targets, low, high)
     if inside and not (sums and _wrong_sums(targets).any()):
         return None
     counts = np.ones(len(targets), bool) if data.weights is None else data.weights[:, 0] > 0

@@ -7,6 +7,8 @@ some rows and at a copy of the network. The training itself is never touched.
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Protocol
 
 import numpy as np
@@ -24,12 +26,13 @@ __all__ = ["Advised", "Adviser"]
 
 _FIRST_STEPS = 20  # nothing is said before; and not again before twice as many
 _ENOUGH_STEPS = 200  # after which it is worth a word that no cause was found
+_WORTH_A_LOOK = 2000.0  # microseconds of training, roughly; a shorter fit is judged at its end alone
 _NEAR = 0.1  # of the way from the constant answer to the best: nearer than this, the loss is looked at closely
 _LEFT = 0.01  # the part of that way that counts as having left the level
 _ROWS = 4096  # on which the present weights are judged
 _UNIT_ROWS = 256  # on which units are looked at
 _FLOPS = 1e9  # about so many for either
-_NUMBERS = 1e7  # inputs that are read for it, at most
+_NUMBERS = 2e6  # inputs that are read for it, at most
 
 
 class Advised(Protocol):
@@ -51,12 +54,20 @@ class Adviser:
 
     def __init__(self) -> None:
         self._said = False
+        self._flops: float | None = None  # of a row in training
         self._steps = 0  # of earlier calls of fit
         self._next = _FIRST_STEPS
         self._left = -np.inf  # a loss below this has left the level
 
+    def first_look(self, trainer: Advised, data: Examples, steps: int) -> int:
+        """After how many epochs of a call of `fit` to look: after the first, or the first few if they take no time."""
+        if self._flops is None:
+            sizes = trainer.network.sizes
+            self._flops = 6.0 * sum(a * b for a, b in itertools.pairwise(sizes))
+        return math.ceil(_WORTH_A_LOOK / (5 + 0.2 * steps + 1e-4 * self._flops * len(data.rows)))
+
     def epoch_done(self, trainer: Advised, data: Examples, steps: int) -> None:
-        """After the first of several epochs of `fit`."""
+        """After the first epoch of `fit`, if others follow."""
         self._look(trainer, data, steps, False)
 
     def fit_done(self, trainer: Advised, data: Examples, steps: int) -> None:
@@ -69,12 +80,12 @@ class Adviser:
         if self._said or not trainer.advice or total < self._next or not losses or losses[-1] < self._left:
             return
         self._next = 2 * total if at_end else total  # a loop of short calls looks rarely
-        threads = as_threads(trainer.n_threads)
-        level = level_of(data, trainer.network._spec, threads)
-        self._left = level.constant - _NEAR * (level.constant - level.least)
-        if losses[-1] < self._left:
+        try:
+            level = level_of(data, trainer.network._spec, as_threads(trainer.n_threads))
+            self._left = level.constant - _NEAR * (level.constant - level.least)
+            text = None if losses[-1] < self._left else _diagnosis(trainer, data, total, at_end)
+        except (MemoryError, RuntimeError):  # no room for a copy, or another thread uses the network: then without a word
             return
-        text = _diagnosis(trainer, data, total, at_end)
         if text is not None:
             self._said = True
             warn(text, NotLearningWarning)

@@ -29,7 +29,8 @@ def run(
     history, network, callbacks = trainer.history, trainer.network, settings.callbacks
     steps_done = 0
     with bar, begun(callbacks, trainer, history):
-        for _ in range(epochs):
+        look_after = adviser.first_look(trainer, settings.data, settings.steps) if epochs > 1 else epochs
+        for number in range(1, epochs + 1):
             figures = None if trainer._stopped else train_epoch(trainer, settings, steps_done)
             if figures is None:  # `stop` was called
                 break
@@ -42,7 +43,7 @@ def run(
             stop = early.epoch_done(history) | convergence.epoch_done(history)
             for callback in callbacks:
                 callback.on_epoch_end(trainer, history)
-            if steps_done == settings.steps and epochs > 1 and not stop:
+            if number == look_after < epochs and not stop:
                 adviser.epoch_done(trainer, settings.data, steps_done)
             if stop:
                 break

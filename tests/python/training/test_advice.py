@@ -431,12 +431,13 @@ def dead(**options: Any) -> rg.Trainer:
 
 
 def test_it_speaks_after_the_first_epoch_and_once_in_the_life_of_a_trainer() -> None:
-    X, y = blobs()
+    X, y = blobs(30_000)  # an epoch of some milliseconds
     at: list[int] = []
     trainer = dead(callbacks=[lambda trainer, history: at.append(len(caught))])
     with pytest.warns(rg.NotLearningWarning, match="the loss after epoch 1 is") as caught:
         trainer.fit(X, y, epochs=3)
     assert at == [0, 1, 1]
+    X, y = blobs()
     for _ in range(100):
         trainer.fit(X, y, epochs=2)  # silent
     trainer.callbacks = []
