@@ -651,6 +651,11 @@ class Network:
             binary_cross_entropy, and hinge with one output: 0 or 1 (also where the targets are -1 and 1), int64, (rows,
             outputs). poisson: the expected counts exp(z). Otherwise the outputs (rows, outputs). It is (rows,) where
             there is one output.
+
+        Warns
+        -----
+        DataWarning
+            Outputs that are NaN or infinite, in the row that it names; the same in `predict_proba` and `loss`.
         """
         return self._answer(X, self._predicts, n_threads)
 

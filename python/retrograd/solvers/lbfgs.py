@@ -91,6 +91,11 @@ def fit_lbfgs(
     ValueError, TypeError
         As `Trainer.fit`.
 
+    Warns
+    -----
+    DataWarning
+        As `Trainer.fit`.
+
     Notes
     -----
     However the run ends, by an error or Ctrl-C too, the weights are those of the last finished iteration. Liu, Nocedal:

@@ -242,6 +242,13 @@ class Trainer:
         RuntimeError
             Another thread uses the network, or a callback calls `fit`. Between two epochs other threads may read the
             network (predict); the next epoch waits for them.
+
+        Warns
+        -----
+        DataWarning
+            Targets outside the range of the output activation.
+        NotLearningWarning
+            The loss has not left the level of a constant answer; see `advice`.
         """
         if self._fitting:
             raise RuntimeError("fit: this trainer is training already")

@@ -57,6 +57,21 @@ def test_the_closed_range_is_silent_and_what_is_outside_is_named(name: str, loss
     assert [one.filename for one in caught] == [__file__] and "identity" in str(caught[0].message)
 
 
+@pytest.mark.parametrize("loss", ALL_LOSSES)
+def test_softmax_over_one_output_is_refused(loss: str) -> None:  # FAULTS 40
+    where = "softmax over one output is always 1" if loss in COMPARE else "output"
+    with pytest.raises(ValueError, match=where):
+        rg.Network([3, 1], output_activation="softmax", loss=loss)
+    with pytest.raises(ValueError, match=where):
+        rg.Network([3, rg.Dense(4), rg.Dense(1, "softmax")], loss=loss)
+
+
+def test_layer_normalisation_over_one_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"over one unit, every row gives 0; expected at least 2 units .* in layer 2"):
+        rg.Network([3, 4, rg.Dense(1, norm="layer"), 2])
+    rg.Network([3, rg.Dense(1, norm="batch"), rg.Dense(2, norm="layer"), 2])
+
+
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "softmax", "softsign"])
 def test_too_large(name: str) -> None:
     with pytest.warns(rg.DataWarning, match="got 5 in row 2"):
