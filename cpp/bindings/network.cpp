@@ -119,8 +119,7 @@ py::array empty_answer(const Network<T>& network, Index rows, Answer answer) {
 
 // The answers and, where some rows have outputs that are not finite, the first of these rows and their number.
 template <class T>
-py::tuple network_predict(PyNetwork<T>& self, const py::array& x,
-                                                                             int answer_, int n_threads) {
+py::tuple network_predict(PyNetwork<T>& self, const py::array& x, int answer_, int n_threads) {
   const Answer answer = answer_of(answer_);
   const Rows rows = rows_of(x, self.network.inputs(), "X");
   py::array out = empty_answer(self.network, rows.rows, answer);
