@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <iterator>
+#include <limits>
 
 namespace retrograd {
 
@@ -32,6 +33,7 @@ enum class Activation : int {
 };
 
 constexpr double kLeakySlope = 0.01;
+constexpr double kNoBound = std::numeric_limits<double>::infinity();
 constexpr double kSeluScale = 1.0507009873554804934, kSeluAlpha = 1.6732632423543772848;  // Klambauer et al., 2017
 
 struct ActivationFacts {
@@ -41,24 +43,27 @@ struct ActivationFacts {
   bool derived_from_z = false;  // f' is computed from z: where f falls and rises, a = f(z) does not tell on which side z lies
   bool odd = false;             // f(-z) = -f(z): the output has the sign of z
   bool last_only = false;       // it runs over all units of a row, and is for the last layer alone
+  double low = -kNoBound;       // its values lie from low to high: it takes both, or comes as near as rounding goes
+  double high = kNoBound;
 };
 
 inline constexpr ActivationFacts kActivations[] = {
     {Activation::identity, "identity", "lecun_normal", false, true},
-    {Activation::relu, "relu", "he_normal"},
+    {Activation::relu, "relu", "he_normal", false, false, false, 0},
     {Activation::leaky_relu, "leaky_relu", "he_normal"},
-    {Activation::tanh, "tanh", "he_normal", false, true},
-    {Activation::sigmoid, "sigmoid", "he_normal"},
-    {Activation::softmax, "softmax", "lecun_normal", false, false, true},
-    {Activation::elu, "elu", "he_normal"},
-    {Activation::selu, "selu", "lecun_normal"},
-    {Activation::softplus, "softplus", "he_normal"},
-    {Activation::softsign, "softsign", "he_normal", false, true},
-    {Activation::exponential, "exponential", "lecun_normal"},
-    {Activation::gelu, "gelu", "he_normal", true},
-    {Activation::gelu_tanh, "gelu_tanh", "he_normal", true},
-    {Activation::silu, "silu", "he_normal", true},
-    {Activation::mish, "mish", "he_normal", true},
+    {Activation::tanh, "tanh", "he_normal", false, true, false, -1, 1},
+    {Activation::sigmoid, "sigmoid", "he_normal", false, false, false, 0, 1},
+    {Activation::softmax, "softmax", "lecun_normal", false, false, true, 0, 1},
+    {Activation::elu, "elu", "he_normal", false, false, false, -1},
+    {Activation::selu, "selu", "lecun_normal", false, false, false, -kSeluScale* kSeluAlpha},
+    {Activation::softplus, "softplus", "he_normal", false, false, false, 0},
+    {Activation::softsign, "softsign", "he_normal", false, true, false, -1, 1},
+    {Activation::exponential, "exponential", "lecun_normal", false, false, false, 0},
+    // these four have their least value at some z between -2 and 0
+    {Activation::gelu, "gelu", "he_normal", true, false, false, -0.16997120747990366},
+    {Activation::gelu_tanh, "gelu_tanh", "he_normal", true, false, false, -0.17004075057125406},
+    {Activation::silu, "silu", "he_normal", true, false, false, -0.27846454276107374},
+    {Activation::mish, "mish", "he_normal", true, false, false, -0.30884341301725043},
 };
 
 // ---------------------------------------------------------------------------------------------- losses

@@ -39,7 +39,7 @@ void register_facts(py::module_& m) {
   py::dict activations, losses;
   for (const ActivationFacts& facts : kActivations) {
     activations[facts.name] = py::dict("init"_a = facts.init, "derived_from_z"_a = facts.derived_from_z, "odd"_a = facts.odd,
-                                       "last_only"_a = facts.last_only);
+                                       "last_only"_a = facts.last_only, "low"_a = facts.low, "high"_a = facts.high);
   }
   for (const LossFacts& facts : kLosses) {
     losses[facts.name] =
@@ -108,5 +108,11 @@ PYBIND11_MODULE(_core, m) {
   register_trainers(m);
   register_machine(m);
   m.def("labels", &labels_of, py::arg("y"), py::arg("rows"), py::arg("outputs"));
+  m.def(
+      "within",
+      [](const py::array& y, double low, double high) {
+        return all_within(rows_of(y, y.ndim() == 2 ? y.shape(1) : 0, "y"), low, high);
+      },
+      py::arg("y"), py::arg("low"), py::arg("high"));
   m.def("permutation", &permutation_of, py::arg("seed"), py::arg("epoch"), py::arg("n"));
 }

@@ -106,12 +106,13 @@ Answer answer_of(int number) {
 }
 
 template <class T>
-bool run_predict(PyNetwork<T>& self, const Rows& rows, Answer answer, py::array& out, Threads threads, Poll poll) {
+bool run_predict(PyNetwork<T>& self, const Rows& rows, Answer answer, py::array& out, Threads threads, Poll poll,
+                 BadRows& bad) {
   if (answer == Answer::decisions) {
-    return classify(self.network, rows, static_cast<std::int64_t*>(out.mutable_data()), threads, poll, &self.spare);
+    return classify(self.network, rows, static_cast<std::int64_t*>(out.mutable_data()), threads, poll, &self.spare, &bad);
   }
   return predict(self.network, rows, answer == Answer::probabilities, static_cast<T*>(out.mutable_data()), threads, poll,
-                 &self.spare);
+                 &self.spare, &bad);
 }
 
 // The array for an answer: (rows,) where there is one output or one label for each row, else (rows, outputs).
@@ -128,22 +129,25 @@ py::array empty_answer(const Network<T>& network, Index rows, Answer answer) {
   return py::reinterpret_steal<py::array>(array);
 }
 
+// The answers and, where some rows have outputs that are not finite, the first of these rows and their number.
 template <class T>
-py::array network_predict(PyNetwork<T>& self, const py::array& x, int answer_, int n_threads) {
+py::tuple network_predict(PyNetwork<T>& self, const py::array& x, int answer_, int n_threads) {
   const Answer answer = answer_of(answer_);
   const Rows rows = rows_of(x, self.network.inputs(), "X");
   py::array out = empty_answer(self.network, rows.rows, answer);
   const auto use = self.shared();
   PythonPoll poll;
+  BadRows bad;
   {
     const WithoutGil release;
-    run_predict(self, rows, answer, out, self.threads(n_threads), poll.poll());
+    run_predict(self, rows, answer, out, self.threads(n_threads), poll.poll(), bad);
   }
   poll.raise_if_interrupted();
-  return out;
+  if (bad.rows() == 0) return py::make_tuple(std::move(out), py::none());
+  return py::make_tuple(std::move(out), py::make_tuple(bad.first(), bad.rows()));
 }
 
-// Quick form. It is also None where the work is not small or a team is forced.
+// Quick form. It is also None where the work is not small, a team is forced, or outputs are not finite.
 template <class T>
 py::object network_predict_quick(PyNetwork<T>& self, const py::object& x, int answer_) {
   const Answer answer = answer_of(answer_);
@@ -153,7 +157,9 @@ py::object network_predict_quick(PyNetwork<T>& self, const py::object& x, int an
   if (!all_finite(self.network.kernels(), rows)) return py::none();
   py::array out = empty_answer(self.network, rows.rows, answer);
   const auto use = self.shared();
-  run_predict(self, rows, answer, out, Threads{1}, {});
+  BadRows bad;
+  run_predict(self, rows, answer, out, Threads{1}, {}, bad);
+  if (bad.rows() > 0) return py::none();
   return out;
 }
 

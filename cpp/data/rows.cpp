@@ -54,6 +54,30 @@ void fetch_ahead(const Rows& x, Selection selection, Index i0, Index i1) {
   }
 }
 
+namespace {
+
+template <class T>
+bool count_within(const void* values, Index count, double low, double high) {
+  const T* x = static_cast<const T*>(values);
+  bool within = true;
+  for (Index k = 0; k < count; ++k) within &= static_cast<double>(x[k]) >= low && static_cast<double>(x[k]) <= high;
+  return within;
+}
+
+}  // namespace
+
+bool all_within(const Rows& x, double low, double high) {
+  const bool dense = x.stride == x.cols * source_size(x.source);
+  const Index rows = dense ? 1 : x.rows, cols = dense ? x.rows * x.cols : x.cols;
+  const auto within = x.source == Source::float32   ? count_within<float>
+                      : x.source == Source::float64 ? count_within<double>
+                                                    : count_within<std::uint8_t>;
+  for (Index r = 0; r < rows; ++r) {
+    if (!within(x.row(r), cols, low, high)) return false;
+  }
+  return true;
+}
+
 template <class T>
 bool all_finite(const Kernels<T>& kernels, const Rows& x) {
   const auto finite = kernels.finite[static_cast<int>(x.source)];

@@ -52,6 +52,9 @@ bool holds(const Rows& x) {
 template <class T>
 bool all_finite(const Kernels<T>& kernels, const Rows& x);
 
+// Whether every value lies from low to high; NaN does not.
+bool all_within(const Rows& x, double low, double high);
+
 struct Place {
   Index row = -1;
   Index col = -1;

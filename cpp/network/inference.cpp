@@ -2,6 +2,7 @@
 #include "network/inference.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace retrograd {
 namespace {
@@ -39,6 +40,23 @@ bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll 
   });
   if (spare && waited) spare->give(std::move(waited));  // `waited` implies `spare`, but g++ cannot see that
   return !interrupt.stopped();
+}
+
+// Tells `bad` of the rows, from `row` on, that have a number in [units][16] panels that is not finite. The
+// lanes behind the last row hold anything, so what the quick look finds is looked at lane by lane.
+template <class T>
+void find_bad_rows(const Kernels<T>& kernels, Panels<T> a, Index units, Index rows, Index row, BadRows& bad) {
+  const auto finite = kernels.finite[static_cast<int>(source_of<T>)];
+  for (Index p = 0; p < panels(rows); ++p) {
+    const T* panel = a.panel(p);
+    const Index lanes = lanes_of(rows, p);
+    if (lanes > 1 && finite(units * kLanes, panel)) continue;  // of one row it would look at 15 lanes too many
+    for (Index i = 0; i < lanes; ++i) {
+      Index j = 0;
+      while (j < units && std::isfinite(panel[j * kLanes + i])) ++j;
+      if (j < units) bad.see(row + p * kLanes + i);
+    }
+  }
 }
 
 // Finds the largest unit of each lane of [units][16] as NumPy's argmax does: the first of equals,
@@ -98,22 +116,24 @@ void unpack_batch(const Kernels<T>& kernels, Panels<T> from, Index rows, Index u
 
 template <class T>
 bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, Threads threads, Poll poll,
-             SpareWorkspace<T>* spare) {
+             SpareWorkspace<T>* spare, BadRows* bad) {
   const Index units = network.outputs();
   return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, Pass<T>&, Index row, Index rows) {
     const Panels<T> a = work.a({network.depth()});
     if (probabilities) activate_panels(work.kernels(), a, rows, units, network.loss_activation());
     unpack_batch(work.kernels(), a, rows, units, out + row * units);
+    if (bad) find_bad_rows(work.kernels(), a, units, rows, row, *bad);
   });
 }
 
 template <class T>
-bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threads threads, Poll poll,
-              SpareWorkspace<T>* spare) {
+bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threads threads, Poll poll, SpareWorkspace<T>* spare,
+              BadRows* bad) {
   const Index units = network.outputs();
   const bool one_of_all = network.picks_one();
   return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, Pass<T>&, Index row, Index rows) {
     const Panels<T> a = work.a({network.depth()});
+    if (bad) find_bad_rows(work.kernels(), a, units, rows, row, *bad);
     if (one_of_all) {
       for (Index r = 0; r < rows; r += kLanes) argmax(a.panel(r / kLanes), units, std::min(kLanes, rows - r), out + row + r);
       return;
@@ -138,12 +158,12 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
   return finished;
 }
 
-#define RG_INSTANTIATE(T)                                                                                   \
-  template void activate_panels(const Kernels<T>&, Panels<T>, Index, Index, Activation);                    \
-  template void unpack_batch(const Kernels<T>&, Panels<T>, Index, Index, T*);                               \
-  template class SpareWorkspace<T>;                                                                         \
-  template bool predict(const Network<T>&, const Rows&, bool, T*, Threads, Poll, SpareWorkspace<T>*);       \
-  template bool classify(const Network<T>&, const Rows&, std::int64_t*, Threads, Poll, SpareWorkspace<T>*); \
+#define RG_INSTANTIATE(T)                                                                                             \
+  template void activate_panels(const Kernels<T>&, Panels<T>, Index, Index, Activation);                              \
+  template void unpack_batch(const Kernels<T>&, Panels<T>, Index, Index, T*);                                         \
+  template class SpareWorkspace<T>;                                                                                   \
+  template bool predict(const Network<T>&, const Rows&, bool, T*, Threads, Poll, SpareWorkspace<T>*, BadRows*);       \
+  template bool classify(const Network<T>&, const Rows&, std::int64_t*, Threads, Poll, SpareWorkspace<T>*, BadRows*); \
   template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, Threads, Poll);
 
 RG_INSTANTIATE(float)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <limits>
 #include <memory>
 
 #include "network/passes.h"
@@ -31,18 +32,35 @@ class SpareWorkspace {
   std::atomic<Workspace<T>*> slots_[2] = {{nullptr}, {nullptr}};
 };
 
+// The rows whose outputs are not finite, as the members of a team find them.
+class BadRows {
+ public:
+  void see(Index row) {
+    rows_.fetch_add(1, std::memory_order_relaxed);
+    Index first = first_.load(std::memory_order_relaxed);
+    while (row < first && !first_.compare_exchange_weak(first, row, std::memory_order_relaxed)) {
+    }
+  }
+  Index rows() const { return rows_; }    // how many there are
+  Index first() const { return first_; }  // the first of them, if there is one
+
+ private:
+  std::atomic<Index> rows_{0}, first_{std::numeric_limits<Index>::max()};
+};
+
 // Writes out[row][unit], in C order: the outputs of the last layer or, with `probabilities`, these
-// after the activation that the loss applies itself. False: interrupted (`out` is then partly written).
+// after the activation that the loss applies itself. `bad` is told of rows with an answer that is not
+// finite. False: interrupted (`out` is then partly written).
 template <class T>
 bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, Threads threads, Poll poll,
-             SpareWorkspace<T>* spare = nullptr);
+             SpareWorkspace<T>* spare = nullptr, BadRows* bad = nullptr);
 
 // Writes what a classifier decides. A network that picks one label writes it to out[row]: the number of
 // the largest output (the first of equals; the first NaN before all). The others write out[row][unit]:
-// 1 where the output is above 0. False: interrupted.
+// 1 where the output is above 0. `bad` is told of rows with an output that is not finite. False: interrupted.
 template <class T>
 bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threads threads, Poll poll,
-              SpareWorkspace<T>* spare = nullptr);
+              SpareWorkspace<T>* spare = nullptr, BadRows* bad = nullptr);
 
 // Adds the score of all rows to `score`, panel by panel in their order, with the row weights
 // that y has. False: interrupted.

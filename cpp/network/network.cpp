@@ -50,6 +50,10 @@ void check_output(Loss loss, Activation output, Index outputs) {
   if (facts.odd_output && !facts_of(output).odd) {
     refuse("output_activation: " + name + " decides by sign; expected " + odd_activations() + got);
   }
+  if (output == Activation::softmax && outputs < 2) {
+    refuse("output_activation: softmax over one output is always 1; expected at least 2 outputs, or " +
+           std::string(facts_of(Activation::sigmoid).name) + " or identity" + got);
+  }
 }
 
 }  // namespace
@@ -82,6 +86,12 @@ void Network<T>::check(const std::vector<Index>& sizes, const std::vector<Activa
   for (const LayerRegularisation& layer : r.layers) {
     check_dropout(layer.dropout);
     if (!(layer.max_norm >= 0)) refuse("max_norm: expected a number that is not negative, got " + text_of(layer.max_norm));
+  }
+  for (std::size_t l = 0; l < r.layers.size(); ++l) {
+    if (r.layers[l].norm == Norm::layer && sizes[l + 1] < 2) {
+      refuse("norm: normalised over one unit, every row gives 0; expected at least 2 units or norm='batch' in layer " +
+             std::to_string(l + 1) + ", got 1 unit");
+    }
   }
   const LayerRegularisation last = r.layers.empty() ? LayerRegularisation{} : r.layers.back();
   if (last.dropout > 0) refuse("dropout: it is for hidden layers, got " + text_of(last.dropout) + " for the last one");

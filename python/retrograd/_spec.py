@@ -21,7 +21,7 @@ from . import _core
 from ._checks import as_float, as_int
 from ._hints import a_list_of_activations
 from ._pickles import opened, stamped
-from .activations import as_activation
+from .activations import ACTIVATIONS, as_activation
 from .errors import TrainingWarning, warn
 from .initializers import BiasInit, bias_inits_of_layers
 from .layers import Dense, Init
@@ -150,6 +150,12 @@ class NetworkSpec:
     def decides(self) -> str:
         """What `predict` answers; see `losses.LOSSES`."""
         return decision_of(self.loss_name, self.outputs)
+
+    @cached_property
+    def reach(self) -> tuple[float, float] | None:
+        """From where to where the outputs lie, if that has a bound and they are compared with the targets as they are."""
+        facts = ACTIVATIONS[self.activations[-1]]
+        return (facts["low"], facts["high"]) if self.targets == "numbers" and facts["low"] > -np.inf else None
 
     @cached_property
     def picks_one(self) -> bool:

@@ -29,6 +29,7 @@ __all__ = ["ACTIVATIONS", "GIVE_PROBABILITIES", "as_activation"]
 # - derived_from_z: whether f' is computed from z, because a = f(z) does not determine it
 # - odd: whether f(-z) = -f(z), so that a has the sign of z
 # - last_only: whether only the last layer may have it
+# - low, high: its values lie from low to high, which it takes or comes as near as rounding goes; infinite: no bound
 ACTIVATIONS = _core.ACTIVATIONS
 
 GIVE_PROBABILITIES = ("softmax", "sigmoid")  # their values are probabilities

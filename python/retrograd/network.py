@@ -15,6 +15,7 @@ Besides the public names, other rooms of the package may use these and nothing e
 from __future__ import annotations
 
 import dataclasses
+import math
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
@@ -25,6 +26,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _core
 from ._careful import Careful, says_where, set_own
 from ._checks import as_float, as_int, as_threads, check_state
+from ._data.answers import warn_not_finite
 from ._data.arrays import Array, as_array, as_rows, check_finite, converted
 from ._data.examples import Examples, as_examples, checked_rows
 from ._data.prior import check_prior, prior_bias
@@ -756,8 +758,14 @@ class Network(Careful):
 
     def _answer(self, X: ArrayLike, answer: int, n_threads: int | None) -> Array:
         threads = as_threads(n_threads)
-        quick = self._core.predict_quick(X, answer)  # for a few plain rows; None for anything else
-        return self._core.predict(self._rows(X), answer, threads) if quick is None else quick
+        quick = self._core.predict_quick(X, answer)  # for a few plain rows with finite outputs; None for anything else
+        if quick is not None:
+            return quick
+        rows = self._rows(X)
+        found, bad = self._core.predict(rows, answer, threads)
+        if bad is not None:
+            warn_not_finite(bad, len(rows), "its answer means nothing")
+        return found
 
     def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
         """Answer for each row: a label, a decision, an expected count or the outputs, as the loss asks for.
@@ -775,6 +783,11 @@ class Network(Careful):
             binary_cross_entropy, and hinge with one output: 0 or 1 (also where the targets are -1 and 1), int64, (rows,
             outputs). poisson: the expected counts exp(z). Otherwise the outputs (rows, outputs). It is (rows,) where
             there is one output.
+
+        Warns
+        -----
+        DataWarning
+            Outputs that are NaN or infinite, in the row that it names; the same in `predict_proba` and `loss`.
         """
         return self._answer(X, self._predicts, n_threads)
 
@@ -806,6 +819,9 @@ class Network(Careful):
     def _scored(self, data: Examples, n_threads: int | None) -> tuple[float, float]:
         """Loss and metric, both as means."""
         loss, metric = self._core.evaluate(data.rows, data.targets, as_threads(n_threads), data.weights)
+        if not math.isfinite(loss):
+            bad = self._core.predict(data.rows, _OUTPUTS, as_threads(n_threads))[1]
+            warn_not_finite(bad, len(data.rows), f"the loss is {loss}")
         return loss, self._metric(metric)
 
     def _metric(self, per_row: float) -> float:

@@ -71,7 +71,7 @@ def train_retrograd(task: Task) -> Train:
 
     optimizer = retrograd.SGD(task.lr, momentum=task.momentum)
     trainer = retrograd.Trainer(
-        _our_network(task), optimizer, batch_size=task.batch_size, n_threads=task.threads, progress=False
+        _our_network(task), optimizer, batch_size=task.batch_size, n_threads=task.threads, progress=False, advice=False
     )
 
     def train(X: Array, y: Array) -> Epoch:

@@ -87,7 +87,9 @@ def main() -> None:
     for name, (network, hidden, optimizer, fit, settings) in table.items():
         layers = [sizes[0], *(rg.Dense(units, **hidden) for units in sizes[1:-1]), sizes[-1]]
         net = rg.Network(layers, **{"loss": "cross_entropy"} | network)  # type: ignore[arg-type]
-        trainer = rg.Trainer(net, optimizer(), batch_size=options.batch, n_threads=options.threads, progress=False, **settings)
+        trainer = rg.Trainer(
+            net, optimizer(), batch_size=options.batch, n_threads=options.threads, progress=False, advice=False, **settings
+        )
 
         def run(trainer: rg.Trainer = trainer, fit: dict[str, Any] = fit) -> float:
             return min(trainer.fit(X, y, epochs=2, **fit).seconds)

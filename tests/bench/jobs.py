@@ -34,7 +34,8 @@ def train(name: str, seed: int) -> int:
     sizes, rows, batch = WORKLOADS[name]
     rng = np.random.default_rng(seed)
     X, y = rng.random((rows, sizes[0]), np.float32), rng.random((rows, sizes[-1]), np.float32)
-    trainer = rg.Trainer(rg.Network(sizes, seed=seed), rg.SGD(0.01, momentum=0.9), batch_size=batch, progress=False)
+    net = rg.Network(sizes, seed=seed)
+    trainer = rg.Trainer(net, rg.SGD(0.01, momentum=0.9), batch_size=batch, progress=False, advice=False)
     trainer.fit(X, y, epochs=2)
     return trainer._core.team()
 

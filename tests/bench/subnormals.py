@@ -31,7 +31,8 @@ def calls(sizes: list[int], batch: int, activation: str, inputs: float, weights:
     net = rg.Network(sizes, activation=activation)
     net.set_weights([w * np.float32(weights) for w in net.weights])
     y = (rng.standard_normal((len(X), sizes[-1])) * weights).astype(np.float32)
-    trainer = rg.Trainer(net, rg.SGD(0.0, momentum=0.9), batch_size=batch, shuffle=False, n_threads=1, progress=False)
+    optimizer, off = rg.SGD(0.0, momentum=0.9), {"shuffle": False, "progress": False, "advice": False}
+    trainer = rg.Trainer(net, optimizer, batch_size=batch, n_threads=1, **off)
     return {"fit": lambda: trainer.fit(X, y, epochs=2), "predict": lambda: net.predict(X, n_threads=1)}
 
 

@@ -126,7 +126,7 @@ def race(workload: Workload, X: npt.NDArray[Any], y: npt.NDArray[Any], threads: 
     """
     network = Network(list(workload.sizes), activation=workload.activation, loss=workload.loss)
     optimizer = SGD(workload.lr, momentum=workload.momentum, weight_decay=workload.weight_decay)
-    trainer = Trainer(network, optimizer, batch_size=workload.batch_size, n_threads=threads, progress=False)
+    trainer = Trainer(network, optimizer, batch_size=workload.batch_size, n_threads=threads, progress=False, advice=False)
     twin = reference.Network.like(network)
     twin_optimizer = reference.SGD(workload.lr, momentum=workload.momentum, weight_decay=workload.weight_decay)
     order = np.random.default_rng(0)

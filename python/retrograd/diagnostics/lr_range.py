@@ -176,6 +176,7 @@ def lr_range_test(
         progress=False,
         schedule=ramp,
         callbacks=[record],
+        advice=False,
     )
     try:
         trainer.fit(X, y, epochs=steps)  # an epoch has a step at least; the record stops it

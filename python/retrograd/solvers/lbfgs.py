@@ -12,6 +12,7 @@ import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from .._checks import as_float, as_int
+from .._data.reach import warn_unreachable
 from .._pickles import Recorded
 from ..errors import DivergenceError
 from ..network import Network, as_network
@@ -101,6 +102,11 @@ def fit_lbfgs(
     ValueError, TypeError
         As `Trainer.fit`.
 
+    Warns
+    -----
+    DataWarning
+        As `Trainer.fit`.
+
     Notes
     -----
     However the run ends, by an error or Ctrl-C too, the weights are those of the last finished iteration. Liu, Nocedal:
@@ -121,6 +127,7 @@ def fit_lbfgs(
     }
     decay = as_float(weight_decay, "weight_decay", 0.0)
     data = network._examples(X, y)
+    warn_unreachable(data, network._spec)
     rows, targets, _ = data
     if max_iter:
         network._set_prior(data)

@@ -19,13 +19,14 @@ from ..callbacks import Callback, StepInfo, TrainerInUse, parts
 from ..errors import DivergenceError
 from ..history import History
 from ..network import Network
+from .advice import Advised
 from .averaging import Averaging
 from .rates import RateClock
 
 Report = Callable[[int, float], object]  # is told the number of rows so far and the sum of their losses
 
 
-class Steps(TrainerInUse, Protocol):
+class Steps(TrainerInUse, Advised, Protocol):
     """What a run needs of the trainer: its way into the core, the history, and whether `stop` was called."""
 
     history: History

@@ -191,7 +191,7 @@ class MetricsRun:
 
     def _of_loss(self) -> str:
         """Why loss or metric of the validation data are NaN."""
-        outputs = self._network._core.predict(self._data["val_"].rows, _OUTPUTS, 0)
+        outputs, _ = self._network._core.predict(self._data["val_"].rows, _OUTPUTS, 0)
         return "a term of it is not finite" if _are_finite(outputs) else _not_finite(outputs, "val_")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .._data.examples import Examples
 from ..callbacks import begun
+from .advice import Adviser
 from .epoch import EpochSettings, Steps, train_epoch
 from .measures import MetricsRun
 from .progress import Bar
@@ -22,12 +23,14 @@ def run(
     measures: MetricsRun,
     early: EarlyStoppingRun,
     convergence: Convergence,
+    adviser: Adviser,
 ) -> None:
     """Train for so many epochs, or until something says stop, and record it in `trainer.history`."""
     history, network, callbacks, averaging = trainer.history, trainer.network, settings.callbacks, trainer._averaging
     steps_done, had_begun, shown = 0, averaging.network is not None, network
     with bar, begun(callbacks, trainer, history), early:  # which goes back to the best weights, whatever ends this
-        for _ in range(epochs):
+        look_after = adviser.first_look(trainer, settings.data, settings.steps) if epochs > 1 else epochs
+        for number in range(1, epochs + 1):
             figures = None if trainer._stopped else train_epoch(trainer, settings, steps_done)
             if figures is None:  # `stop` was called
                 break
@@ -45,8 +48,11 @@ def run(
             stop = early.epoch_done(history) | convergence.epoch_done(history)
             for callback in callbacks:
                 callback.on_epoch_end(trainer, history)
+            if number == look_after < epochs and not stop:
+                adviser.epoch_done(trainer, settings.data, steps_done)
             if stop:
                 break
     early.warn_where_nothing_counted(history)
     if not had_begun:
         averaging.warn_if_young(history, settings.steps)
+    adviser.fit_done(trainer, settings.data, steps_done)

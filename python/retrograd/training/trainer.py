@@ -12,6 +12,7 @@ from .. import _core
 from .._careful import Careful, says_where, set_own
 from .._checks import as_bool, as_int, as_threads, check_state
 from .._data.examples import Examples
+from .._data.reach import warn_unreachable
 from .._data.split import split
 from .._data.targets import classes_of
 from .._data.weights import class_weights, over_their_mean, weigh_by_batch, with_class_weights
@@ -24,6 +25,7 @@ from ..metrics import Metric
 from ..network import Network, as_network
 from ..optimizers import Optimizer, as_optimizer
 from ..schedules import Schedule
+from .advice import Adviser
 from .averaging import EMA, SWA, Averaging
 from .epoch import EpochSettings, mean
 from .measures import MetricsRun
@@ -49,12 +51,14 @@ _SETTINGS = (
     "verbose",
     "schedule",
     "callbacks",
+    "advice",
 )
 _KEPT_ELSEWHERE = (
     "_network",
     "_core",
     "_clock",
     "_averaging",
+    "_adviser",
     "_fitting",
     "_stopped",
     "_in_parts",
@@ -104,6 +108,9 @@ class Trainer(Careful):
         counted from 1 over the life of the trainer, and returns its rate. Default: always the optimiser's rate.
     callbacks : sequence of Callback or functions, default ()
         See `Callback`; a plain function is called with the trainer and the history after each epoch.
+    advice : bool, default True
+        Whether `fit` warns (`NotLearningWarning`, once in the life of a trainer) where the loss has not left the level of a
+        constant answer after its first epoch or at its end, and says what was found and what to do about it.
 
     Attributes
     ----------
@@ -130,6 +137,7 @@ class Trainer(Careful):
         verbose: bool = False,
         schedule: Rate | None = None,
         callbacks: Callbacks = (),
+        advice: bool = True,
     ) -> None:
         self._network = as_network(network)
         self.optimizer = as_optimizer(optimizer)
@@ -141,6 +149,7 @@ class Trainer(Careful):
         self.n_threads = n_threads
         self.progress = progress
         self.verbose = verbose
+        self.advice = advice
         self._check_settings()
         self.schedule = schedule
         self.callbacks = callbacks
@@ -149,6 +158,7 @@ class Trainer(Careful):
         self.epochs_done = 0
         self._clock = RateClock(schedule, 0)
         self._averaging = Averaging(average)
+        self._adviser = Adviser()
         self._fitting = self._stopped = self._in_parts = False
         self._make_core()
 
@@ -175,6 +185,7 @@ class Trainer(Careful):
         as_bool(self.shuffle, "shuffle")
         as_bool(self.drop_last, "drop_last")
         weigh_by_batch(self.weights)
+        as_bool(self.advice, "advice")
         as_bool(self.verbose, "verbose")
         check_progress(self.progress)
         as_threads(self.n_threads)
@@ -187,11 +198,11 @@ class Trainer(Careful):
         clock = {"schedule": self._clock.schedule, "state": self._clock.state_dict()}
         averaging = {"average": self._averaging.settings, "state": self._averaging.state_dict()}
         state = {"network": self._network, "history": self.history, "epochs_done": self.epochs_done, "clock": clock}
-        state |= {"averaging": averaging, "own": own}
+        state |= {"averaging": averaging, "adviser": self._adviser.state_dict(), "own": own}
         return stamped({name: getattr(self, name) for name in _SETTINGS} | state)
 
     def __setstate__(self, state: Any) -> None:
-        names = ("network", "optimizer", "history", "epochs_done", "clock", "averaging", "own")
+        names = ("network", "optimizer", "history", "epochs_done", "clock", "averaging", "adviser", "own")
         found = opened(state, "Trainer", names, _SETTINGS)
         Trainer.__init__(self, found["network"], **{name: found[name] for name in _SETTINGS if name in found})
         self.history, self.epochs_done = found["history"], found["epochs_done"]
@@ -199,6 +210,7 @@ class Trainer(Careful):
         self._clock.load_state_dict(found["clock"]["state"])
         self._averaging = Averaging(found["averaging"]["average"])
         self._averaging.load_state_dict(found["averaging"]["state"], self._network)
+        self._adviser.load_state_dict(found["adviser"])
         self.__dict__.update(found["own"])
 
     def __copy__(self) -> Self:
@@ -331,6 +343,13 @@ class Trainer(Careful):
         RuntimeError
             Another thread uses the network, or a callback calls `fit`. Between two epochs other threads may read the
             network (predict); the next epoch waits for them.
+
+        Warns
+        -----
+        DataWarning
+            Targets outside the range of the output activation.
+        NotLearningWarning
+            The loss has not left the level of a constant answer; see `advice`.
         """
         if self._fitting:
             raise RuntimeError("fit: this trainer is training already")
@@ -377,7 +396,7 @@ class Trainer(Careful):
         try:
             set_own(self, "_fitting", True)
             set_own(self, "_stopped", False)
-            run(self, epochs, settings, bar, validation, measures, early, convergence)
+            run(self, epochs, settings, bar, validation, measures, early, convergence, self._adviser)
         finally:
             set_own(self, "_fitting", False)
         return self.history
@@ -403,6 +422,7 @@ class Trainer(Careful):
         """The training data and the validation data."""
         network, spec = self._network, self._network._spec
         training, validation = network._examples(X, y, sample_weight), None
+        warn_unreachable(training, spec)
         whole = training.targets
         if validation_split is not None:
             if validation_data is not None:
@@ -419,6 +439,7 @@ class Trainer(Careful):
                 validation = network._examples(*validation_data)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"validation_data: {error}") from None
+            warn_unreachable(validation, spec, "validation_data: y")
         if weighted_validation and (class_weight is None or validation is None):
             raise ValueError("weighted_validation: expected class_weight= and validation data, which it weighs by classes")
         if class_weight is not None:

@@ -132,6 +132,28 @@ TEST_CASE_TEMPLATE("find_nonfinite: the first in row order, whatever the layout 
   }
 }
 
+TEST_CASE_TEMPLATE("all_within: the closed range, rows side by side or apart, NaN", T, float, double) {
+  std::vector<T> x(60, T(0.5));
+  const Rows dense{x.data(), 10, 6, 6 * sizeof(T), source_of<T>}, apart{x.data(), 10, 5, 6 * sizeof(T), source_of<T>};
+  const auto all = [&](const Rows& rows) { return all_within(rows, 0, 1); };
+  x[13] = 0;
+  x[59] = 1;
+  CHECK(all(dense));
+  for (const T wrong : {T(-0.01), T(1.01), nan<T>(), infinity<T>()}) {
+    x[59] = wrong;
+    CHECK_FALSE(all(dense));
+    CHECK(all(apart));  // whose rows end before it
+    x[59] = 1;
+    x[24] = wrong;
+    CHECK_FALSE(all(apart));
+    x[24] = 1;
+  }
+  CHECK(all_within(Rows{nullptr, 0, 3, 3 * sizeof(T), source_of<T>}, 0, 1));
+  const std::uint8_t bytes[3] = {0, 1, 255};
+  CHECK(all_within({bytes, 1, 3, 3, Source::uint8}, 0, 255));
+  CHECK_FALSE(all_within({bytes, 1, 3, 3, Source::uint8}, 0, 254));
+}
+
 TEST_CASE_TEMPLATE("find_nonfinite: nothing to look at, and the same row again and again", T, float, double) {
   const Kernels<T>& kernels = active_kernels<T>();
   T row[3] = {1, nan<T>(), 2};

@@ -28,6 +28,11 @@ TEST_CASE_TEMPLATE("networks that make no sense are refused", T, float, double) 
   CHECK_NOTHROW(make({3, 2}, {kIdentity}, Loss::cross_entropy));
   CHECK_NOTHROW(make({3, 2}, {kSigmoid}, Loss::binary_cross_entropy));
   CHECK_NOTHROW(make({3, 2}, {kSoftmax}, Loss::quadratic));
+  for (const LossFacts& facts : kLosses) {  // over one output it is always 1 (FAULTS 40)
+    CAPTURE(facts.name);
+    CHECK_THROWS_AS(make({3, 1}, {kSoftmax}, facts.kind), std::invalid_argument);
+    CHECK_THROWS_AS(make({3, 4, 1}, {kRelu, kSoftmax}, facts.kind), std::invalid_argument);
+  }
 }
 
 TEST_CASE_TEMPLATE("sizes that overflow are an error before anything is allocated", T, float, double) {
@@ -78,6 +83,11 @@ TEST_CASE("regularisation that makes no sense is refused") {
   refused({0, 0, {{0, 0}, {0.5, 0}}, 0});  // of the last layer
   refused({0, 0, {{0, 0}, {0, 0, Norm::layer}}, 0});
   refused({0, 0, {{0, 0}}, 0});
+  const auto one_unit = [](Norm norm) {
+    Network<float>({3, 1, 2}, {kRelu, kIdentity}, Loss::mse, 0, {0, 0, {{0, 0, norm}, {0, 0}}, 0});
+  };
+  CHECK_THROWS_AS(one_unit(Norm::layer), std::invalid_argument);  // whose normalised sum is always 0
+  CHECK_NOTHROW(one_unit(Norm::batch));
 }
 
 TEST_CASE_TEMPLATE("layers without biases have no such array, and sums that begin with zeros", T, float, double) {

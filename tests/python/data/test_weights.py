@@ -444,11 +444,12 @@ def test_classes_are_balanced_at_any_batch_size(given: str, batch_size: int) -> 
         fit["class_weight"] = {0: 1.0, 1: 9.0}
     net = rg.Network([1, 1], loss="binary_cross_entropy", dtype="float64")
     # the rate of a step is in proportion to its rows, and falls, so that the steps of the last epochs are average steps
-    trainer = rg.Trainer(net, rg.SGD(0.002 * batch_size), batch_size=batch_size, schedule=rg.schedules.Cosine())
+    settings: dict[str, Any] = {"batch_size": batch_size, "advice": False}  # a constant is all there is to learn
+    trainer = rg.Trainer(net, rg.SGD(0.002 * batch_size), schedule=rg.schedules.Cosine(), **settings)
     trainer.fit(X, y, epochs=40, **fit)
     assert net.predict_proba([[0.0]])[0] == pytest.approx(share, abs=0.005)
     by_batch = rg.Network([1, 1], loss="binary_cross_entropy", dtype="float64")
-    rg.Trainer(by_batch, rg.SGD(0.002 * batch_size), batch_size=batch_size, weights="batch").fit(X, y, epochs=40, **fit)
+    rg.Trainer(by_batch, rg.SGD(0.002 * batch_size), weights="batch", **settings).fit(X, y, epochs=40, **fit)
     if batch_size == 1:  # where each weight is divided by itself
         assert by_batch.predict_proba([[0.0]])[0] == pytest.approx(0.1, abs=0.05)
 

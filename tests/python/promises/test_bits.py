@@ -23,7 +23,8 @@ def trained(loss: str, dtype: str, forced: int = 0, n_threads: int | None = None
     net = network([21, 40, 35, 6], loss, activation="tanh", dtype=dtype)
     net._core.force_team(forced)
     X, y = inputs(210, 21), targets(loss, 210, 6)
-    trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9, weight_decay=1e-3), n_threads=n_threads, **{"batch_size": 64} | options)
+    options = {"batch_size": 64, "advice": False} | options  # on noise
+    trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9, weight_decay=1e-3), n_threads=n_threads, **options)
     history = trainer.fit(X, y, epochs=3, validation_data=(X[:70], y[:70]))
     if forced:
         assert trainer._core.team() == forced

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import retrograd as rg
 from entries import ENTRIES, FREE, Subject, settings
-from helpers import inputs, network, parameters, python, same_bits, targets
+from helpers import inputs, network, parameters, python, same_bits, targets, within
 from retrograd import _core
 from threadpoolctl import threadpool_limits
 
@@ -43,7 +43,7 @@ def test_large_work_takes_all_threads_and_n_threads_caps_it() -> None:
 
 def test_small_work_takes_one_thread() -> None:
     for sizes, batch_size in (([2, 4, 1], 4), ([64, 64, 10], 8)):
-        trainer = rg.Trainer(rg.Network(sizes), rg.SGD(0.01), batch_size=batch_size, n_threads=4)
+        trainer = rg.Trainer(rg.Network(sizes), rg.SGD(0.01), batch_size=batch_size, n_threads=4, advice=False)
         trainer.fit(np.zeros((1000, sizes[0])), np.zeros((1000, sizes[-1])), epochs=1)
         assert trainer._core.team() == 1
 
@@ -70,15 +70,20 @@ def test_threadpoolctl_counts_at_each_call() -> None:
 # ---------------------------------------------------------------- a second Python thread
 
 
+def shares(rows: int, outputs: int) -> Any:
+    """Targets from 0 to 1."""
+    return within("sigmoid", inputs(rows, outputs))
+
+
 @contextmanager
 def training(net: rg.Network, rows: int) -> Iterator[threading.Thread]:
     """A thread that trains for about a second; the block starts when it is in the core, and ends after it."""
-    X, y = inputs(rows, net.sizes[0]).astype(np.float32), inputs(rows, net.sizes[-1]).astype(np.float32)
+    X, y = inputs(rows, net.sizes[0]).astype(np.float32), shares(rows, net.sizes[-1]).astype(np.float32)
     failures: list[BaseException] = []
 
     def fit() -> None:
         try:
-            rg.Trainer(net, rg.SGD(1e-3), batch_size=64, n_threads=1).fit(X, y, epochs=1)
+            rg.Trainer(net, rg.SGD(1e-3), batch_size=64, n_threads=1, advice=False).fit(X, y, epochs=1)
         except BaseException as error:
             failures.append(error)
 
@@ -107,8 +112,8 @@ USES: dict[str, Callable[[rg.Network], Any]] = {
     "copy_from": lambda net: net.copy_from(rg.Network([256, 512, 512, 10])),
     "copy to": lambda net: rg.Network([256, 512, 512, 10]).copy_from(net),
     "forward": lambda net: net.forward(inputs(3, 256)),
-    "fit": lambda net: rg.Trainer(net, rg.SGD(0.1)).fit(inputs(3, 256), inputs(3, 10), epochs=1),
-    "step": lambda net: rg.Trainer(net, rg.SGD(0.1)).step(inputs(3, 256), inputs(3, 10)),
+    "fit": lambda net: rg.Trainer(net, rg.SGD(0.1)).fit(inputs(3, 256), shares(3, 10), epochs=1),
+    "step": lambda net: rg.Trainer(net, rg.SGD(0.1)).step(inputs(3, 256), shares(3, 10)),
 }
 
 

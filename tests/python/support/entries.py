@@ -146,6 +146,7 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "fused": lambda s: _core.fused(),
     "available_isas": lambda s: _core.available_isas(),
     "labels": lambda s: _core.labels(s.y, ROWS, SIZES[-1]),
+    "within": lambda s: _core.within(s.x, -9.0, 9.0),
     "max_threads": lambda s: _core.max_threads() >= 1,
     "cgroup_cpus": lambda s: _core.cgroup_cpus(""),
     "openmp": lambda s: _core.openmp(),

@@ -86,6 +86,16 @@ def targets(loss: str, rows: int, outputs: int, seed: int = 1) -> Array:
     return rng.standard_normal((rows, outputs))
 
 
+def within(activation: str, y: Array) -> Array:
+    """The numbers brought into the range of an output activation."""
+    low, high = (rg.activations.ACTIVATIONS[activation][bound] for bound in ("low", "high"))
+    if activation == "softmax":
+        return np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+    if low == -np.inf:
+        return y
+    return low + np.abs(y) if high == np.inf else low + (high - low) / (1 + np.exp(-y))
+
+
 def network(sizes: Sequence[int], loss: str = "mse", biases: bool = True, **options: Any) -> rg.Network:
     """A network whose biases are not zero, so that a mistake with them shows."""
     net = rg.Network(sizes, loss=loss, **options)

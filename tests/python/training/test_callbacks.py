@@ -262,7 +262,7 @@ def test_stop_within_an_epoch() -> None:
 
 def test_stop_from_another_thread() -> None:
     net = rg.Network([5, 64, 64, 2])
-    trainer = rg.Trainer(net, rg.SGD(1e-4), batch_size=4)
+    trainer = rg.Trainer(net, rg.SGD(1e-4), batch_size=4, advice=False)  # on noise
     timer = threading.Timer(0.2, trainer.stop)
     timer.start()
     history = trainer.fit(inputs(2000, 5), inputs(2000, 2), epochs=10**6)

@@ -72,7 +72,7 @@ def trained(
     """A network after so many steps in one epoch, in the order of the rows."""
     net = network(sizes, activation="tanh", init="glorot", **options)
     net._core.force_team(team)
-    trainer = rg.Trainer(net, optimizer, batch_size=batch, shuffle=False)
+    trainer = rg.Trainer(net, optimizer, batch_size=batch, shuffle=False, advice=False)  # on noise
     trainer.fit(*data(sizes, batch, steps), epochs=1)
     if team:
         assert trainer._core.team() == team

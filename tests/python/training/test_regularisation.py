@@ -504,7 +504,7 @@ def trained(forced: int = 0, **options: Any) -> tuple[Any, ...]:
     net._core.force_team(forced)
     X, y = inputs(210, 21), targets("cross_entropy", 210, 6)
     for batch_size in (5, 16, 64, 210):
-        trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=batch_size)
+        trainer = rg.Trainer(net, rg.SGD(0.1, momentum=0.9), batch_size=batch_size, advice=False)  # on noise
         history = trainer.fit(X, y, epochs=2)
         if forced:
             assert trainer._core.team() == forced

@@ -380,7 +380,7 @@ def test_ctrl_c_stops_training_after_a_finished_step(n_threads: int | None) -> N
 
 def test_ctrl_c_stops_training_of_a_small_network() -> None:
     net = network([2, 4, 1])
-    trainer = rg.Trainer(net, rg.SGD(1e-4), batch_size=4)
+    trainer = rg.Trainer(net, rg.SGD(1e-4), batch_size=4, advice=False)  # on noise
     X, y = inputs(10**6, 2), inputs(10**6, 1)
     with ctrl_c():
         trainer.fit(X, y, epochs=300)
@@ -603,7 +603,7 @@ def test_the_bar_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tqdm.tqdm", FakeBar)
     monkeypatch.setattr(FakeBar, "made", [])
     net = rg.Network([256, 512, 512, 10], loss="cross_entropy")
-    trainer = rg.Trainer(net, rg.SGD(0.01), batch_size=64, n_threads=1, progress=True)
+    trainer = rg.Trainer(net, rg.SGD(0.01), batch_size=64, n_threads=1, progress=True, advice=False)  # on noise
     X, y = inputs(30_000, 256).astype(np.float32), targets("cross_entropy", 30_000, 10)
     history = trainer.fit(X, y, epochs=2)
     (bar,) = FakeBar.made
