@@ -6,7 +6,6 @@ because pickles of a format load for ever.
 
 import json
 import pickle
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,17 @@ def rows() -> tuple[Any, Any]:
 def objects() -> dict[str, Any]:
     """The objects by name."""
     X, y = rows()
-    layers = [5, rg.Dense(9, "tanh", norm="batch", dropout=0.2), rg.Dense(8, "gelu", norm="layer", max_norm=3.0), 3]
+    layers = [5, rg.Dense(9, "tanh", norm="batch", dropout=0.2), rg.Dense(8, "gelu", norm="layer", max_norm=3.0, bias=False), 3]
     net = rg.Network(layers, loss=rg.losses.CrossEntropy(0.1), input_noise=0.1, input_dropout=0.1, seed=3, dtype="float64")
-    schedule = rg.schedules.Cosine(per="step", warmup=2)
-    trainer = rg.Trainer(net, rg.Adam(0.01, amsgrad=True), batch_size=8, schedule=schedule, progress=False)
+    schedule = rg.schedules.Cosine(per="step", warmup=2, length=23)
+    trainer = rg.Trainer(net, rg.Adam(0.01, amsgrad=True), batch_size=8, schedule=schedule, average=rg.EMA(0.8), advice=False)
     trainer.fit(X, y, epochs=3, validation_data=(X, y), metrics=["f1"])
     single = rg.Network([5, 4, 1], loss="mse")
     sgd = rg.SGD(0.1, momentum=0.9, clip_norm=1.0, groups=[rg.Group(layers=0, lr_factor=0.5)])
     rg.Trainer(single, sgd).fit(X, y.astype(float), epochs=1)
     settings = [
-        rg.Dense(4, "relu", dropout=0.1),
+        rg.Dense(4, "relu", dropout=0.1, bias_init=[1, 2, 3, 4]),
+        rg.EMA(0.9),
         rg.EarlyStopping("val_loss", patience=3),
         rg.normal(0.2),
         rg.Group(params="biases", frozen=True),
@@ -55,13 +55,12 @@ def answers(found: dict[str, Any]) -> dict[str, Any]:
     momentum = [array.ravel() for pair in optimizer.state_dict()["momentum_buffer"] for array in pair]
     proba = trainer.network.predict_proba(X).tolist()
     before = trainer.history.to_dict()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "schedule: Cosine took its length, 3 epochs, from the first fit")
-        again = trainer.fit(X, y, epochs=2).loss
+    again = trainer.fit(X, y, epochs=2).loss
     return {
         "proba": proba,
         "epochs": before["epoch"],
         "loss": before["loss"],
+        "averaged": trainer.averaged.weights[2].ravel().tolist(),
         "f1": before["metrics"]["val_f1"],
         "loss of two more epochs": again,
         "network": found["network"].predict(X).tolist(),

@@ -114,7 +114,7 @@ def test_a_setting_that_is_younger_than_the_pickle_has_its_default(name: str) ->
     one = SETTINGS[name]
     state = one.__getstate__()
     optional = {"Dense": "dropout", "EarlyStopping": "patience", "Initializer": "scale", "Group": "frozen", "Huber": "delta"}
-    optional |= {"Focal": "gamma", "Metric": "name", "OneCycle": "per", "ReduceOnPlateau": "patience"}
+    optional |= {"Focal": "gamma", "Metric": "name", "EMA": "per", "OneCycle": "per", "ReduceOnPlateau": "patience"}
     del state[optional[name]]
     default = next(f.default for f in __import__("dataclasses").fields(one) if f.name == optional[name])
     assert getattr(restored(one, state), optional[name]) == default
