@@ -1,6 +1,6 @@
 """Which start of weights and biases learns best: small tasks of every kind, each with several seeds, for several rules.
 
-    python tests/bench/inits.py [--mnist path/to/mnist.npz] [--seeds 5] [--tasks sin,xor] [--rules 1,3]
+    python tests/bench/inits.py [--mnist path/to/mnist.npz] [--seeds 5] [--first-seed 0] [--tasks sin,xor] [--rules 1,3]
 
 A figure is the loss on rows that were not trained on: for numbers the squared error as a share of their variance, for
 classes the cross-entropy, for counts half their deviance. The table has the median over the seeds for each task and
@@ -285,6 +285,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="which start of weights and biases learns best")
     parser.add_argument("--mnist", help="mnist.npz")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--tasks", help="those whose names contain one of these words")
     parser.add_argument("--rules", help="those of these numbers")
     parser.add_argument("--out", help="a JSON file")
@@ -297,10 +298,11 @@ def main() -> None:
         rules = {names[int(number) - 1]: RULES[names[int(number) - 1]] for number in options.rules.split(",")}
 
     begin = time.perf_counter()
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     found: dict[str, dict[str, list[float]]] = {}
     print(f"{'':<20}" + "".join(f"{number:>10}" for number in range(1, len(rules) + 1)))
     for name, task in table.items():
-        found[name] = {rule: [task.run(RULES[rule], seed) for seed in range(options.seeds)] for rule in rules}
+        found[name] = {rule: [task.run(RULES[rule], seed) for seed in seeds] for rule in rules}
         print(f"{name:<20}" + "".join(f"{np.median(losses):10.2g}" for losses in found[name].values()), flush=True)
     medians = np.array([[np.median(losses) for losses in of_task.values()] for of_task in found.values()])
     worst = np.array([[np.max(losses) for losses in of_task.values()] for of_task in found.values()])

@@ -268,7 +268,7 @@ def test_an_epoch_waits_for_those_who_read_between_two() -> None:
 
     thread = threading.Thread(target=read)
     try:
-        history = rg.Trainer(net, rg.SGD(1e-3), callbacks=[begin]).fit(X, y, epochs=60)
+        history = rg.Trainer(net, rg.SGD(1e-3), callbacks=[begin], advice=False).fit(X, y, epochs=60)
     finally:
         done.set()
         thread.join()
