@@ -2,7 +2,6 @@
 #include "network/inference.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace retrograd {
 namespace {
@@ -52,9 +51,9 @@ void find_bad_rows(const Kernels<T>& kernels, Panels<T> a, Index units, Index ro
     const Index lanes = lanes_of(rows, p);
     if (lanes > 1 && finite(units * kLanes, panel)) continue;  // of one row it would look at 15 lanes too many
     for (Index i = 0; i < lanes; ++i) {
-      Index j = 0;
-      while (j < units && std::isfinite(panel[j * kLanes + i])) ++j;
-      if (j < units) bad.see(row + p * kLanes + i);
+      T sum = 0;  // of x * 0, which is NaN where x is not finite
+      for (Index j = 0; j < units; ++j) sum += panel[j * kLanes + i] * 0;
+      if (sum != 0) bad.see(row + p * kLanes + i);
     }
   }
 }
