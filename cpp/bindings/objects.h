@@ -39,7 +39,7 @@ struct PyNetwork {
     if (!stages.has_forward()) throw std::runtime_error("nothing there yet: call forward(X) first");
   }
   void need_backward() const {
-    if (!stages.has_backward()) throw std::runtime_error("nothing there yet: call forward(X) and backward(y) first");
+    if (!stages.has_backward()) throw std::runtime_error("there are no gradients of the last forward pass: call backward(y) after forward(X)");
   }
   // A backward pass needs activations that belong to the present weights.
   void need_fresh_forward() const {

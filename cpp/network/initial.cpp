@@ -14,6 +14,7 @@ bool fill_orthogonal(const DenseLayer<T>& layer, double scale, std::uint64_t see
   const Index rows = high ? layer.fan_in : layer.fan_out, cols = high ? layer.fan_out : layer.fan_in;
   Arena<double> memory(checked_multiply(checked_multiply(panels(cols), rows), kLanes));
   const Panels<double> q{memory.data(), rows};
+  if (!memory.data()) return true;  // there is nothing to fill
   if (!orthonormal_columns(rows, cols, seed, stream, q, poll)) return false;
   for (Index i = 0; i < layer.fan_in; ++i) {
     for (Index j = 0; j < layer.fan_out; ++j) {

@@ -172,9 +172,14 @@ class NetworkSpec:
         """The name of what is measured besides the loss."""
         return "accuracy" if self.is_classifier else "mae"
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the outputs are probabilities, perhaps after what the loss applies to them."""
+        return gives_probabilities(self.loss_name, self.activations[-1])
+
     def check_probabilities(self) -> None:
         """Raise a ValueError where the outputs are not probabilities."""
-        if not gives_probabilities(self.loss_name, self.activations[-1]):
+        if not self.has_probabilities:
             raise ValueError(
                 f"predict_proba: expected a loss or output_activation that gives probabilities, "
                 f"got {self.loss_name!r} and {self.activations[-1]!r}"

@@ -77,7 +77,8 @@ class Callback(Helpful):
     """Your own code during training: derive a class with the methods you need, `Trainer(..., callbacks=[...])`.
 
     A method may read the network (it is free between two calls into the core), change `trainer.optimizer.lr` or other
-    settings, and end the training with `trainer.stop()`; `TrainerInUse` lists what it may use. It may not call `fit`.
+    settings of the optimiser, and end the training with `trainer.stop()`; `TrainerInUse` lists what it may use. It may not
+    call `fit`, nor set what the trainer itself was made with: `fit` has begun with that.
     An error that it raises ends the training as Ctrl-C does: the network has the weights of the last finished step (or
     the best ones, where early stopping puts them back), and an epoch that was cut short is left out of the history.
 

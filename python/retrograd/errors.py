@@ -9,6 +9,9 @@ import warnings
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
+_SCALED = "Inputs and targets scaled to about 1 may help"
+
+
 class DivergenceError(ArithmeticError):
     """A loss or a weight became infinite or NaN in training.
 
@@ -21,7 +24,7 @@ class DivergenceError(ArithmeticError):
     epoch : int or None
         The epoch, counted from 1; None in `Trainer.step`.
     step : int
-        The step within the epoch, counted from 1.
+        The step within the epoch, counted from 1; 0 where the loss was not finite at the start (`fit_lbfgs`).
     lr : float
         The learning rate; 0 where there is none (`fit_lbfgs`).
     loss : float
@@ -35,11 +38,13 @@ class DivergenceError(ArithmeticError):
         kept = "the weights are unchanged" if epoch is None else "the weights are those at the start of that epoch"
         if best_epoch is not None:
             kept = f"the weights are those of epoch {best_epoch}, the best one"
-        rate, advice = (f" with lr={lr:g}", "A smaller lr, or inputs") if lr else ("", "Inputs")
-        super().__init__(
-            f"training diverged in {where}: the loss or a weight became {loss}{rate}; {kept}. "
-            f"{advice} and targets scaled to about 1, may help"
-        )
+        if step == 0:
+            what = f"the training cannot begin: the loss or its gradient is not finite with these weights (loss {loss})"
+        else:
+            rate = f" with lr={lr:g}" if lr else ""
+            what = f"training diverged in {where}: the loss or a weight became {loss}{rate}"
+        advice = "A smaller lr, or inputs and targets scaled to about 1, may help" if lr else _SCALED
+        super().__init__(f"{what}; {kept}. {advice}")
         self.epoch = epoch
         self.step = step
         self.lr = lr

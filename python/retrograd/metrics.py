@@ -432,7 +432,7 @@ class Metric(Recorded):
         predicts labels), and the answer of `Network.predict` or of `Network.predict_proba`. "labels": labels of both,
         also where a loss for numbers has classes as targets: one-hot rows give the number of their 1 and of the largest
         output; 0 and 1 give whether an output is above 0.5, -1 and 1 whether it is above 0. "scores": the same true
-        labels, and the answer of `Network.predict_proba`.
+        labels, and the answer of `Network.predict_proba`, or the outputs where these are no probabilities.
     better : {"min", "max"}, optional
         Whether less or more of it is better, for `EarlyStopping` and `ReduceOnPlateau` with mode="auto". Default: known
         for the functions of this module, for no others, whatever their names are.

@@ -6,7 +6,7 @@ Besides the public names, other rooms of the package may use these and nothing e
 
 - `_spec`: the description; `_core`: the core's network, for the core's optimiser and trainer, `evaluate` and the like
 - `_rows`, `_targets`, `_examples`: check what a user gave and return it as the core takes it
-- `_scored`: loss and metric of examples; `_metric`: the metric as a mean
+- `_outputs`: the outputs of the last layer; `_scored`: loss and metric of examples; `_metric`: the metric as a mean
 - `_about_to_change()`: must be called before weights, or the pass by hand, are overwritten
 - `_state`, `_load_state`: steps and all arrays; `_as_dtype`: a copy in the other dtype
 - `_set_prior`: the output bias from the training data, where it waits for them
@@ -61,6 +61,9 @@ def _read_only(copy: Array) -> Array:
     """The copy, which cannot be written to: a change of it would look like a change of the network, and be none."""
     copy.flags.writeable = False
     return copy
+
+
+_OF_GRADIENTS = ("delta", "w", "b", "gamma", "beta", "dx")
 
 
 class Gradients(Careful):
@@ -145,6 +148,15 @@ class Gradients(Careful):
             _ = self.delta, self.dw, self.db, self.dgamma, self.dbeta
             self._network = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All arrays: a copy, or the same object in another process, belongs to no network."""
+        arrays = dict(zip(_OF_GRADIENTS, (self.delta, self.dw, self.db, self.dgamma, self.dbeta, self.dx), strict=True))
+        return stamped({"loss": self.loss, **arrays})
+
+    def __setstate__(self, state: Any) -> None:
+        self._found = opened(state, "Gradients", ("loss", *_OF_GRADIENTS))
+        self.loss, self._network = self._found.pop("loss"), None
+
     def __repr__(self) -> str:
         shapes = ", ".join(str(w.shape) for w in self.dw)
         return f"Gradients(loss={self.loss}, dw={shapes})"
@@ -173,13 +185,13 @@ class Network(Careful):
         "lecun_normal" for identity, selu and exponential. A pair of sequences of arrays gives weights and biases directly.
     bias_init : {"zeros", "uniform", "prior"} or sequence of arrays, optional
         How the biases start (a `Dense` may have its own). Default: "uniform", in +-1 / sqrt(fan_in); "zeros" where the
-        weights are zeros. "prior": those of the
-        last layer are set from the data at the first `Trainer.fit` or `fit_lbfgs`, if the network has not taken a step
-        and nobody has set its biases by then: so that the constant answer is the best one, with the weights of the rows
-        (log odds with "binary_cross_entropy", log shares of the classes with "cross_entropy" and "focal", log mean with
-        "poisson", mean with "mse" and "quadratic", median with "mae", quantile with "quantile"; through the inverse of
-        `output_activation`); until then they are zeros. The other layers have the default. Arrays: one for each layer, or
-        None for what the default says.
+        weights are zeros. "prior": those of the last layer are set from the data at the first `Trainer.fit` or
+        `fit_lbfgs`, if the network has not taken a step and nobody has set its biases by then, so that the constant
+        answer is the best one, with the weights of the rows: log odds with "binary_cross_entropy", log shares of the
+        classes with "cross_entropy" and "focal", log mean with "poisson", mean with "mse" and "quadratic", median with
+        "mae", quantile with "quantile", the least loss with "huber", the mean of the signs or the shares of the classes
+        with "hinge"; through the inverse of `output_activation`. Until then they are zeros, and `Trainer.step` leaves
+        them so. The other layers have the default. Arrays: one for each layer, or None for what the default says.
     dropout : float, default 0.0
         The dropout of hidden layers that do not set their own (see `Dense`).
     input_dropout : float, default 0.0
@@ -558,7 +570,7 @@ class Network(Careful):
     # ---------------------------------------------------------------- copies
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of everything that is learned, for `load_state_dict` of a network with the same layers and dtype.
+        """A copy of everything that is learned, for `load_state_dict` of a network with the same layers.
 
         Returns
         -------
@@ -574,6 +586,7 @@ class Network(Careful):
         Parameters
         ----------
         state : dict
+            Its arrays are converted where they have the other dtype.
 
         Raises
         ------
@@ -766,6 +779,10 @@ class Network(Careful):
         if bad is not None:
             warn_not_finite(bad, len(rows), "its answer means nothing")
         return found
+
+    def _outputs(self, X: ArrayLike, n_threads: int | None) -> Array:
+        """The outputs of the last layer as they are, in the shape of `predict`."""
+        return self._answer(X, _OUTPUTS, n_threads)
 
     def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Array:
         """Answer for each row: a label, a decision, an expected count or the outputs, as the loss asks for.

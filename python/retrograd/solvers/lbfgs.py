@@ -13,11 +13,15 @@ from numpy.typing import ArrayLike
 
 from .._checks import as_float, as_int
 from .._data.reach import warn_unreachable
+from .._data.weights import over_their_mean
 from .._pickles import Recorded
 from ..errors import DivergenceError
 from ..network import Network, as_network
 
 __all__ = ["LBFGSResult", "fit_lbfgs"]
+
+_ROUNDED = "rounding hides the descent, and X and y scaled to about 1 may help"
+_WIDER = ", and dtype='float64'"
 
 Flat = npt.NDArray[np.float64]
 
@@ -35,7 +39,7 @@ class LBFGSResult(Recorded):
     converged : bool
         Whether one of the two tolerances was reached, and the gradient says so too.
     message : str
-        SciPy's message on why it stopped.
+        Why it stopped: SciPy's message, or that the loss no longer falls though the gradient is not 0.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -60,6 +64,7 @@ def fit_lbfgs(
     tol_loss: float = 1e-9,
     history_size: int = 10,
     weight_decay: float = 0.0,
+    sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
     callback: Callable[[int, float], object] | None = None,
 ) -> LBFGSResult:
@@ -76,7 +81,7 @@ def fit_lbfgs(
         As `Trainer.fit` takes them.
     max_iter : int, default 200
     tol_grad : float, default 1e-5
-        Converged when no part of the gradient is larger.
+        Converged when no part of the gradient is larger. It is meant for y of about 1; scale smaller y, or it ends early.
     tol_loss : float, default 1e-9
         Converged when the loss falls by less than this fraction of it (of 1 where the loss is less) in an iteration, and
         the gradient promises no more than that either.
@@ -84,6 +89,8 @@ def fit_lbfgs(
         The number of steps from which the curvature is estimated.
     weight_decay : float, default 0
         Adds weight_decay / 2 times the sum of squared weights (not biases) to the loss.
+    sample_weight : array (rows,), optional
+        The weights of the rows, as in `Trainer.fit`: they are divided by their mean.
     n_threads : int, optional
     callback : callable, optional
         Called as callback(iteration, loss) after each iteration; StopIteration ends the run.
@@ -126,9 +133,10 @@ def fit_lbfgs(
         "maxcor": as_int(history_size, "history_size", 1),
     }
     decay = as_float(weight_decay, "weight_decay", 0.0)
-    data = network._examples(X, y)
+    data = network._examples(X, y, sample_weight)
     warn_unreachable(data, network._spec)
-    rows, targets, _ = data
+    rows, targets = data.rows, data.targets
+    weights_of_rows = None if data.weights is None else over_their_mean(data.weights)
     if max_iter:
         network._set_prior(data)
     has_bias = [layer.bias for layer in network.layers]
@@ -144,7 +152,7 @@ def fit_lbfgs(
     def loss_and_gradient(flat: Flat) -> tuple[float, Flat]:
         put(flat)
         network.forward(rows, n_threads=n_threads)
-        found = network.backward(targets, n_threads=n_threads)
+        found = network.backward(targets, sample_weight=weights_of_rows, n_threads=n_threads)
         parts = [part.ravel() for part in (*found.dw, *found.db) if part is not None]
         gradient = np.concatenate(parts).astype(np.float64)
         weights = flat[:n_weights]
@@ -155,7 +163,7 @@ def fit_lbfgs(
     start = np.concatenate(learned).astype(np.float64)
     first = _Point(start, *loss_and_gradient(start))
     if not first.finite:
-        raise DivergenceError(None, 1, 0.0, first.loss)
+        raise DivergenceError(None, 0, 0.0, first.loss)
     search = _Search(loss_and_gradient, first, network.dtype)
     losses = [first.loss]
 
@@ -179,6 +187,9 @@ def fit_lbfgs(
             moved, done, evaluations = result.nit > 0, done + int(result.nit), evaluations + int(result.nfev)
             message = str(result.message)
             converged = bool(result.success) and search.says_so(result.hess_inv, tol_grad, tol_loss)
+            if result.success and not converged:
+                message = f"the loss no longer falls, but its gradient is not 0 (up to {search.steepness:.2g}): {_ROUNDED}"
+                message += _WIDER if network.dtype == np.float32 else ""
             # A line search that met trials without a finite loss can give up far from the minimum, because the memory of
             # earlier steps misled it, and a scaled function can seem flat. The search begins anew as long as that helps.
             go_on = moved and not search.stopped and evaluations <= 20 * max_iter and (search.refused > 0 or search.scale > 1)
@@ -238,6 +249,11 @@ class _Search:
         step = x - best.x
         rise = 2 * abs(float((best.gradient / scale) @ step)) + abs(best.loss / scale) + 1
         return best.loss / scale + rise, step * (2 * rise / float(step @ step))
+
+    @property
+    def steepness(self) -> float:
+        """The largest part of the gradient at the best point."""
+        return float(np.abs(self.best.gradient).max())
 
     def accept(self, x: Flat) -> None:
         """An iteration has ended at x, the last point where the function was asked."""

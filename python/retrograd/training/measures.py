@@ -50,7 +50,7 @@ class MetricsRun:
             own = own_name(metric.function)
             if isinstance(given, str) and spec.is_classifier and own in _OF_NUMBERS:
                 raise ValueError(f"metrics: expected measures of labels for this loss, got {given!r}")
-            if metric.takes in ("probabilities", "scores"):
+            if metric.takes == "probabilities":
                 try:
                     spec.check_probabilities()
                 except ValueError as error:
@@ -169,6 +169,8 @@ class MetricsRun:
 
     def _answer(self, metric: Metric, rows: Array) -> Array:
         """What the network says to these rows, as the metric takes it."""
+        if metric.takes == "scores" and not self._network._spec.has_probabilities:
+            return self._network._outputs(rows, self._threads)
         if metric.takes in ("probabilities", "scores"):
             return self._network.predict_proba(rows, n_threads=self._threads)
         return self._network.predict(rows, n_threads=self._threads)

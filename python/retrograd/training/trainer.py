@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from numpy.typing import ArrayLike
 
@@ -162,6 +162,18 @@ class Trainer(Careful):
         self._fitting = self._stopped = self._in_parts = False
         self._make_core()
 
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in _SETTINGS and name != "optimizer" and getattr(self, "_fitting", False):
+                raise RuntimeError(
+                    f"{name}: this fit has begun with {getattr(self, name)!r}, and a new value would come too late; set it "
+                    "between two calls of fit (the optimiser and its settings may be changed at any time)"
+                )
+            if name == "average" and hasattr(self, "_averaging") and value != self.average:
+                set_own(self, "_averaging", Averaging(value))  # the old average ends here
+            super().__setattr__(name, value)
+
     def _make_core(self) -> None:
         self.optimizer._bind(self._network)
         self._core = _CORE[self._network.dtype.name](self._network._core)
@@ -239,10 +251,6 @@ class Trainer(Careful):
         finally:
             self._averaging.steps_done()
         return result
-
-    def _present_average(self) -> Averaging:
-        """The average under the present setting, which may have been changed."""
-        return self._averaging if self._averaging.settings == self.average else Averaging(self.average)
 
     def _gradient_norms(self) -> list[float]:
         """For each layer, the sum of the norms of its gradient over the last steps."""
@@ -371,7 +379,7 @@ class Trainer(Careful):
         measures = MetricsRun(metrics, network, training, measured_on)
         metric_name, watched = network.metric_name, early_stopping is not None or self.schedule is not None
         names = figures(metric_name, validation is not None, measures.figures) if watched else {}
-        averaging = self._present_average()
+        averaging = self._averaging
         early = EarlyStoppingRun(early_stopping, network, names, averaging)
         clock = self._clock if self._clock.schedule is self.schedule else RateClock(self.schedule, self.epochs_done)
         clock.check(epochs, steps, names)
@@ -383,7 +391,6 @@ class Trainer(Careful):
             network._set_prior(training)
         clock.begin(epochs)
         set_own(self, "_clock", clock)
-        set_own(self, "_averaging", averaging)
         set_own(self, "history", History(metric_name))
         bar = Bar(self.progress, epochs, rows, self.verbose)
         options = self._options(batch_size)
@@ -470,7 +477,7 @@ class Trainer(Careful):
             The loss is not finite; the weights are unchanged.
         """
         network = self._network
-        averaging = None if self.average is None else self._present_average()
+        averaging = None if self.average is None else self._averaging
         core = self.optimizer._bind(network)
         network._about_to_change()
         if sample_weight is None:
@@ -492,7 +499,6 @@ class Trainer(Careful):
 
     def _average_step(self, averaging: Averaging) -> None:
         """Have the average take in a single step."""
-        self._averaging = averaging
         averaging.step_done(self._network, self.epochs_done + 1)
 
     def evaluate(
@@ -550,7 +556,7 @@ class Trainer(Careful):
         Parameters
         ----------
         state : dict
-            The state of a trainer whose network has the same layers and dtype.
+            The state of a trainer whose network has the same layers; arrays of the other dtype are converted.
 
         Raises
         ------

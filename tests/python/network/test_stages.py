@@ -5,6 +5,7 @@ Not here: whole epochs (test_reference.py, test_trainer.py), bits across threads
 
 import copy
 import gc
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -392,3 +393,16 @@ def test_what_is_a_copy_is_read_only() -> None:
                 array[:] = 0
     net.forward(inputs(5, 3))[:] = 0  # an answer belongs to the caller
     net.predict(inputs(5, 3))[:] = 0
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])
+def test_gradients_can_be_copied_and_sent(how: Callable[[rg.Gradients], rg.Gradients]) -> None:
+    net = rg.Network([3, rg.Dense(4, "tanh", norm="batch", bias=False), 2], dtype="float64")
+    net.forward(inputs(5, 3), training=True)
+    twin = how(net.backward(inputs(5, 2)))
+    net.forward(inputs(5, 3), training=True)
+    found = net.backward(inputs(5, 2))
+    rg.SGD(0.1).step(net)
+    assert twin.loss == found.loss and repr(twin) == repr(found)
+    for name in ("delta", "dw", "dx", "db", "dgamma", "dbeta"):
+        assert same_bits(getattr(twin, name), getattr(found, name))

@@ -440,3 +440,24 @@ def test_one_seed_fixes_everything() -> None:
     assert not same_bits(parameters(drawn[0]), parameters(other[0]))
     repeated = run(drawn[0].seed)
     assert same_bits(parameters(repeated[0]), parameters(drawn[0])) and repeated[1].val_loss == drawn[1].val_loss
+
+
+LATE = {"batch_size": 3, "shuffle": False, "drop_last": True, "weights": "batch", "average": rg.EMA(), "n_threads": 1}
+LATE |= {"schedule": None, "callbacks": (), "progress": True, "verbose": True, "advice": False}
+
+
+@pytest.mark.parametrize(("name", "value"), [*LATE.items(), ("batch_size", "a")])
+def test_a_setting_that_would_come_too_late_is_refused(name: str, value: Any) -> None:
+    def act(trainer: rg.Trainer, history: rg.History) -> None:
+        with pytest.raises(RuntimeError, match=f"{name}: this fit has begun with"):
+            setattr(trainer, name, value)
+        trainer.optimizer = rg.SGD(0.2)
+        seen.append(len(history))
+
+    seen: list[int] = []
+    trainer = rg.Trainer(network([5, 4, 2]), rg.SGD(0.1), batch_size=4, callbacks=[act])
+    before = getattr(trainer, name)
+    trainer.fit(inputs(8, 5), inputs(8, 2), epochs=2)
+    assert seen == [1, 2] and getattr(trainer, name) is before
+    if value != "a":
+        setattr(trainer, name, value)  # between two calls

@@ -410,7 +410,8 @@ def test_hinge_and_focal() -> None:
         truth = (answers > 0).astype(int) if net.sizes[-1] == 1 else y
         assert history.metrics["f1"] == [m.f1(truth, net.predict(X))]
     with pytest.raises(ValueError, match="gives probabilities"):
-        rg.Trainer(network([5, 9, 3], "hinge"), rg.SGD(0.1)).fit(X, y, epochs=1, metrics=["auc"], train_metrics=True)
+        proba = m.Metric(m.auc, takes="probabilities")
+        rg.Trainer(network([5, 9, 3], "hinge"), rg.SGD(0.1)).fit(X, y, epochs=1, metrics=[proba], train_metrics=True)
 
 
 def test_a_metric_cannot_have_the_name_of_the_loss_nor_change_the_targets() -> None:
