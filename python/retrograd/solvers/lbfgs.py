@@ -187,7 +187,7 @@ def fit_lbfgs(
             moved, done, evaluations = result.nit > 0, done + int(result.nit), evaluations + int(result.nfev)
             message = str(result.message)
             converged = bool(result.success) and search.says_so(result.hess_inv, tol_grad, tol_loss)
-            if result.success and not converged:
+            if not converged and (result.success or "ABNORMAL" in message):  # which says that a line search found nothing
                 message = f"the loss no longer falls, but its gradient is not 0 (up to {search.steepness:.2g}): {_ROUNDED}"
                 message += _WIDER if network.dtype == np.float32 else ""
             # A line search that met trials without a finite loss can give up far from the minimum, because the memory of
