@@ -338,7 +338,7 @@ LOSSES = [5.0, 4, 3, 3, 3, 3, 2.9999, 2.9, 2.9, 2.9, 2.9, 2.9, 2.9, 2.9, 1, 1, 1
 
 def plateau_rates(schedule: s.ReduceOnPlateau, values: list[float]) -> list[float]:
     """The rates of the epochs whose figures are these."""
-    trainer = rg.Trainer(rg.Network([1, 1]), rg.SGD(LR), schedule=schedule, batch_size=1)
+    trainer = rg.Trainer(rg.Network([1, 1]), rg.SGD(LR), schedule=schedule, batch_size=1, advice=False)
     answers = iter(values)
     found: list[float] = []
     for _ in range(4):  # in several calls: it goes on
