@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+WITH_OLDEST = ("pyparsing<3.2",)  # the oldest matplotlib uses names that later ones warn of
 TOOLS = ("pytest", "hypothesis", "mypy", "ruff")  # whose versions no user depends on
 
 
@@ -22,7 +23,7 @@ def requirements(kind: str) -> list[str]:
             raise ValueError(f"pyproject.toml: expected lines like numpy>=1.26, got {line}")
         name, least = found.groups()
         lines.append(f"{name}=={least}.*" if kind == "oldest" and name not in TOOLS else name)
-    return [*lines, "torch"] if kind == "newest" else lines
+    return [*lines, "torch"] if kind == "newest" else [*lines, *WITH_OLDEST]
 
 
 if __name__ == "__main__":

@@ -181,8 +181,5 @@ peers() {
   "$python" tests/peers.py "$1" >"$folder/requirements.txt"
   "$folder/bin/python" -m pip install -q --disable-pip-version-check -r "$folder/requirements.txt"
   "$folder/bin/python" -m pip list --disable-pip-version-check 2>/dev/null | grep -iE '^(torch|numpy|pandas|scikit-learn|scipy|matplotlib) '
-  # The oldest libraries and the newest of what they use themselves disagree by deprecations of their own.
-  local of_old=()
-  [ "$1" = newest ] || of_old=(-W ignore::DeprecationWarning)
-  PYTHONPATH=$PWD/$package "$folder/bin/python" -m pytest "${of_old[@]}" tests/python
+  PYTHONPATH=$PWD/$package "$folder/bin/python" -m pytest tests/python
 }

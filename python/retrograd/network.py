@@ -189,8 +189,8 @@ class Network(Careful):
         `fit_lbfgs`, if the network has not taken a step and nobody has set its biases by then, so that the constant
         answer is the best one, with the weights of the rows: log odds with "binary_cross_entropy", log shares of the
         classes with "cross_entropy" and "focal", log mean with "poisson", mean with "mse" and "quadratic", median with
-        "mae", quantile with "quantile", the least loss with "huber", the mean of the signs or the shares of the classes
-        with "hinge"; through the inverse of `output_activation`. Until then they are zeros, and `Trainer.step` leaves
+        "mae", quantile with "quantile", the mean of the signs or the shares of the classes with "hinge", else the constant
+        of least loss; through the inverse of `output_activation`. Until then they are zeros, and `Trainer.step` leaves
         them so. The other layers have the default. Arrays: one for each layer, or None for what the default says.
     dropout : float, default 0.0
         The dropout of hidden layers that do not set their own (see `Dense`).
