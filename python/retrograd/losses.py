@@ -47,6 +47,14 @@ __all__ = [
 # - odd_output: whether the output activation must keep the sign of z
 LOSSES = _core.LOSSES
 
+NOT_SQUARED = '"huber" or "mae"'  # losses for numbers that a few large errors do not rule
+
+
+def is_squared(loss: str) -> bool:
+    """Whether the loss is the square of an error, times a number."""
+    return loss in ("mse", "quadratic")
+
+
 # What PyTorch, Keras and scikit-learn call a loss, where value and gradient are the same; in squashed spelling.
 ALIASES = {
     "mseloss": "mse",

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from .._checks import as_float, as_int
+from .._checks import as_bool, as_float, as_int
 from .._data.reach import warn_unreachable
 from .._data.weights import over_their_mean
 from .._pickles import Recorded
 from ..errors import DivergenceError
 from ..network import Network, as_network
+from ..training.advice import advise_of_solver
 
 __all__ = ["LBFGSResult", "fit_lbfgs"]
 
@@ -24,6 +25,8 @@ _ROUNDED = "rounding hides the descent, and X and y scaled to about 1 may help"
 _WIDER = ", and dtype='float64'"
 
 Flat = npt.NDArray[np.float64]
+
+_ENOUGH = 20  # iterations after which a run that has won hardly anything is worth a word
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def fit_lbfgs(
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
     callback: Callable[[int, float], object] | None = None,
+    advice: bool = True,
 ) -> LBFGSResult:
     """Train a small network on all rows at once with L-BFGS, which is often far better than gradient descent there.
 
@@ -94,6 +98,8 @@ def fit_lbfgs(
     n_threads : int, optional
     callback : callable, optional
         Called as callback(iteration, loss) after each iteration; StopIteration ends the run.
+    advice : bool, default True
+        Whether to warn (`NotLearningWarning`) where the run ends near the level of a constant answer.
 
     Returns
     -------
@@ -113,6 +119,8 @@ def fit_lbfgs(
     -----
     DataWarning
         As `Trainer.fit`.
+    NotLearningWarning
+        See `advice`.
 
     Notes
     -----
@@ -126,7 +134,7 @@ def fit_lbfgs(
     as_network(network)
     if any(layer.norm for layer in network.layers):
         raise ValueError("network: expected one without normalisation, got layers with it")
-    max_iter = as_int(max_iter, "max_iter", 0)
+    max_iter, advice = as_int(max_iter, "max_iter", 0), as_bool(advice, "advice")
     tol_grad, tol_loss = as_float(tol_grad, "tol_grad", 0.0), as_float(tol_loss, "tol_loss", 0.0)
     options: dict[str, Any] = {
         "ftol": tol_loss,
@@ -197,6 +205,8 @@ def fit_lbfgs(
                 break
     finally:
         put(search.best.x)
+    if advice and max_iter and (converged or done >= _ENOUGH):
+        advise_of_solver(network, data, decay, n_threads)
     return LBFGSResult(losses, done, evaluations, converged, message)
 
 

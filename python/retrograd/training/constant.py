@@ -24,6 +24,7 @@ _CORE: dict[str, Any] = {"float32": _core.NetworkF32, "float64": _core.NetworkF6
 _NUMBERS = 4096  # targets that are looked at, where they are not labels
 _FEWEST = 256  # but at least so many rows
 _TINY = 1e-12
+_PARTS = 64  # of the rows, whose losses tell how much of a gain is chance
 _LARGEST_EYE = 1024  # outputs up to which the best answers to rows of probabilities are computed
 
 Floats = npt.NDArray[np.float64]
@@ -59,12 +60,47 @@ def level_of(data: Examples, spec: NetworkSpec, threads: int = 0) -> Level:
     return Level(losses[best], _least(few, spec, threads), answers[best])
 
 
+def constant_metric(data: Examples, level: Level, spec: NetworkSpec) -> float:
+    """The metric of the constant answer."""
+    core = _network(spec, 1, spec.outputs)
+    core.set("b", 0, level.answer.astype(spec.dtype))
+    metric: float = core.evaluate(np.zeros((len(data.targets), 1), np.uint8), data.targets, 1, data.weights)[1]
+    return metric
+
+
+def beyond_chance(network: Any, data: Examples, level: Level, spec: NetworkSpec, threads: int) -> float:
+    """How much the answers of the core's network win against the best constant one, in the units of chance.
+
+    It is twice the gain over all rows, in units of the noise: where X says nothing, at most about the number of
+    parameters that were fitted (chi-squared; so for a log of a probability and for a square). It is 0 where the gain is
+    less than two standard errors: a few rows may have made it. They come from parts of the rows, so that the core's mean
+    losses are enough.
+    """
+    parts = min(_PARTS, len(data.rows) // 4)
+    if parts < 8:
+        return 0.0
+    core = _network(spec, 1, spec.outputs)
+    core.set("b", 0, level.answer.astype(spec.dtype))
+    gains, sizes = np.empty(parts), np.empty(parts)
+    for part in range(parts):
+        some = data.where(np.arange(part, len(data.rows), parts))
+        nothing = np.zeros((len(some.rows), 1), np.uint8)
+        constant = core.evaluate(nothing, some.targets, threads, some.weights)[0]
+        gains[part] = constant - network.evaluate(some.rows, some.targets, threads, some.weights)[0]
+        sizes[part] = len(some.rows) if some.weights is None else some.weights.sum()
+    shares = sizes / sizes.sum()
+    gain = float(shares @ gains)
+    error = math.sqrt(float(shares**2 @ (gains - gain) ** 2) * parts / (parts - 1))
+    noise = level.constant if LOSSES[spec.loss_name]["applies"] == "identity" else 0.5
+    return len(data.rows) * gain / noise if gain > 2 * error and noise > 0 else 0.0
+
+
 def _entropy(data: Examples, spec: NetworkSpec) -> Level:
     """The level for labels, where the loss is minus the log of a label's probability: it is asked for most often."""
     counts = np.bincount(data.targets, None if data.weights is None else data.weights[:, 0], spec.outputs)
     there = [float(count) for count in counts.tolist() if count > 0]
     total = math.fsum(there)
-    entropy = -math.fsum(count * math.log(count / total) for count in there) / total
+    entropy = 0.0 - math.fsum(count * math.log(count / total) for count in there) / total
     return Level(entropy, 0.0, np.log(np.maximum(counts / total, _TINY)))
 
 

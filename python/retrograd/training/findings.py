@@ -1,139 +1,68 @@
-"""What may keep a network from learning: settings, data, units and weights, each looked at by one function.
+"""What may keep a network from learning: settings, targets, units and weights, each looked at by one function.
 
-They are asked only where the loss has not left the level of a constant answer (advice.py), and look at a sample of the rows
-and at a copy of the network: nothing here touches the training itself.
+Ranges and tails of X and y are in ranges.py, the length of steps in pace.py. They are asked only where the loss has not
+left the level of a constant answer (advice.py), and look at samples of the rows and at a copy of the network (look.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import IntEnum
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .._data.arrays import Array
-from .._data.examples import Examples
 from .._data.reach import unreachable
 from ..activations import ACTIVATIONS
-from ..network import Gradients, Network
-from ..optimizers import Optimizer
-from .constant import Level
+from ..network import Network
+from .look import LARGE, Finding, Look, Weight
+from .pace import Pace, pace
+from .ranges import ranges_of_x, ranges_of_y, tails_of_x
 
 _STUCK = 1e-3  # so near its bound, an activation passes hardly any gradient
 _OFF = 1e-6  # so near 0, a unit that is off below 0 does not fire
 _SAME = 1e-5  # a unit that changes by less than this part of its size does not depend on X
 _HARDLY = 1e-2  # the same at the end of training
-_LARGE = 10.0  # numbers beyond this are not "about 1"
-_LARGE_Y = 100.0
-_SMALL = 1e-2
-_PART = 0.05  # of what can be won of the loss: what steps bring is measured by that
-_TOO_FAR = {True: 2.0, False: 10.0}  # a step that should win so many times the whole loss: for SGD, for the other rules
-_FAST_RATES = {True: 10.0, False: 0.1}  # a rate above it would be strange: for SGD, for the other rules
-
-Floats = npt.NDArray[np.float64]
-
-
-class Weight(IntEnum):
-    """What a finding is good for."""
-
-    HINT = 0  # it stands beside others
-    AT_THE_END = 1  # it explains why nothing was learned in a whole training
-    NOW = 2  # nothing can be learned while it is so
-
-
-class Finding(NamedTuple):
-    """A possible cause, in words, with what to do about it."""
-
-    weight: Weight
-    text: str
-
-
-class Look:
-    """What the functions below look at: a training, a sample of its rows, and what follows from them."""
-
-    def __init__(
-        self,
-        network: Network,
-        optimizer: Optimizer | None,
-        data: Examples,
-        sample: Examples,
-        level: Level,
-        losses: list[float],
-        present: float,
-        *,
-        rate: float,
-        steps: int,
-        shuffle: bool,
-        at_end: bool,
-        n_threads: int | None,
-    ) -> None:
-        self.network, self.optimizer, self.data, self.sample, self.level = network, optimizer, data, sample, level
-        self.present = present  # the loss with the present weights
-        self.first, self.last = losses[0], losses[-1]  # of this call of fit
-        self.rose = self.last > 1.1 * self.first - 0.1 * level.least
-        self.rate, self.steps, self.shuffle, self.at_end, self.n_threads = rate, steps, shuffle, at_end, n_threads
-
-    @cached_property
-    def x(self) -> Floats:
-        """The inputs of the sample."""
-        return self.sample.rows.astype(np.float64)
-
-    @property
-    def x_is_large(self) -> bool:
-        """Whether inputs are far from "about 1"."""
-        return bool(np.abs(self.x).max() > _LARGE)
-
-    @cached_property
-    def twin(self) -> Network:
-        """A copy of the network after a forward pass over the sample."""
-        twin = self.network._as_dtype(self.network.dtype.name)
-        twin.forward(self.sample.rows, n_threads=self.n_threads)
-        return twin
-
-    @cached_property
-    def outputs_of(self) -> tuple[Array, ...]:
-        """The outputs of each layer for the sample."""
-        return self.twin.a[1:]
-
-    @cached_property
-    def gradients(self) -> Gradients:
-        """The gradients of the sample."""
-        weights = None if self.sample.weights is None else self.sample.weights[:, 0]
-        return self.twin.backward(self.sample.targets, sample_weight=weights, n_threads=self.n_threads)
-
-    @cached_property
-    def settings_of(self) -> list[tuple[float, float, float, bool]]:
-        """Factor of the rate, weight decay, l1 and whether it is frozen, for the weights and the biases of each layer."""
-        if self.optimizer is None:
-            return [(1.0, 0.0, 0.0, False)] * (2 * self.network.depth)
-        plain = (1.0, self.optimizer.weight_decay, 0.0, False)
-        return self.optimizer._for_arrays(self.network) or [plain] * (2 * self.network.depth)
-
-    def size_of_weights(self, layer: int) -> float:
-        """The root mean square of a layer's weights, where 1 keeps the size of what passes."""
-        weights = self.twin.weights[layer].astype(np.float64)
-        return float(np.sqrt(np.mean(weights**2) * weights.shape[0]))
+_MISSING = 0.2  # a share of labels that never occur which is worth a word
+_PULLED = 3.0  # a penalty that divides weights by e so many times is to blame for what is left of them
 
 
 def findings(look: Look) -> list[Finding]:
     """All that was found, the likeliest first."""
-    found = [one for kind in (_settings, _targets, _inputs, _decay) for one in kind(look)]
-    if _strongest(found) < Weight.NOW:  # else the units, and then the gradient, suffer from that
+    found = [one for kind in (_settings, _targets, ranges_of_x, _decay) for one in kind(look)]
+    if strongest(found) < Weight.NOW:  # else the units, and then the gradient, suffer from that
         found += _units(look)
-    if _strongest(found) == Weight.HINT:
-        found += _pace(look)
+    if strongest(found) < Weight.NOW:
+        steps = list(pace(look, is_linear(look.network)))
+        if strongest(steps) > Weight.HINT and not Pace(look).is_wild(look):  # nothing else has had a chance
+            found = steps + found
+        elif strongest(steps) > Weight.HINT or strongest(found) == Weight.HINT:
+            found += steps
+    if strongest(found) < Weight.AT_THE_END:
+        found += tails_of_x(look)
     return sorted(found, key=lambda one: -one.weight)
 
 
-def _strongest(found: list[Finding]) -> Weight:
+def strongest(found: list[Finding]) -> Weight:
+    """The weight of the best explanation."""
     return max((one.weight for one in found), default=Weight.HINT)
 
 
+def is_waiting(look: Look) -> bool:
+    """Whether nothing can be expected yet: a schedule, which may raise the rate, has given tiny ones so far."""
+    return look.rate_may_rise and look.optimizer is not None and (look.rate == 0 or Pace(look).is_slow(look))
+
+
+def is_linear(network: Network) -> bool:
+    """Whether all layers but the last give sums of what they take."""
+    hidden = zip(network.layers[:-1], network.activations[:-1], strict=True)
+    return all(activation == "identity" and not layer.norm for layer, activation in hidden)
+
+
 def _settings(look: Look) -> Iterator[Finding]:
-    if look.optimizer is not None and look.rate == 0:
+    if look.optimizer is None:  # a solver, which needs no rate, and takes no notice of noise
+        return
+    if look.rate == 0 and not look.rate_may_rise:
         yield Finding(Weight.NOW, "the learning rate is 0: no weight moves")
     elif all(frozen or factor == 0 for factor, _, _, frozen in look.settings_of):
         yield Finding(Weight.NOW, "the optimiser's groups freeze every parameter (or give it lr_factor=0): no weight moves")
@@ -143,7 +72,7 @@ def _settings(look: Look) -> Iterator[Finding]:
         if rate >= 0.9:
             text = f"{name}={rate:g} leaves {100 * (1 - rate):.2g} % of {where} in a step: take 0.1 to 0.5"
             yield Finding(Weight.AT_THE_END, text)
-    noise, spread = look.network.input_noise, float(look.x.std(axis=0).mean())
+    noise, spread = look.network.input_noise, float(look.x.spread.mean())
     if noise > 3 * spread > 0:
         text = f"input_noise={noise:g} drowns X, whose columns have a standard deviation of {spread:.3g}"
         yield Finding(Weight.AT_THE_END, text)
@@ -153,9 +82,10 @@ def _settings(look: Look) -> Iterator[Finding]:
 
 
 def _targets(look: Look) -> Iterator[Finding]:
-    targets, weights, spec = look.data.targets, look.data.weights, look.network._spec
+    targets, weights, spec, that_counts = look.data.targets, look.data.weights, look.network._spec, ""
     if weights is not None:
         targets = targets[weights[:, 0] > 0]
+        that_counts = " that counts" if len(targets) < len(weights) else ""
         if len(targets) < 0.05 * len(weights):
             yield Finding(Weight.AT_THE_END, f"only {len(targets)} of {len(weights)} rows have a weight above 0")
     if targets.ndim == 1:
@@ -163,59 +93,32 @@ def _targets(look: Look) -> Iterator[Finding]:
         label, there = int(np.argmax(counts)), np.flatnonzero(counts)
         share = counts[label] / len(targets)
         if len(there) == 1:
-            yield Finding(Weight.NOW, f"every row of y has the label {label}: there is nothing to tell apart")
+            yield Finding(Weight.NOW, f"every row of y{that_counts} has the label {label}: there is nothing to tell apart")
         elif share > 0.95:
             text = f'label {label} is {100 * share:.1f} % of y: class_weight="balanced" helps the others'
             yield Finding(Weight.AT_THE_END, text)
-        if 1 < len(there) < spec.outputs:
+        if 1 < len(there) <= (1 - _MISSING) * spec.outputs:
             missing = _some(sorted(set(range(spec.outputs)) - set(there.tolist())))
             yield Finding(Weight.HINT, f"{len(there)} of {spec.outputs} labels occur in y, without {missing}")
         if len(there) > 1 and not look.shuffle and bool((np.diff(targets) >= 0).all()):
             yield Finding(Weight.AT_THE_END, "y is sorted and shuffle=False: a batch holds one label; take shuffle=True")
         return
     low, high = targets.min(axis=0), targets.max(axis=0)
+    if len(targets) == 1:
+        return
     if (low == high).all():
-        value = f"{low[0]:g}" if len(low) == 1 else f"the same row of {len(low)} numbers"
-        yield Finding(Weight.NOW, f"y is {value} in every row: no X can tell them apart")
+        value = f"{low[0] + 0.0:g}" if len(low) == 1 else f"the same row of {len(low)} numbers"  # 0, not -0
+        yield Finding(Weight.NOW, f"y is {value} in every row{that_counts}: no X can tell them apart")
         return
     out_of_reach = unreachable(look.data, spec)
     if out_of_reach is not None:
         yield Finding(Weight.AT_THE_END, f"y cannot be reached: {out_of_reach}")
     equal = float((targets == look.level.answer.astype(targets.dtype)).all(axis=1).mean())
     if equal > 0.5 and spec.targets == "numbers":
-        what = f"y is {look.level.answer[0]:g}" if len(low) == 1 else "y is the same"
+        what = f"y is {look.level.answer[0] + 0.0:g}" if len(low) == 1 else "y is the same"
         text = f"{what} in {100 * equal:.0f} % of the rows, and no other constant has a smaller {spec.loss_name}"
         yield Finding(Weight.AT_THE_END, f"{text}: a squared error counts the rest more")
-    if spec.targets in ("numbers", "counts"):
-        size, spread = float(np.abs(targets).max()), float(np.max(targets.std(axis=0, dtype=np.float64)))
-        if size > _LARGE_Y or size < _SMALL or size > 20 * spread:
-            divide = "y / y.mean()" if spec.targets == "counts" else "(y - y.mean(0)) / y.std(0)"
-            text = f"y ranges from {low.min():.6g} to {high.max():.6g}: scale it, {divide}"
-            yield Finding(Weight.AT_THE_END, text)
-
-
-def _inputs(look: Look) -> Iterator[Finding]:
-    x, rows = look.x, len(look.x)
-    low, high, spread, mean = x.min(), x.max(), x.std(axis=0), x.mean(axis=0)
-    moving = (x != x[0]).any(axis=0)
-    if not moving.any() and rows > 1:
-        text = "X is the same in every row" + ("" if rows == len(look.data.rows) else f" of {rows} that were looked at")
-        yield Finding(Weight.NOW, text)
-        return
-    if not moving.any():
-        return
-    divisor = "X.std(0)" if moving.all() else "(X.std(0) + 1e-6)"  # a column that does not change
-    standard = f"(X - X.mean(0)) / {divisor}"
-    if look.x_is_large or np.abs(x).max() < _SMALL:
-        bytes_ = low >= 0 and 100 < high <= 255 and bool((x == np.floor(x)).all())
-        text = f"X ranges from {low:.6g} to {high:.6g}: scale it, " + ("X / 255, or " if bytes_ else "") + standard
-        yield Finding(Weight.AT_THE_END, text)
-    elif spread.max() > 1000 * spread[moving].min():
-        text = f"columns of X have standard deviations from {spread[moving].min():.3g} to {spread.max():.3g}"
-        yield Finding(Weight.AT_THE_END, f"{text}: scale it, {standard}")
-    elif float(np.median(np.abs(mean[moving]) / spread[moving])) > 20:
-        text = f"X hardly changes from row to row beside its mean (up to {np.abs(mean).max():.6g}): {standard}"
-        yield Finding(Weight.AT_THE_END, text)
+    yield from ranges_of_y(look, out_of_reach is not None)
 
 
 # ---------------------------------------------------------------- units and weights
@@ -263,86 +166,42 @@ def _equal_columns(weights: Array) -> bool:
 
 def _remedy(look: Look, layer: int, a: Array) -> str:
     """What may have brought all units of a layer to that, and what to do."""
-    size, bias = look.size_of_weights(layer), float(np.abs(look.twin.biases[layer]).max())
-    if size > _LARGE or bias > _LARGE:
+    biases, slower = look.twin.biases[layer], "" if look.optimizer is None else "a smaller learning rate, "
+    size, bias = look.size_of_weights(layer), 0.0 if biases is None else float(np.abs(biases).max())
+    if size > LARGE or bias > LARGE:
         grown = f"weights of up to {np.abs(look.twin.weights[layer]).max():.3g} and biases of up to {bias:.3g}"
         if look.x_is_large and layer == 0:
             return f"large inputs gave {grown}"
-        return f"the layer has {grown}; take a smaller learning rate, or smaller weights to start from"
+        return f"the layer has {grown}; take {slower}{'or ' if slower else ''}smaller weights to start from"
     if look.x_is_large:
         return "the inputs are large"
+    if look.x_is_small:
+        return "the inputs are small"
     bounded = [one for one in look.network.activations[:layer] if ACTIVATIONS[one]["high"] < np.inf]
     if layer >= 3 and len(bounded) >= 3:
         return f'what X says is lost in {layer + 1} layers: fewer of them, "relu" or "tanh", or norm="layer"'
-    return "take a smaller learning rate, other weights to start from, or another activation"
+    return f"take {slower}other weights to start from{',' if slower else ''} or another activation"
 
 
 def _decay(look: Look) -> Iterator[Finding]:
-    """Weights that a penalty has pulled to zero."""
-    if look.optimizer is None:
-        return
+    """Weights that a penalty has pulled to zero, or that a limit holds there."""
     for layer, place in enumerate(look.network.layers):
-        _, decay, l1, _ = look.settings_of[2 * layer]
+        factor, decay, l1, _ = look.settings_of[2 * layer]
+        weights, way = look.twin.weights[layer], look.rate * factor * look.steps
+        largest, small = float(np.abs(weights).max()), look.size_of_weights(layer) < 0.1
+        text = f"the weights of layer {layer + 1} are at most {largest:.2g}"
+        if place.max_norm is not None and place.max_norm < 0.05 and small and look.optimizer is not None:
+            text += f": max_norm={place.max_norm:g} holds them at zero, take a larger one (1 to 4) or None"
+            yield Finding(Weight.NOW if look.at_end else Weight.AT_THE_END, text)
+            return
         pulls = {"weight_decay": decay, "l1": l1}
         told = " and ".join(f"{name}={value:g}" for name, value in pulls.items() if value > 0)
-        if place.max_norm is not None and place.max_norm < 0.05:
-            told = f"max_norm={place.max_norm:g}"
-        if told and look.size_of_weights(layer) < 0.1 and look.twin.weights[layer].any():
-            largest = float(np.abs(look.twin.weights[layer]).max())
-            text = f"the weights of layer {layer + 1} are at most {largest:.2g}: {told} holds them at zero"
-            yield Finding(Weight.NOW if look.at_end else Weight.AT_THE_END, f"{text}, take a hundredth of it")
+        # They may have started at zero, unless the penalty has had the time to bring them there.
+        pulled = way * decay > _PULLED or way * l1 > 1
+        if told and small and (pulled or weights.any()):
+            text += f": {told} holds them at zero, take a hundredth of it or less"
+            yield Finding(Weight.NOW if look.at_end or pulled else Weight.AT_THE_END, text)
             return
-
-
-def _pace(look: Look) -> Iterator[Finding]:
-    """Whether steps of that length, along the present gradient, could bring anything."""
-    optimizer, to_win = look.optimizer, max(look.level.constant, look.present) - look.level.least
-    if optimizer is None or not look.at_end or look.rate == 0 or to_win <= 0:
-        return
-    squares = sizes = whole = 0.0
-    pairs = [array for pair in zip(look.gradients.dw, look.gradients.db, strict=True) for array in pair]
-    for (factor, _, _, frozen), array in zip(look.settings_of, pairs, strict=True):
-        flat = array.ravel().astype(np.float64)
-        if not frozen:
-            whole += float(flat @ flat)
-            squares += factor * float(flat @ flat)
-            sizes += factor * float(np.abs(flat).sum())
-    plain = optimizer._rule == "sgd"
-    norm, clip = np.sqrt(whole), 1.0
-    if plain and optimizer.clip_norm is not None and norm > 0:
-        clip = min(1.0, optimizer.clip_norm / norm)
-    if plain and optimizer.clip_value is not None:
-        clip = min(clip, optimizer.clip_value * sizes / max(squares, 1e-300))
-    momentum = getattr(optimizer, "momentum", 0.0) if plain else 0.0
-    fall = look.rate * (squares * clip if plain else sizes) / (1 - momentum)
-    if look.present > look.level.constant and (fall * (1 - momentum) > _TOO_FAR[plain] * to_win or look.rose):
-        text = f"the learning rate {look.rate:g} is too large: "
-        text += (
-            f"the loss of an epoch rose from {look.first:.4g} to {look.last:.4g}"
-            if look.rose
-            else "a step goes beyond where the gradient leads"
-        )
-        yield Finding(Weight.AT_THE_END, f"{text}; try a hundredth of it, or look at lr_range_test")
-        return
-    needed = _PART * to_win / max(fall, 1e-300)
-    if needed < 10 * look.steps:
-        return
-    better = min(
-        0.1, float(10 ** np.round(np.log10(look.rate * needed)))
-    )  # a step of it would win that part, if it can be so long
-    if clip < 1e-2:
-        text = f"clip_norm={optimizer.clip_norm}, clip_value={optimizer.clip_value} cut the gradient, whose norm is {norm:.2g}"
-        yield Finding(Weight.AT_THE_END, text)
-    elif look.rate * needed / 100 <= _FAST_RATES[plain] and better >= 100 * look.rate:
-        text = (
-            f"the learning rate {look.rate:g} is far too small: with this gradient (norm {norm:.2g}) it takes {needed:.0e} "
-            f"steps to win {100 * _PART:g} % of the loss; try {better:g}, or "
-            "look at lr_range_test"
-        )
-        yield Finding(Weight.AT_THE_END, text)
-    else:
-        text = f"the gradient nearly vanishes (norm {norm:.2g}): a plateau"
-        yield Finding(Weight.HINT, f"{text}; try other weights to start from, more units or epochs")
 
 
 def _some(numbers: list[int]) -> str:

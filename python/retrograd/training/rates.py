@@ -17,6 +17,8 @@ from ..history import History
 from ..schedules import Rates, ReduceOnPlateau, Schedule, check_schedule
 
 _MOST_KEPT = 1000  # rates of one epoch that the history keeps
+_FIRST_EPOCHS = 10  # of a schedule: what it will give is not known, or not done, before
+_MOST_ASKED = 100_000  # rates to come that are looked at
 
 
 class PlateauRun:
@@ -119,6 +121,21 @@ class RateClock:
         if schedule.per == "step":
             return schedule.rates(lr, steps, start=past * steps, length=self._epochs * steps)
         return np.full(steps, schedule.rates(lr, 1, start=past, length=self._epochs)[0])
+
+    def may_rise(self, epochs_done: int, steps: int, lr: float, highest: float) -> bool:
+        """Whether rates far above the highest one so far may follow: in a warm-up, or in a function's first epochs."""
+        schedule, past = self.schedule, epochs_done - self._origin
+        if isinstance(schedule, ReduceOnPlateau):
+            return past < schedule.warmup
+        if not isinstance(schedule, Schedule):
+            return schedule is not None and past < _FIRST_EPOCHS
+        unit = steps if schedule.per == "step" else 1
+        to_come = min(max(self._epochs - past, _FIRST_EPOCHS) * unit + schedule.warmup, _MOST_ASKED)
+        try:
+            rates = schedule.rates(lr, to_come, start=past * unit, length=self._epochs * unit)
+        except ValueError:  # they grow without end
+            return True
+        return float(rates.max(initial=0.0)) > 3 * highest
 
     def to_keep(self, rates: Rates | None) -> list[float] | None:
         """The rates that the history keeps where each step has its own: at most 1000, spread evenly."""
