@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from numpy.typing import ArrayLike
 
@@ -33,6 +33,7 @@ from .progress import Bar, check_progress
 from .rates import RateClock
 from .run import run
 from .stopping import Convergence, EarlyStopping, EarlyStoppingRun, warn_of_parts
+from .unused import warn_of_unused
 
 __all__ = ["Trainer"]
 
@@ -72,7 +73,7 @@ Metrics = Sequence[str | Metric | Callable[..., float]]
 Rate = Schedule | Callable[[int], float]
 
 
-@says_where("fit")
+@says_where("fit", "evaluate")
 class Trainer(Careful):
     """Trains one network with one optimiser.
 
@@ -122,6 +123,8 @@ class Trainer(Careful):
         The network with the averaged weights (see `average`); None until the average has begun.
     """
 
+    _made_with: ClassVar[str] = "_core"
+
     def __init__(
         self,
         network: Network,
@@ -154,6 +157,7 @@ class Trainer(Careful):
         self.schedule = schedule
         self.callbacks = callbacks
         as_callbacks(callbacks)
+        warn_of_unused(network, self.optimizer)
         self.history = History(network.metric_name)
         self.epochs_done = 0
         self._clock = RateClock(schedule, 0)
@@ -161,6 +165,17 @@ class Trainer(Careful):
         self._adviser = Adviser()
         self._fitting = self._stopped = self._in_parts = False
         self._make_core()
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "epochs_done":
+                value = as_int(value, name, 0)
+            elif name == "history" and not isinstance(value, History):
+                raise TypeError(f"history: expected a History, got {value!r}")
+            elif name == "weights":  # a step of rows without weights never asks for it
+                weigh_by_batch(value)
+            super().__setattr__(name, value)
 
     def _make_core(self) -> None:
         self.optimizer._bind(self._network)
