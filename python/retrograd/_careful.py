@@ -181,11 +181,12 @@ def _check_may_set(thing: Any, name: str) -> None:
     if home is not None and not _is_ours(home):
         return
     code = frame.f_code
-    if code.co_argcount and frame.f_locals.get(code.co_varnames[0]) is thing:  # a method of the object
+    if code.co_argcount and any(frame.f_locals.get(code.co_varnames[0]) is one for one in (thing, kind)):  # a method
         kind._has.add(name)
         return
     hint = _hint(ATTRIBUTES, kind, name)
-    settings = {one for cls in kind.__mro__ if _is_ours(cls) and issubclass(cls, Careful) for one in cls._has}
+    above = [cls for cls in kind.__mro__ if _is_ours(cls) and issubclass(cls, Careful)]
+    settings = {one for cls in above for one in (*cls._has, *vars(cls).get("__annotations__", ())) if one[0] != "_"}
     near = None if hint else nearest(name, settings, cutoff=0.85)
     if hint or near:
         what = hint or f"did you mean {near!r}?"

@@ -64,7 +64,9 @@ def _is_network(value: object) -> bool:
 def _shown(value: object) -> str:
     """The value, or its type where it is long."""
     text = repr(value)
-    return text if len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"
+    if len(text) <= 60 and "\n" not in text:
+        return text
+    return "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
 
 
 def _refuse_range(name: str, value: object, bound: str) -> NoReturn:

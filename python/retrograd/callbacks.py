@@ -184,7 +184,9 @@ def as_callbacks(given: object) -> list[Callback]:
     for one in given:
         if isinstance(one, type) or not (isinstance(one, Callback) or callable(one)):
             hint = _not_a_callback(one)
-            raise TypeError(f"callbacks: expected a Callback or a function of trainer and history, got {one!r}{hint}")
+            shown = f"{'the class ' if isinstance(one, type) else ''}{getattr(one, '__name__', type(one).__name__)}"
+            shown = shown if hint else repr(one)
+            raise TypeError(f"callbacks: expected a Callback or a function of trainer and history, got {shown}{hint}")
     found = [one if isinstance(one, Callback) else _OnEpochEnd(one) for one in given]
     for one in found:
         as_int(one.every, "every", 0)
@@ -196,7 +198,7 @@ def as_callbacks(given: object) -> list[Callback]:
 def _not_a_callback(given: object) -> str:
     kind = given if isinstance(given, type) else type(given)
     if isinstance(given, type) and issubclass(given, Callback):
-        return f"; that is the class, and {given.__name__}(...) a callback"
+        return f"; write {given.__name__}(...), which makes one"
     if kind.__name__ == "EarlyStopping":
         return "; it is an argument of fit: trainer.fit(X, y, epochs=100, early_stopping=rg.EarlyStopping())"
     if kind.__module__.endswith(".schedules"):

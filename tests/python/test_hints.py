@@ -122,7 +122,7 @@ def test_the_lines_that_hints_write_fit_the_signatures(hint: str) -> None:
 
 def test_the_check_of_lines_finds_what_is_wrong() -> None:
     check_lines("write rg.Trainer(net, rg.Adam(lr=1e-3)).fit(X, y, epochs=10), say")
-    for wrong in ("rg.SGD(lr=0.1, betas=1)", "x: rg.Trainer(net, rg.Adam(rho=1))", "trainer.fit(lr=1)", "rg.Trainer().fit(q=1)"):
+    for wrong in ("rg.SGD(lr=0.1, betas=1)", "x: rg.Trainer(net, rg.Adam(q=1))", "trainer.fit(lr=1)", "rg.Trainer().fit(q=1)"):
         with pytest.raises(AssertionError):
             check_lines(wrong)
     assert arguments_in("it is clip_norm= or clip_value=") == ["clip_norm", "clip_value"]
