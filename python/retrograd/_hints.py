@@ -295,14 +295,6 @@ _DEVICE = "there are no devices but the CPU"
 
 _TRAINER_TAKES = "rg.Trainer(net, rg.Adam()).fit(X, y, epochs=10) takes it"
 _WEIGHT_OF_ROWS = "it is sample_weight=, a number for each row"
-_OF_FORWARD = {
-    "train": "it is training=True",
-    "is_training": "it is training=True",
-    "mode": "it is training=True",
-    "y": "the targets belong to net.backward(y), or to net.loss(X, y)",
-    "batch_size": "all rows are taken at once",
-    "verbose": "there is nothing to show",
-}
 _BETAS_ARGUMENT = {
     "beta_1": "the pair is betas=(beta1, beta2)",
     "beta_2": "the pair is betas=(beta1, beta2)",
@@ -636,8 +628,14 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "swa_lr": "the rate is the schedule's: rg.Trainer(net, optimizer, schedule=rg.schedules.Cosine())",
     },
     "EMA": {"momentum": "it is decay=", "beta": "it is decay=", "alpha": "it is decay=", "start_epoch": "it is from_epoch="},
-    "Network.__call__": _OF_FORWARD,
-    "Network.forward": _OF_FORWARD,
+    "Network.__call__": {
+        "train": "it is training=True",
+        "is_training": "it is training=True",
+        "mode": "it is training=True",
+        "y": "the targets belong to net.backward(y), or to net.loss(X, y)",
+        "batch_size": "all rows are taken at once",
+        "verbose": "there is nothing to show",
+    },
     "Network.backward": {
         "loss": "it takes the targets, net.backward(y), or the gradient of a loss of your own, net.backward(dz=dz)",
         "grad": "it is dz=, with respect to z of the last layer",

@@ -207,8 +207,11 @@ def _not_a_callback(given: object) -> str:
 
 
 def _warn_of_never(one: Callback) -> None:
-    """Say where `on_step_end` waits for a call that never comes."""
-    if one.every == 0 and type(one).on_step_end is not Callback.on_step_end:
+    """Say where `on_step_end` waits for a call that never comes; who sets `every` to 0 does not wait."""
+    if one.every != 0 or type(one).on_step_end is Callback.on_step_end:
+        return
+    below = type(one).__mro__[: type(one).__mro__.index(Callback)]
+    if not any("every" in vars(place) for place in (one, *below)):
         there = [name for name in (*vars(type(one)), *vars(one)) if not name.startswith("_") and name != "every"]
         slip = nearest("every", [name for name in there if isinstance(getattr(one, name, None), int)], cutoff=0.75)
         warn(

@@ -150,7 +150,7 @@ class Gradients(Careful):
         return f"Gradients(loss={self.loss}, dw={shapes})"
 
 
-@says_where("forward", "__call__", "backward", "loss")
+@says_where("__call__", "backward", "loss")
 class Network(Careful):
     """A dense feed-forward network.
 

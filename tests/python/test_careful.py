@@ -226,7 +226,6 @@ def test_every_hint_for_an_argument_is_given() -> None:
         "Schedule": lambda **more: rg.schedules.InverseScaling(**more),
         "Loss": lambda **more: rg.losses.CrossEntropy(**more),
         "Network.__call__": lambda **more: net(inputs(6, 4), **more),
-        "Network.forward": lambda **more: net.forward(inputs(6, 4), **more),
         "Network.backward": lambda **more: net.backward(inputs(6, 3), **more),
         "Network.loss": lambda **more: net.loss(inputs(6, 4), inputs(6, 3), **more),
         "Trainer.evaluate": lambda **more: trainer.evaluate(inputs(6, 4), inputs(6, 3), **more),

@@ -112,7 +112,6 @@ WRONG: list[tuple[Callable[[], Any], type[BaseException], str]] = [
     (lambda: setattr(trainer(), "epochs_done", "x"), TypeError, "epochs_done: expected an integer"),
     (lambda: setattr(trainer(), "epochs_done", -5), ValueError, "epochs_done: expected at least 0"),
     (lambda: setattr(trainer(), "history", "x"), TypeError, "history: expected a History"),
-    (lambda: setattr(trainer(), "weights", "mean"), ValueError, 'weights: expected "rows" or "batch"'),
 ]
 
 
@@ -122,6 +121,25 @@ def test_a_wrong_line_says_what_to_write(call: Callable[[], Any], kind: type[Bas
         warnings.simplefilter("error")
         with pytest.raises(kind, match=re.escape(message)):
             call()
+
+
+def test_a_step_refuses_settings_of_weights_as_fit_does() -> None:
+    mine = trainer()
+    mine.weights = "mean"  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="weights: expected"):
+        mine.step(X, LABELS)
+    assert mine.optimizer.steps == 0
+
+
+def test_who_sets_every_to_0_is_not_told() -> None:
+    class Quiet(Never):
+        every = 0
+
+    own = Never()
+    own.every = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer(callbacks=[Quiet(), own], advice=False).fit(X, LABELS, epochs=1)
 
 
 def test_what_is_right_is_taken() -> None:

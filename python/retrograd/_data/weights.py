@@ -46,7 +46,7 @@ def as_weights(
         return None
     if isinstance(value, str):
         hint = '; write class_weight="balanced"' if value == "balanced" and name == "sample_weight" else ""
-        raise TypeError(f"{name}: expected a number for each row, got {value!r}{hint}")
+        raise TypeError(f"{name}: expected an array of real numbers, one for each row, got {value!r}{hint}")
     array = as_array(value, name)
     if array.shape not in ((rows,), (rows, 1)):
         raise ValueError(f"{name}: expected one for each row, shape ({rows},), got {array.shape}")

@@ -39,6 +39,8 @@ __all__ = ["Trainer"]
 
 _CORE = {"float32": _core.TrainerF32, "float64": _core.TrainerF64}
 
+_BY_ROWS = "rows"  # the default of `weights`; to ask for the object itself costs a step nothing
+
 # Settings are what the constructor takes, and attributes of the same names. The rest is kept by its meaning, or made anew.
 _SETTINGS = (
     "optimizer",
@@ -173,8 +175,6 @@ class Trainer(Careful):
                 value = as_int(value, name, 0)
             elif name == "history" and not isinstance(value, History):
                 raise TypeError(f"history: expected a History, got {value!r}")
-            elif name == "weights":  # a step of rows without weights never asks for it
-                weigh_by_batch(value)
             super().__setattr__(name, value)
 
     def _make_core(self) -> None:
@@ -488,6 +488,8 @@ class Trainer(Careful):
         averaging = None if self.average is None else self._present_average()
         core = self.optimizer._bind(network)
         network._about_to_change()
+        if self.weights is not _BY_ROWS:
+            weigh_by_batch(self.weights)
         if sample_weight is None:
             quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads))
             if quick is not None:  # the arrays were plain and the loss finite

@@ -18,7 +18,6 @@ KINDS: list[Any] = [rg.Network, rg.Dense, rg.Trainer, rg.EarlyStopping, rg.EMA, 
 KINDS += [getattr(module, name) for module in (schedules, losses) for name in module.__all__]
 CALLS: dict[str, Callable[..., Any]] = {
     "Network.__call__": rg.Network.__call__,
-    "Network.forward": rg.Network.forward,
     "Network.backward": rg.Network.backward,
     "Network.loss": rg.Network.loss,
     "Trainer.fit": rg.Trainer.fit,
