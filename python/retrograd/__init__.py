@@ -94,4 +94,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*(name for name in globals() if name not in ("Any", "TYPE_CHECKING")), *_LATER})

@@ -22,6 +22,8 @@ def as_int(value: object, name: str, least: int, bits: int = 63) -> int:
     """An integer (NumPy's too, but no bool) from `least` to 2^bits - 1."""
     if type(value) is int and least <= value < 1 << bits:  # this comes first because `fit` asks several times
         return value
+    if isinstance(value, np.ndarray) and value.ndim == 0:  # as np.savez gives a number back
+        value = value[()]
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: expected an integer, got {_shown(value)}")
     if value < least:
@@ -49,14 +51,22 @@ def above_zero(value: object, name: str, below: float = float("inf")) -> float:
 
 def _number(value: object, name: str) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}: expected a number, got {_shown(value)}")
+        hint = "; the trainer names the network: rg.Trainer(net, rg.SGD(lr=0.1))" if name == "lr" and _is_network(value) else ""
+        raise TypeError(f"{name}: expected a number, got {_shown(value)}{hint}")
     return float(value)
+
+
+def _is_network(value: object) -> bool:
+    """Whether it is a network or arrays, which optimisers of PyTorch take first."""
+    return hasattr(value, "weights") or (isinstance(value, tuple | list) and any(isinstance(one, np.ndarray) for one in value))
 
 
 def _shown(value: object) -> str:
     """The value, or its type where it is long."""
     text = repr(value)
-    return text if len(text) <= 60 else f"a {type(value).__name__}"
+    if len(text) <= 60 and "\n" not in text:
+        return text
+    return "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
 
 
 def _refuse_range(name: str, value: object, bound: str) -> NoReturn:
@@ -68,7 +78,8 @@ def as_bool(value: object, name: str) -> bool:
     if value is True or value is False:  # this comes first because `fit` asks several times
         return value
     if not isinstance(value, np.bool_):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
+        hint = f"; write {name}={bool(value)}" if type(value) is int and value in (0, 1) else ""
+        raise TypeError(f"{name}: expected True or False, got {_shown(value)}{hint}")
     return bool(value)
 
 
@@ -77,4 +88,4 @@ def check_state(state: object, names: Iterable[str], what: str) -> None:
     if not isinstance(state, Mapping):
         raise TypeError(f"{what}: expected a dict as state_dict gives it, got {type(state).__name__}")
     if set(state) != set(names):
-        raise ValueError(f"{what}: expected {', '.join(names)}, got {', '.join(map(str, state))}")
+        raise ValueError(f"{what}: expected {', '.join(names)}, got {', '.join(map(str, state)) or 'nothing'}")

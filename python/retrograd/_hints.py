@@ -14,6 +14,8 @@ from typing import Any
 _DROPOUT = "it is fixed when the network is made: rg.Network(..., dropout=0.5), or rg.Dense(units, dropout=0.5) for a layer"
 _SAVE = "pickle.dump(net, file) keeps all of it; net.state_dict() has the weights alone"
 
+_BETAS = {name: "optimizer.betas = (beta1, beta2)" for name in ("beta_1", "beta1", "beta_2", "beta2")}
+
 ATTRIBUTES: dict[str, dict[str, str]] = {
     "retrograd": {
         "Sequential": "rg.Network([784, 128, 10])",
@@ -44,6 +46,21 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "datasets": "import retrograd.datasets",
         "data": "import retrograd.datasets",
         "load_digits": "from retrograd.datasets import load_digits",
+        "load_model": "pickle.load(file) has a network or a trainer that was saved by pickle.dump",
+        "save_model": "pickle.dump(net, file)",
+        "ReLU": 'an activation is a name: rg.Dense(128, "relu")',
+        "relu": 'an activation is a name: rg.Dense(128, "relu")',
+        "Tanh": 'an activation is a name: rg.Dense(128, "tanh")',
+        "Sigmoid": 'an activation is a name: rg.Dense(128, "sigmoid")',
+        "Softmax": 'loss="cross_entropy" applies softmax itself: rg.Network([784, 128, 10], loss="cross_entropy")',
+        "Activation": 'an activation is a name: rg.Dense(128, "relu")',
+        "CrossEntropyLoss": 'a loss is a name: rg.Network([784, 128, 10], loss="cross_entropy")',
+        "MSELoss": 'a loss is a name: rg.Network([784, 128, 1], loss="mse")',
+        "DataLoader": "fit takes whole arrays: rg.Trainer(net, rg.Adam(), batch_size=64).fit(X, y, epochs=10)",
+        "Tensor": "arrays of NumPy are taken as they are",
+        "tensor": "arrays of NumPy are taken as they are",
+        "no_grad": "net.predict(X) computes no gradients",
+        "manual_seed": "it is the network's: rg.Network(..., seed=1)",
     },
     "Network": {
         "fit": "training is the trainer's: rg.Trainer(net, rg.Adam()).fit(X, y, epochs=10)",
@@ -94,6 +111,17 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "save_weights": _SAVE,
         "load": "pickle.load(file), or net.load_state_dict(state)",
         "history": "the trainer has it: trainer.history, and fit returns it",
+        "cuda": "there are no devices but the CPU",
+        "cpu": "there are no devices but the CPU",
+        "double": 'the type is fixed when the network is made: rg.Network(..., dtype="float64")',
+        "half": 'the type is fixed when the network is made: rg.Network(..., dtype="float32")',
+        "copy": "copy.copy(net)",
+        "clone": "copy.copy(net)",
+        "predict_classes": "net.predict(X) gives the labels, where the loss is one of labels",
+        "predict_log_proba": "np.log(net.predict_proba(X))",
+        "predict_on_batch": "net.predict(X)",
+        "coef_": "net.weights, one array for each layer",
+        "intercept_": "net.biases, one array for each layer",
         "append": "the layers are given together: rg.Network([784, 128, 10])",
         "add": "the layers are given together: rg.Network([784, 128, 10])",
     },
@@ -128,19 +156,15 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "save": "pickle.dump(trainer, file) keeps all of it; trainer.state_dict() has what is needed to go on",
         "seed": "it is the network's: rg.Network(..., seed=1)",
         "dropout": _DROPOUT,
+        "stop_training": "trainer.stop()",
+        "stop=": "it is called: trainer.stop()",
+        "loss_curve": "trainer.history.loss",
     },
     "Optimizer": {
         "learning_rate": "the rate is optimizer.lr",
         "eta": "the rate is optimizer.lr",
-        "alpha": "the rate is optimizer.lr",
         "rate": "the rate is optimizer.lr",
         "learning_rate_init": "the rate is optimizer.lr",
-        "beta_1": "optimizer.betas = (beta1, beta2)",
-        "beta1": "optimizer.betas = (beta1, beta2)",
-        "beta_2": "optimizer.betas = (beta1, beta2)",
-        "beta2": "optimizer.betas = (beta1, beta2)",
-        "epsilon": "optimizer.eps",
-        "rho": "optimizer.alpha",
         "decay": "of weights it is weight_decay, of the rate rg.Trainer(..., schedule=rg.schedules.Exponential(0.95))",
         "l2": "optimizer.weight_decay (twice the factor of the sum of squares)",
         "l1": "groups=[rg.Group(l1=1e-4)]",
@@ -157,6 +181,11 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "steps=": "it counts the steps; load_state_dict changes it",
         "step=": "it takes a step; optimizer.steps counts them",
     },
+    "SGD": {"alpha": "the rate is optimizer.lr"},
+    "Adam": _BETAS | {"alpha": "the rate is optimizer.lr", "epsilon": "optimizer.eps"},
+    "Lion": _BETAS | {"alpha": "the rate is optimizer.lr"},
+    "RMSprop": {"rho": "optimizer.alpha", "epsilon": "optimizer.eps"},
+    "Adagrad": {"alpha": "the rate is optimizer.lr", "epsilon": "optimizer.eps"},
     "Gradients": {
         "dW": "gradients.dw",
         "dB": "gradients.db",
@@ -183,6 +212,18 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "to_csv": "history.to_pandas().to_csv(path), or rg.CSVLogger(path) as a callback",
         "save": "open(path, \"w\").write(history.to_json())",
         "best_loss": "history.val_loss[history.best_index]",
+        "loss_curve_": "history.loss",
+        "validation_scores_": "history.val_metric",
+        "learning_rate": "history.lr has the rate of each epoch",
+        "lrs": "history.lr has the rate of each epoch",
+        "val_auc": 'history.metrics["val_auc"]',
+        "val_f1": 'history.metrics["val_f1"]',
+        "auc": 'history.metrics["auc"], or history.metrics["val_auc"]',
+        "f1": 'history.metrics["f1"], or history.metrics["val_f1"]',
+        "keys": "history.to_dict() has all by name",
+        "items": "history.to_dict() has all by name",
+        "values": "history.to_dict() has all by name",
+        "get": 'history.column("loss"), or history.to_dict()',
     },
     "Dense": {
         "weights": "the network has them: net.weights[layer]",
@@ -198,6 +239,35 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     "Callback": {
         "model": "the trainer is an argument of each method: trainer.network",
         "params": "the trainer is an argument of each method",
+    },
+}
+
+# Of modules, by their last names; what the module itself knows under another name is not here.
+_OWN_SCHEDULE = "a function of the epoch can do that: rg.Trainer(net, optimizer, schedule=lambda epoch: 0.1 * 0.9**epoch)"
+MODULES: dict[str, dict[str, str]] = {
+    "schedules": {
+        "CosineAnnealingWarmRestarts": "rg.schedules.Cosine(period=10, multiplier=2)",
+        "LinearLR": "rg.schedules.Constant(warmup=5)",
+        "Warmup": "rg.schedules.Constant(warmup=5)",
+        "MultiStepLR": _OWN_SCHEDULE,
+        "LambdaLR": _OWN_SCHEDULE,
+        "PolynomialLR": _OWN_SCHEDULE,
+        "PolynomialDecay": _OWN_SCHEDULE,
+        "PiecewiseConstantDecay": _OWN_SCHEDULE,
+        "CyclicLR": _OWN_SCHEDULE,
+    },
+    "metrics": {
+        "mean_squared_error": "rg.metrics.rmse(y_true, y_pred) ** 2",
+        "log_loss": "net.loss(X, y)",
+    },
+    "callbacks": {
+        "EarlyStopping": "it is an argument of fit: trainer.fit(X, y, epochs=100, early_stopping=rg.EarlyStopping())",
+        "ModelCheckpoint": "rg.EarlyStopping keeps the best weights in memory",
+        "CSVLogger": 'rg.CSVLogger("run.csv")',
+        "TensorBoard": 'rg.TensorBoard("runs")',
+        "LearningRateScheduler": _OWN_SCHEDULE,
+        "LambdaCallback": "a function of trainer and history is a callback: rg.Trainer(net, optimizer, callbacks=[function])",
+        "ReduceLROnPlateau": "rg.Trainer(net, optimizer, schedule=rg.schedules.ReduceOnPlateau())",
     },
 }
 
@@ -217,7 +287,24 @@ _THREADS = "it is n_threads="
 _SIZES = "the layers are one list, inputs first and outputs last: rg.Network([784, 128, 10])"
 _LAYER_SIZES = "the sizes are the network's, inputs first: rg.Network([784, rg.Dense(128), 10])"
 _METRICS_OF_FIT = 'it belongs to fit: trainer.fit(X, y, epochs=10, validation_split=0.2, metrics=["f1"])'
+_WARM = "the trainer goes on by itself: each call of fit begins where the last one ended"
+_CLIP = "it is the optimiser's: rg.Adam(clip_norm=1.0)"
+_CLASS_WEIGHT = 'it belongs to fit: trainer.fit(X, y, epochs=10, class_weight="balanced")'
+_RESTORE = "write early_stopping=rg.EarlyStopping(restore_best=True), which is its default"
 _DEVICE = "there are no devices but the CPU"
+
+_TRAINER_TAKES = "rg.Trainer(net, rg.Adam()).fit(X, y, epochs=10) takes it"
+_WEIGHT_OF_ROWS = "it is sample_weight=, a number for each row"
+_BETAS_ARGUMENT = {
+    "beta_1": "the pair is betas=(beta1, beta2)",
+    "beta_2": "the pair is betas=(beta1, beta2)",
+    "beta1": "the pair is betas=(beta1, beta2)",
+    "beta2": "the pair is betas=(beta1, beta2)",
+}
+_NO_BETAS = {name: "rg.Adam, rg.AdamW and rg.Lion have betas=" for name in ("betas", *_BETAS_ARGUMENT)}
+_NO_NESTEROV = dict.fromkeys(
+    ("nesterov", "nesterovs_momentum"), "rg.SGD alone has it: rg.SGD(lr=0.1, momentum=0.9, nesterov=True)"
+)
 
 ARGUMENTS: dict[str, dict[str, str]] = {
     "Network": {
@@ -264,6 +351,30 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "max_norm": "it belongs to a layer: rg.Dense(128, max_norm=3)",
         "bias": "it belongs to a layer: rg.Dense(128, bias=False)",
         "device": _DEVICE,
+        "class_weight": _CLASS_WEIGHT,
+        "sample_weight": "it belongs to fit: trainer.fit(X, y, epochs=10, sample_weight=w)",
+        "validation_split": "it belongs to fit: trainer.fit(X, y, epochs=10, validation_split=0.2)",
+        "validation_fraction": "it belongs to fit: trainer.fit(X, y, epochs=10, validation_split=0.2)",
+        "validation_data": "it belongs to fit: trainer.fit(X, y, epochs=10, validation_data=(X_val, y_val))",
+        "scheduler": _SCHEDULE,
+        "schedule": _SCHEDULE,
+        "lr_scheduler": _SCHEDULE,
+        "learning_rate_schedule": _SCHEDULE,
+        "warm_start": _WARM,
+        "clip_norm": _CLIP,
+        "clip_value": "it is the optimiser's: rg.Adam(clip_value=1.0)",
+        "clipnorm": _CLIP,
+        "grad_clip": _CLIP,
+        "callbacks": _CALLBACKS,
+        "tol": "it belongs to fit: trainer.fit(X, y, epochs=100, tol=1e-4)",
+        "patience": "it belongs to fit: trainer.fit(X, y, epochs=100, early_stopping=rg.EarlyStopping(patience=5))",
+        "n_iter_no_change": "it belongs to fit: trainer.fit(X, y, epochs=100, tol=1e-4, patience=10)",
+        "use_bias": "it belongs to a layer: rg.Dense(128, bias=False)",
+        "batch_normalization": 'it belongs to a layer: rg.Dense(128, norm="batch")',
+        "layer_norm": 'it belongs to a layer: rg.Dense(128, norm="layer")',
+        "dropout_rate": "it is dropout=",
+        "bias_initializer": "it is bias_init=",
+        "name": "networks have no names",
     },
     "Dense": {
         "no units": "rg.Dense(128)",
@@ -275,6 +386,13 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "use_bias": "it is bias=",
         "batch_norm": 'it is norm="batch"',
         "layer_norm": 'it is norm="layer"',
+        "batchnorm": 'it is norm="batch"',
+        "use_batchnorm": 'it is norm="batch"',
+        "batch_normalization": 'it is norm="batch"',
+        "layernorm": 'it is norm="layer"',
+        "dropout_rate": "it is dropout=",
+        "rate": "it is dropout=",
+        "bias_initializer": "it is bias_init=",
         "kernel_constraint": "it is max_norm=",
         "kernel_regularizer": "it is the optimiser's: rg.Adam(groups=[rg.Group(layers=0, weight_decay=1e-4)])",
         "weight_decay": "it is the optimiser's: rg.Adam(groups=[rg.Group(layers=0, weight_decay=1e-4)])",
@@ -316,6 +434,18 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "X": "data belong to fit: trainer.fit(X, y, epochs=10)",
         "device": _DEVICE,
         "max_epochs": _EPOCHS,
+        "warm_start": _WARM,
+        "ema": "it is average=rg.EMA(0.999)",
+        "swa": "it is average=rg.SWA(from_epoch=8)",
+        "momentum_schedule": "there is a schedule of the rate alone: schedule=rg.schedules.Cosine()",
+        "grad_clip": _CLIP,
+        "clipnorm": _CLIP,
+        "activation": 'it is the network\'s: rg.Network([784, 128, 10], activation="tanh")',
+        "class_weights": _CLASS_WEIGHT,
+        "num_epochs": _EPOCHS,
+        "model": "the network comes first: rg.Trainer(net, rg.Adam())",
+        "net": "the network comes first: rg.Trainer(net, rg.Adam())",
+        "restore_best_weights": "it belongs to fit; there " + _RESTORE,
         "logger": 'they are callbacks: callbacks=[rg.CSVLogger("run.csv")]',
     },
     "Trainer.fit": {
@@ -361,6 +491,19 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "seed": "it is the network's: rg.Network(..., seed=1)",
         "random_state": "it is the network's: rg.Network(..., seed=1)",
         "drop_last": "it belongs to the trainer: rg.Trainer(net, optimizer, drop_last=True)",
+        "restore_best_weights": _RESTORE,
+        "restore_best": _RESTORE,
+        "dropout": "it is the network's: rg.Network(..., dropout=0.5)",
+        "weight_decay": "it is the optimiser's: rg.AdamW(weight_decay=0.01)",
+        "momentum": "it is the optimiser's: rg.SGD(lr=0.1, momentum=0.9)",
+        "activation": 'it is the network\'s: rg.Network([784, 128, 10], activation="tanh")',
+        "warm_start": _WARM,
+        "clip_norm": _CLIP,
+        "monitor": 'write early_stopping=rg.EarlyStopping("val_loss", patience=10)',
+        "average": "it belongs to the trainer: rg.Trainer(net, optimizer, average=rg.EMA(0.999))",
+        "validation_batch_size": "validation takes all rows at once",
+        "workers": "it belongs to the trainer: rg.Trainer(net, optimizer, n_threads=2)",
+        "reset": "a new network and a new trainer begin anew",
     },
     "Optimizer": {
         "no lr": "rg.SGD(lr=0.1); the rate has no default here, because the right one depends on the data and the momentum",
@@ -369,53 +512,193 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "eta": "it is lr=",
         "rate": "it is lr=",
         "params": "the trainer, or step(net), names the network: rg.Trainer(net, rg.Adam(lr=1e-3))",
-        "beta_1": "it is betas=(0.9, 0.999)",
-        "beta_2": "it is betas=(0.9, 0.999)",
-        "beta1": "it is betas=(0.9, 0.999)",
-        "beta2": "it is betas=(0.9, 0.999)",
-        "epsilon": "it is eps=",
-        "rho": "it is alpha=",
-        "decay": "of weights it is weight_decay=, of the rate rg.Trainer(..., schedule=rg.schedules.Exponential(0.95))",
-        "l2": "it is weight_decay= (twice the factor of the sum of squares)",
-        "l1": "it is groups=[rg.Group(l1=1e-4)]",
         "clipnorm": "it is clip_norm=",
         "clipvalue": "it is clip_value=",
         "grad_clip": "it is clip_norm= or clip_value=",
         "global_clipnorm": "it is clip_norm=",
-        "nesterovs_momentum": "it is nesterov=True",
+        "decay": "of weights it is weight_decay=, of the rate rg.Trainer(..., schedule=rg.schedules.Exponential(0.95))",
+        "l2": "it is weight_decay= (twice the factor of the sum of squares)",
+        "l1": "it is groups=[rg.Group(l1=1e-4)]",
         "batch_size": _SIZE,
         "epochs": _EPOCHS,
         "schedule": _SCHEDULE,
+        "max_iter": _EPOCHS,
+        "n_epochs": _EPOCHS,
+        "scheduler": _SCHEDULE,
+        "dropout": "it is the network's: rg.Network(..., dropout=0.5)",
+        "model": "the trainer, or step(net), names the network: rg.Trainer(net, rg.Adam(lr=1e-3))",
+        "network": "the trainer, or step(net), names the network: rg.Trainer(net, rg.Adam(lr=1e-3))",
+        "weights": "the trainer, or step(net), names the network: rg.Trainer(net, rg.Adam(lr=1e-3))",
         "maximize": "turn the sign of the gradient: net.backward(dz=-dz)",
+        "foreach": "the core takes the steps of all arrays together",
+        "fused": "the core takes the steps of all arrays together",
+    },
+    "SGD": _NO_BETAS | {
+        "eps": "SGD divides by nothing that could be 0; rg.Adam has eps=",
+        "epsilon": "SGD divides by nothing that could be 0; rg.Adam has eps=",
+        "rho": "SGD has no means of squares; rg.RMSprop has alpha=",
+        "alpha": "the rate is lr=, and L2 regularisation weight_decay=",
+        "nesterovs_momentum": "it is nesterov=True",
+        "use_nesterov": "it is nesterov=True",
+        "mu": "it is momentum=",
+    },
+    "Adam": _BETAS_ARGUMENT | _NO_NESTEROV | {
+        "momentum": "the first of betas is the momentum here: betas=(0.9, 0.999); rg.SGD has momentum=",
+        "epsilon": "it is eps=",
+        "rho": "it is the second of betas: betas=(0.9, 0.999)",
+        "alpha": "the rate is lr=, and L2 regularisation weight_decay=",
+    },
+    "Lion": _BETAS_ARGUMENT | _NO_NESTEROV | {
+        "momentum": "the first of betas is the momentum here: betas=(0.9, 0.99); rg.SGD has momentum=",
+        "eps": "Lion divides by nothing that could be 0; rg.Adam has eps=",
+        "epsilon": "Lion divides by nothing that could be 0; rg.Adam has eps=",
+        "rho": "it is the second of betas: betas=(0.9, 0.99)",
+        "alpha": "the rate is lr=, and L2 regularisation weight_decay=",
+    },
+    "RMSprop": _NO_BETAS | _NO_NESTEROV | {
+        "epsilon": "it is eps=",
+        "rho": "it is alpha=",
+    },
+    "Adagrad": _NO_BETAS | _NO_NESTEROV | {
+        "momentum": "Adagrad has none; rg.SGD and rg.RMSprop have momentum=",
+        "epsilon": "it is eps=",
+        "rho": "Adagrad forgets nothing; rg.RMSprop has alpha=",
+        "alpha": "the rate is lr=, and L2 regularisation weight_decay=",
     },
     "Schedule": {
-        "no every": "rg.schedules.Step(every=10)",
-        "no gamma": "rg.schedules.Exponential(gamma=0.95)",
         "optimizer": "the trainer has both: rg.Trainer(net, optimizer, schedule=rg.schedules.Cosine())",
-        "step_size": "it is every=",
-        "T_max": "it is length=",
-        "total_steps": "it is length=, counted as per= says",
-        "epochs": "it is length=",
-        "eta_min": "it is floor=",
-        "T_0": "it is period=",
-        "T_mult": "it is multiplier=",
+        "step_size": "the rate falls every so many epochs with rg.schedules.Step(every=10)",
+        "T_max": "rg.schedules.Cosine(length=100) ends after so many epochs",
+        "total_steps": 'rg.schedules.OneCycle(length=1000, per="step") ends after so many steps',
+        "eta_min": "the rate does not fall below it with rg.schedules.Cosine(floor=1e-5)",
+        "T_0": "the cosine begins anew with rg.schedules.Cosine(period=10)",
+        "T_mult": "the cosine begins anew with rg.schedules.Cosine(period=10, multiplier=2)",
         "lr": "the rate is the optimiser's: rg.Adam(lr=1e-3)",
+        "initial_learning_rate": "the rate is the optimiser's: rg.Adam(lr=1e-3)",
         "warmup_steps": 'it is warmup=, counted as per= says: per="step"',
-        "min_delta": "it is threshold=",
+        "warmup_epochs": "it is warmup=",
+        "min_delta": "rg.schedules.ReduceOnPlateau(threshold=1e-4) counts what is less as no better",
         "last_epoch": "the trainer counts by itself",
         "verbose": "history.lr has the rates",
     },
+    "Step": {
+        "no every": "rg.schedules.Step(every=10)",
+        "step_size": "it is every=",
+        "milestones": "a function can do that: rg.Trainer(net, optimizer, schedule=lambda epoch: 0.1 if epoch < 30 else 0.01)",
+        "drop": "it is gamma=",
+        "factor": "it is gamma=",
+    },
+    "Exponential": {"no gamma": "rg.schedules.Exponential(gamma=0.95)", "decay_rate": "it is gamma=", "factor": "it is gamma="},
+    "Cosine": {
+        "T_max": "it is length=",
+        "epochs": "it is length=",
+        "decay_steps": 'it is length=, counted as per= says: per="step"',
+        "total_steps": 'it is length=, counted as per= says: per="step"',
+        "eta_min": "it is floor=",
+        "min_lr": "it is floor=",
+        "T_0": "it is period=",
+        "T_mult": "it is multiplier=",
+    },
+    "OneCycle": {
+        "total_steps": "it is length=, counted as per= says",
+        "epochs": 'it is length= with per="epoch"',
+        "steps_per_epoch": "the trainer counts by itself",
+        "T_max": "it is length=",
+    },
+    "ReduceOnPlateau": {
+        "min_delta": "it is threshold=",
+        "eta_min": "it is min_lr=",
+        "gamma": "it is factor=",
+        "metric": 'it is monitor="val_loss"',
+        "eps": "a fall happens however small it is",
+    },
     "Loss": {
-        "beta": "it is delta=",
-        "threshold": "it is delta=",
-        "tau": "it is q=",
         "weight": 'it is class_weight= of fit: trainer.fit(X, y, epochs=10, class_weight="balanced")',
         "pos_weight": "it is class_weight= of fit: trainer.fit(X, y, epochs=10, class_weight={1: 10.0})",
-        "alpha": 'it is class_weight= of fit: trainer.fit(X, y, epochs=10, class_weight="balanced")',
-        "from_logits": "the loss applies softmax itself, once, whatever the output activation",
+        "class_weight": 'it is an argument of fit: trainer.fit(X, y, epochs=10, class_weight="balanced")',
+        "from_logits": "the losses of classes apply softmax or sigmoid themselves, once",
         "reduction": "it is always the mean over rows",
         "ignore_index": "give these rows the weight 0: trainer.fit(X, y, epochs=10, sample_weight=w)",
     },
+    "SWA": {
+        "no from_epoch": "rg.SWA(from_epoch=8), say, where fit has 10 epochs",
+        "swa_start": "it is from_epoch=",
+        "start": "it is from_epoch=",
+        "start_epoch": "it is from_epoch=",
+        "swa_lr": "the rate is the schedule's: rg.Trainer(net, optimizer, schedule=rg.schedules.Cosine())",
+    },
+    "EMA": {"momentum": "it is decay=", "beta": "it is decay=", "alpha": "it is decay=", "start_epoch": "it is from_epoch="},
+    "Network.__call__": {
+        "train": "it is training=True",
+        "is_training": "it is training=True",
+        "mode": "it is training=True",
+        "y": "the targets belong to net.backward(y), or to net.loss(X, y)",
+        "batch_size": "all rows are taken at once",
+        "verbose": "there is nothing to show",
+    },
+    "Network.backward": {
+        "loss": "it takes the targets, net.backward(y), or the gradient of a loss of your own, net.backward(dz=dz)",
+        "grad": "it is dz=, with respect to z of the last layer",
+        "retain_graph": "there is no graph: a forward pass is kept until the next one",
+        "class_weight": _WEIGHT_OF_ROWS,
+    },
+    "Network.loss": {
+        "class_weight": _WEIGHT_OF_ROWS,
+        "batch_size": "all rows are taken at once",
+        "weights": "it is sample_weight=",
+    },
+    "Trainer.evaluate": {
+        "no X": "trainer.evaluate(X, y)",
+        "no y": "trainer.evaluate(X, y); without y there is trainer.network.predict(X)",
+        "class_weight": _WEIGHT_OF_ROWS,
+        "batch_size": "all rows are taken at once",
+        "verbose": "what it found is returned: print(trainer.evaluate(X, y))",
+        "return_dict": "it always returns a dict",
+        "sample_weights": "it is sample_weight=",
+        "metric": 'it is metrics=["f1"]',
+        "n_threads": "it belongs to the trainer: rg.Trainer(net, optimizer, n_threads=2)",
+        "callbacks": _CALLBACKS,
+    },
+    "Optimizer.step": {
+        "no network": "optimizer.step(net) after net.forward(X) and net.backward(y)",
+        "closure": "optimizer.step(net) after net.forward(X) and net.backward(y); rg.fit_lbfgs(net, X, y) has a line search",
+        "gradients": "the core has those of the last net.backward: optimizer.step(net)",
+        "grads": "the core has those of the last net.backward: optimizer.step(net)",
+    },
+    "fit_lbfgs": {
+        "no y": "rg.fit_lbfgs(net, X, y)",
+        "no X": "rg.fit_lbfgs(net, X, y)",
+        "no network": "rg.fit_lbfgs(net, X, y)",
+        "epochs": "it is max_iter=, as each iteration takes all rows",
+        "iterations": "it is max_iter=",
+        "maxiter": "it is max_iter=",
+        "lr": "there is no rate: a line search finds the length of each step",
+        "tol": "it is tol_grad= or tol_loss=",
+        "alpha": "it is weight_decay=",
+        "l2": "it is weight_decay=",
+        "sample_weight": f"all rows count the same here; {_TRAINER_TAKES}",
+        "class_weight": f"all rows count the same here; {_TRAINER_TAKES}",
+        "validation_data": f"nothing is validated here, net.loss(X_val, y_val) computes it; {_TRAINER_TAKES}",
+        "validation_split": f"nothing is validated here, net.loss(X_val, y_val) computes it; {_TRAINER_TAKES}",
+        "early_stopping": f"nothing is validated here; {_TRAINER_TAKES}",
+        "metrics": f"the loss alone is measured here; {_TRAINER_TAKES}",
+        "batch_size": "each iteration takes all rows",
+        "verbose": "callback=print shows each iteration and its loss",
+        "callbacks": "it is callback=, a function of iteration and loss",
+        "seed": "it is the network's: rg.Network(..., seed=1)",
+    },
+    "lr_range_test": {
+        "no y": "rg.lr_range_test(net, X, y)",
+        "epochs": "it is steps=, each on one batch",
+        "num_iter": "it is steps=",
+        "start_lr": "it is lr_min=",
+        "end_lr": "it is lr_max=",
+        "min_lr": "it is lr_min=",
+        "max_lr": "it is lr_max=",
+        "sample_weight": "all rows count the same here",
+        "class_weight": "all rows count the same here",
+    },
+    "gradcheck": {},
     "EarlyStopping": {
         "restore_best_weights": "it is restore_best=True",
         "start_from_epoch": "it is from_epoch=",
@@ -449,12 +732,33 @@ def _trainer_by_position(given: tuple[Any, ...]) -> str:
     return f"Trainer: expected network and optimizer by position and all else by name: {hint}"
 
 
+def _lbfgs_by_position(given: tuple[Any, ...]) -> str:
+    more = given[3]
+    name = f"max_iter={more}" if isinstance(more, int) and not isinstance(more, bool) else "max_iter=200"
+    return f"fit_lbfgs: expected network, X and y by position and all else by name: rg.fit_lbfgs(net, X, y, {name})"
+
+
+def _step_by_position(given: tuple[Any, ...]) -> str:
+    return (
+        "Optimizer.step: expected the network alone, whose last net.backward has left the gradients in the core: "
+        "optimizer.step(net); for gradients of your own there is net.backward(dz=...)"
+    )
+
+
 # What a call with too many arguments by position should have been.
 POSITIONAL: dict[str, Callable[[tuple[Any, ...]], str]] = {
     "Trainer.fit": _fit_by_position,
     "Network": _network_by_position,
     "Trainer": _trainer_by_position,
+    "fit_lbfgs": _lbfgs_by_position,
+    "Optimizer.step": _step_by_position,
 }
+
+# Whose arguments these are, where one of the package's own is given to something else; the likelier ones come first.
+HOMES = (
+    "Network", "Dense", "Trainer", "Trainer.fit", "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Lion", "Group",
+    "EarlyStopping", "EMA", "SWA",
+)  # fmt: skip
 
 
 def a_list_of_activations(given: Sequence[Any], layers: Sequence[Any]) -> str:

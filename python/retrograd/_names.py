@@ -83,9 +83,9 @@ def _squashed(known: tuple[str, ...]) -> dict[str, str]:
     return {squashed(name): name for name in known}
 
 
-def did_you_mean(name: str, known: Collection[str], aliases: Mapping[str, str] = {}) -> str:
+def did_you_mean(name: str, known: Collection[str], aliases: Mapping[str, str] = {}, cutoff: float = 0.6) -> str:
     """A question for the message of an error; nothing where no name is near."""
-    found = nearest(name, known, aliases)
+    found = nearest(name, known, aliases, cutoff)
     return f"; did you mean {found!r}?" if found else ""
 
 

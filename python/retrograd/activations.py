@@ -19,7 +19,10 @@ Case and underscores do not matter, and other packages' names for the same are t
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import _core
+from ._careful import names_of
 from ._names import resolved
 
 __all__ = ["ACTIVATIONS", "GIVE_PROBABILITIES", "as_activation"]
@@ -63,3 +66,15 @@ def as_activation(name: object, what: str = "activation") -> str:
     """The true name of an activation, from what a user calls it."""
     own = "there are no activations of your own"
     return resolved(name, ACTIVATIONS, what, ALIASES, NOT_THE_SAME, own)
+
+
+def _meant(name: str) -> str:
+    """What to write where a function of that name is expected."""
+    try:
+        return f'an activation is a name: rg.Dense(128, "{as_activation(name)}")'
+    except ValueError as error:
+        return str(error).split(" here: ", 1)[1] if " here: " in str(error) else ""
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = names_of(__name__, __all__, _meant)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ._careful import Helpful
+from ._careful import Helpful, names_of
 from ._checks import as_int
 from ._names import nearest
+from .errors import TrainingWarning, warn
 from .history import History
 
 __all__ = ["Callback", "StepInfo", "TrainerInUse"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = names_of(__name__, __all__)
 
 # What Keras, Lightning and others call the methods of a callback, in squashed spelling.
 _ELSEWHERE = {
@@ -96,6 +101,8 @@ class Callback(Helpful):
         super().__init_subclass__(**options)
         hooks = [name for name in vars(Callback) if name.startswith("on_")]
         for name, value in vars(cls).items():
+            if name in hooks and inspect.isfunction(value):
+                _refuse_keras(cls, name, value)
             if name.startswith("_") or name in hooks or not callable(value):
                 continue
             like_a_hook = name[:3].lower() == "on_" or (name[:2] == "on" and name[2:3].isupper())
@@ -120,6 +127,43 @@ class Callback(Helpful):
         """Called after the last epoch; also after Ctrl-C or an error, if `on_train_begin` returned."""
 
 
+_KERAS = {"epoch": "history.epoch[-1]", "batch": "info.step", "logs": "history.loss[-1], history.val_loss[-1], ..."}
+
+
+def _refuse_keras(cls: type, name: str, method: Callable[..., Any]) -> None:
+    """Refuse the arguments of Keras, in whose places others would come."""
+    given = list(inspect.signature(method).parameters)[1:]
+    theirs = [one for one in given if one in _KERAS]
+    if theirs:
+        expected = list(inspect.signature(vars(Callback)[name]).parameters)[1:]
+        there = [f"{one} is {_KERAS[one]}" for one in theirs if name in ("on_step_end", "on_epoch_end")]
+        raise TypeError(
+            f"{cls.__name__}.{name}: expected the arguments {', '.join(expected)}, got {', '.join(given)} as in Keras"
+            + (f"; {'; '.join(there)}" if there else "")
+        )
+
+
+def fits(function: Callable[..., object], count: int) -> bool:
+    """Whether a function takes so many arguments by position; True where Python does not know."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
+
+
+def called(function: Callable[..., object], what: str, *given: Any) -> Any:
+    """The function's answer; where it does not take these arguments, the error has a note on what it is called with."""
+    try:
+        return function(*given)
+    except TypeError as error:
+        if not fits(function, len(given)):
+            error.add_note(what)
+        raise
+
+
 class _OnEpochEnd(Callback):
     """A plain function as a callback, which is called after each epoch."""
 
@@ -128,7 +172,7 @@ class _OnEpochEnd(Callback):
 
     def on_epoch_end(self, trainer: Any, history: History) -> None:
         """Call the function."""
-        self._function(trainer, history)
+        called(self._function, "A function in callbacks is called with the trainer and the history.", trainer, history)
 
 
 def as_callbacks(given: object) -> list[Callback]:
@@ -136,16 +180,46 @@ def as_callbacks(given: object) -> list[Callback]:
     if type(given) is tuple and not given:  # the default needs no checks
         return []
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise TypeError(f"callbacks: expected a sequence of callbacks, got {given!r}")
+        hint = "; write callbacks=[...], a list, with it" if isinstance(given, Callback) or callable(given) else ""
+        raise TypeError(f"callbacks: expected a sequence of callbacks, got {given!r}{hint}")
     for one in given:
         if isinstance(one, type) or not (isinstance(one, Callback) or callable(one)):
-            raise TypeError(f"callbacks: expected a Callback or a function of trainer and history, got {one!r}")
+            hint = _not_a_callback(one)
+            shown = f"{'the class ' if isinstance(one, type) else ''}{getattr(one, '__name__', type(one).__name__)}"
+            shown = shown if hint else repr(one)
+            raise TypeError(f"callbacks: expected a Callback or a function of trainer and history, got {shown}{hint}")
     found = [one if isinstance(one, Callback) else _OnEpochEnd(one) for one in given]
     for one in found:
         as_int(one.every, "every", 0)
     if len({id(one) for one in given}) != len(found):
         raise ValueError("callbacks: expected each of them once")
     return found
+
+
+def _not_a_callback(given: object) -> str:
+    kind = given if isinstance(given, type) else type(given)
+    if isinstance(given, type) and issubclass(given, Callback):
+        return f"; write {given.__name__}(...), which makes one"
+    if kind.__name__ == "EarlyStopping":
+        return "; it is an argument of fit: trainer.fit(X, y, epochs=100, early_stopping=rg.EarlyStopping())"
+    if kind.__module__.endswith(".schedules"):
+        return "; it is an argument of the trainer: rg.Trainer(net, optimizer, schedule=rg.schedules.Cosine())"
+    return ""
+
+
+def _warn_of_never(one: Callback) -> None:
+    """Say where `on_step_end` waits for a call that never comes; who sets `every` to 0 does not wait."""
+    if one.every != 0 or type(one).on_step_end is Callback.on_step_end:
+        return
+    below = type(one).__mro__[: type(one).__mro__.index(Callback)]
+    if not any("every" in vars(place) for place in (one, *below)):
+        there = [name for name in (*vars(type(one)), *vars(one)) if not name.startswith("_") and name != "every"]
+        slip = nearest("every", [name for name in there if isinstance(getattr(one, name, None), int)], cutoff=0.75)
+        warn(
+            f"callbacks: {type(one).__name__}.on_step_end is never called, because every is 0: set every = 1"
+            + (f" (there is {slip!r}: a slip?)" if slip else ""),
+            TrainingWarning,
+        )
 
 
 def begun(callbacks: Sequence[Callback], trainer: TrainerInUse, history: History) -> AbstractContextManager[None]:
@@ -159,6 +233,7 @@ def _begun(callbacks: Sequence[Callback], trainer: TrainerInUse, history: Histor
         for one in callbacks:
             one.on_train_begin(trainer)
             stack.callback(one.on_train_end, trainer, history)
+            _warn_of_never(one)  # here, because on_train_begin may set it
         yield
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from ._careful import Careful
 from ._figures import BETTER
@@ -18,6 +19,15 @@ _VALIDATION = ("val_loss", "val_metric")
 _BY_NAME = ("metrics", "gradient_norms")  # dicts of lists
 _VALIDATION_FOR_ALL = "expected validation figures, val_loss and val_metric, for every epoch or for none"
 _ABOUT = ("metric_name", "converged", "stopped_early", "best_epoch")
+
+
+class _ByName(dict[str, list[float]]):
+    """The figures of metrics; to ask for one that was not measured says which were."""
+
+    def __missing__(self, name: object) -> NoReturn:
+        near = [one for one in self if isinstance(name, str) and one == f"val_{name}"]
+        there = f"; it is metrics[{near[0]!r}] on the validation data" if near else f"; there are {', '.join(self) or 'none'}"
+        raise KeyError(f"no figures of the name {name!r}{there}")
 
 
 class History(Careful):
@@ -80,12 +90,12 @@ class History(Careful):
         self.lr: list[float] = []
         self.rows_per_second: list[float] = []
         self.step_lr: list[list[float]] = []
-        self.metrics: dict[str, list[float]] = {}
+        self.metrics: dict[str, list[float]] = _ByName()
         self.gradient_norms: dict[int, list[float]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         own = getattr(self, "__dict__", {})  # of a class of the user's own
-        return stamped({"figures": {name: getattr(self, name) for name in _NAMES}, "own": own})
+        return stamped({"figures": {name: _plain(getattr(self, name)) for name in _NAMES}, "own": own})
 
     def __setstate__(self, state: Any) -> None:
         found = opened(state, "History", ("figures", "own"))
@@ -93,7 +103,7 @@ class History(Careful):
         History.__init__(self)
         for name in _NAMES:
             if name in figures:
-                setattr(self, name, figures[name])
+                setattr(self, name, _ByName(figures[name]) if name == "metrics" else figures[name])
         for name, value in found["own"].items():
             setattr(self, name, value)
 
@@ -219,6 +229,19 @@ class History(Careful):
         """Return the number of epochs."""
         return len(self.epoch)
 
+    def __getitem__(self, name: object) -> NoReturn:
+        """Refuse what a dict would answer, with the line to write."""
+        try:
+            self.column(name)  # type: ignore[arg-type]
+            line = f"history.{name}" if name in _NAMES else f"history.column({name!r})"
+        except (KeyError, TypeError):
+            line = "history.loss and others"
+        raise TypeError(f"History: the lists are attributes, {line}; history.to_dict() has all by name")
+
+    def __iter__(self) -> NoReturn:
+        """Refuse to be taken for a sequence, with the line to write."""
+        raise TypeError("History: a table with a row for each epoch is history.to_pandas(); history.to_dict() has the lists")
+
     def __repr__(self) -> str:
         if not self.epoch:
             return "History(no epochs)"
@@ -292,7 +315,7 @@ class History(Careful):
         if set(figures) != set(_NAMES):
             raise ValueError(f"expected the names {', '.join(_NAMES)}, got {', '.join(map(str, figures))}")
         for name, value in figures.items():
-            setattr(result, name, _copied(value))
+            setattr(result, name, _ByName(_copied(value)) if name == "metrics" and isinstance(value, dict) else _copied(value))
         columns = {name: getattr(result, name) for name in (*_ALWAYS, *_VALIDATION, "step_lr")}
         columns |= {f"{name} {key}": values for name in _BY_NAME for key, values in getattr(result, name).items()}
         for name, values in columns.items():
@@ -387,6 +410,8 @@ class History(Careful):
         """
         from . import plots
 
+        if isinstance(ax, str | os.PathLike):
+            raise TypeError(f"ax: expected matplotlib Axes, got {ax!r}; write history.plot()[0].figure.savefig({str(ax)!r})")
         plots.need_matplotlib("History.plot")
         if not self.epoch:
             raise ValueError("History.plot: expected at least one epoch, got none")
@@ -394,6 +419,11 @@ class History(Careful):
 
 
 _NAMES = History.__slots__[:-1]
+
+
+def _plain(value: Any) -> Any:
+    """A pickle has no class that a later version would have to know."""
+    return dict(value) if isinstance(value, _ByName) else value
 
 
 def _copied(value: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from ._careful import Helpful, says_where
 from ._checks import above_zero, as_bool, as_float, as_int
 from ._names import resolved
@@ -69,6 +71,11 @@ class Dense(Recorded, Helpful):
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", as_int(self.units, "units", 1))
         if self.activation is not None:
+            if isinstance(self.activation, int) and not isinstance(self.activation, bool):
+                raise TypeError(
+                    f"activation: expected a name, got {self.activation}; a layer takes its own units alone, and the inputs "
+                    f"come first in the network: rg.Network([{self.units}, rg.Dense({self.activation})])"
+                )
             object.__setattr__(self, "activation", as_activation(self.activation))
         if self.init is not None:
             object.__setattr__(self, "init", as_initializer(self.init))
@@ -87,4 +94,9 @@ class Dense(Recorded, Helpful):
 
 def as_initializer(init: Init) -> Initializer:
     """The initialiser itself, or the one of that name."""
+    if isinstance(init, list | dict | np.ndarray):
+        raise TypeError(
+            f"init: expected a name, an Initializer or a pair (weights, biases), got {type(init).__name__}; "
+            "the arrays themselves are init=([w0, w1], [b0, b1])"
+        )
     return init if isinstance(init, Initializer) else Initializer(init)  # type: ignore[arg-type]  # checked there

@@ -10,11 +10,12 @@ z where the class says so, else with respect to a, and f'(z) is multiplied in af
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from . import _core
-from ._careful import says_where
+from ._careful import names_of, says_where
 from ._checks import above_zero, as_float
+from ._hints import ARGUMENTS
 from ._names import resolved
 from ._pickles import Recorded
 from .activations import GIVE_PROBABILITIES
@@ -58,6 +59,8 @@ def is_squared(loss: str) -> bool:
 # What PyTorch, Keras and scikit-learn call a loss, where value and gradient are the same; in squashed spelling.
 ALIASES = {
     "mseloss": "mse",
+    "ce": "cross_entropy",
+    "celoss": "cross_entropy",
     "meansquarederror": "mse",
     "maeloss": "mae",
     "meanabsoluteerror": "mae",
@@ -112,6 +115,8 @@ NOT_THE_SAME = {
 def as_loss(loss: str | Loss) -> str | Loss:
     """The loss as it is kept: the object itself, or the true name of what a user calls it."""
     if isinstance(loss, Loss):
+        if getattr(loss, "name", None) not in LOSSES:
+            raise TypeError(f"loss: {type(loss).__name__} is none of the core's; {_OF_YOUR_OWN}")
         return loss
     if isinstance(loss, type) and issubclass(loss, Loss):
         raise TypeError(f"loss: expected a name or an object, got a class; write loss=rg.losses.{loss.__name__}()")
@@ -169,6 +174,7 @@ def constant_of(loss: str, parameter: float) -> tuple[str, float]:
 # ---------------------------------------------------------------- the losses
 
 
+@says_where()
 @dataclass(frozen=True)
 class Loss(Recorded):
     """What all losses have in common: a name, and at most one parameter.
@@ -352,3 +358,23 @@ def name_and_parameter(loss: str | Loss) -> tuple[str, float]:
     """The name and the parameter of a loss: the default where the loss is a name, 0 where it has none."""
     loss = as_loss(loss)
     return (loss.name, loss.parameter) if isinstance(loss, Loss) else (loss, LOSSES[loss]["parameter"])
+
+
+# What to write for arguments of other packages' losses; what holds for all losses is in _hints.py.
+ARGUMENTS |= {
+    "Huber": {"beta": "it is delta=", "threshold": "it is delta="},
+    "Quantile": {"tau": "it is q=", "alpha": "it is q=", "quantile": "it is q="},
+    "Focal": {"alpha": 'it is class_weight= of fit: trainer.fit(X, y, epochs=10, class_weight="balanced")'},
+}
+
+
+def _meant(name: str) -> str:
+    """What to write for a name of a loss, or of another package's, where a class is expected."""
+    try:
+        return f"rg.losses.{class_of(resolved(name, LOSSES, 'loss', ALIASES, NOT_THE_SAME)).__name__}()"
+    except ValueError as error:
+        return str(error).split(" here: ", 1)[1] if " here: " in str(error) else ""
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = names_of(__name__, __all__, _meant)

@@ -9,15 +9,15 @@ integers of any type and floats that are whole numbers; they are compared exactl
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._careful import says_where
+from ._careful import names_of, says_where
 from ._checks import as_int
 from ._data.arrays import Array, as_array
 from ._data.targets import one_hot_labels
@@ -508,7 +508,9 @@ def better_of(metric: Metric) -> Direction | None:
 def as_metrics(given: object) -> list[Metric]:
     """Metrics, from a sequence of names, functions and metrics; each has a name of its own."""
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise TypeError(f"metrics: expected a sequence of names, functions or Metric, got {given!r}")
+        hint = "; write metrics=[rg.metrics.Metric(function, name)]" if isinstance(given, Mapping) else ""
+        hint = f"; write metrics=[{given!r}]" if isinstance(given, str) else hint
+        raise TypeError(f"metrics: expected a sequence of names, functions or Metric, got {given!r}{hint}")
     found, nameless = [_as_metric(one) for one in given], 0
     for i, metric in enumerate(found):
         if metric.name == _NAMELESS:
@@ -562,3 +564,13 @@ def with_labels(metric: Metric, labels: int) -> Metric:
     if own_name(metric.function) != "f1" or "labels" in getattr(metric.function, "keywords", ()):
         return metric
     return replace(metric, function=partial(metric.function, labels=range(labels)))
+
+
+def _meant(name: str) -> str:
+    """What to write for a name of another package's."""
+    found = METRIC_ALIASES.get(squashed(name))
+    return f"rg.metrics.{_VARIANTS[found][0]}(y_true, y_pred)" if found else _NOT_THE_SAME.get(squashed(name), "")
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = names_of(__name__, __all__, _meant)

@@ -18,14 +18,14 @@ import dataclasses
 import math
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _core
 from ._careful import Careful, says_where, set_own
-from ._checks import as_float, as_int, as_threads, check_state
+from ._checks import as_bool, as_float, as_int, as_threads, check_state
 from ._data.answers import warn_not_finite
 from ._data.arrays import Array, as_array, as_rows, check_finite, converted
 from ._data.examples import Examples, as_examples, checked_rows
@@ -162,7 +162,7 @@ class Gradients(Careful):
         return f"Gradients(loss={self.loss}, dw={shapes})"
 
 
-@says_where()
+@says_where("__call__", "backward", "loss")
 class Network(Careful):
     """A dense feed-forward network.
 
@@ -216,6 +216,8 @@ class Network(Careful):
     and gradient are the same ("CrossEntropyLoss", "swish", "kaiming_uniform"); attributes show the one true name.
     """
 
+    _made_with: ClassVar[str] = "_core"
+
     def __init__(
         self,
         layers: Sequence[int | Dense],
@@ -247,8 +249,10 @@ class Network(Careful):
             check_prior(spec)
         self._make(spec)
         if isinstance(init, tuple):
-            if len(init) != 2:
-                raise ValueError(f"init: expected a pair (weights, biases), got {len(init)} things")
+            if len(init) != 2 or all(isinstance(one, np.ndarray) and one.ndim == 2 for one in init):
+                what = "arrays" if all(isinstance(one, np.ndarray) for one in init) else "things"
+                hint = "; of another network it is init=(net.weights, net.biases)" if what == "arrays" else ""
+                raise ValueError(f"init: expected a pair (weights, biases), got {len(init)} {what}{hint}")
             if any(one is not None for one in bias_inits):
                 raise ValueError("bias_init: expected None where init is a pair, which has the biases")
             self.set_weights(*init)
@@ -684,6 +688,8 @@ class Network(Careful):
         array (rows, outputs)
             The outputs of the last layer, after `output_activation`.
         """
+        if training is not True and training is not False:
+            training = _as_training(training)
         rows = self._rows(X, least=1)
         self._about_to_change(weights_only=False)
         self._core.forward(rows, as_threads(n_threads), training)
@@ -844,6 +850,15 @@ class Network(Careful):
     def _metric(self, per_row: float) -> float:
         """The metric as a mean, from the core's mean over rows of sums over outputs."""
         return per_row if self._spec.picks_one else per_row / self._spec.outputs
+
+
+def _as_training(given: object) -> bool:
+    """The flag from NumPy's; a TypeError for anything else, such as the targets."""
+    try:
+        return as_bool(given, "training")
+    except TypeError as error:
+        hint = "; the targets belong to net.backward(y), or to net.loss(X, y)" if hasattr(given, "__len__") else ""
+        raise TypeError(f"{error}{'' if isinstance(given, str) else hint}") from None
 
 
 def as_network(given: object, name: str = "network") -> Network:

@@ -6,13 +6,13 @@ import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._careful import Careful, says_where
+from ._careful import Careful, names_of, says_where
 from ._checks import above_zero, as_bool, as_float, as_int, as_threads
 from ._data.arrays import Array
 from ._names import resolved
@@ -21,6 +21,9 @@ from ._spec import LayerArray
 from .network import Network, as_network
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "Optimizer", "RMSprop"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = names_of(__name__, __all__)
 
 _CORE = {"float32": _core.OptimizerF32, "float64": _core.OptimizerF64}
 _PARAMS = ("all", "weights", "biases")
@@ -92,6 +95,7 @@ class _HasRate(Careful):
     weight_decay: float
 
 
+@says_where("step")
 @dataclass(eq=False, repr=False)
 class Optimizer(_HasRate):
     """What all optimisers have in common; use one of SGD, Adam, AdamW, RMSprop, Adagrad, Lion.
@@ -120,11 +124,18 @@ class Optimizer(_HasRate):
     _planes: ClassVar[tuple[str | None, ...]]  # PyTorch's names of the core's planes of the state
     _always: ClassVar[tuple[str, ...]] = ()  # those of them that every step uses
 
+    _made_with: ClassVar[str] = "_stale"
+
     clip_norm: float | None = field(default=None, kw_only=True)
     clip_value: float | None = field(default=None, kw_only=True)
     groups: Sequence[Group] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
+        if not hasattr(self, "_rule"):
+            raise TypeError(
+                f"{type(self).__name__}: expected one of {', '.join(_RULES)}, or a class derived from one of them; there are "
+                "no rules of your own: take gradients = net.backward(y) and write the new weights by net.set_weights(...)"
+            )
         self._stale: bool  # whether the core has not seen the present settings
         self._network: Network | None = None
         self._core: Any = None
@@ -262,7 +273,7 @@ class Optimizer(_HasRate):
         if "steps" not in state or not set(state) <= known:
             raise ValueError(
                 f"state: expected steps and some of {', '.join(sorted(known - {'steps'}))}, "
-                f"got {', '.join(map(str, state))}{_whose(state)}"
+                f"got {', '.join(map(str, state)) or 'nothing'}{_whose(state)}"
             )
         if as_int(state["steps"], "steps", 0) > 0 and not set(self._always) <= set(state):
             raise ValueError(

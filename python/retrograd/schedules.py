@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ._careful import says_where
+from ._careful import names_of, says_where
 from ._checks import as_float, as_int
 from ._monitor import Better, check_mode, check_monitor
-from ._names import nearest
+from ._names import nearest, squashed
 from ._pickles import Recorded
 
 __all__ = [
@@ -111,7 +111,7 @@ class Schedule(Recorded):
 
     def _curve(self, t: Rates, lr: float, length: int) -> Rates:
         """A new array with the rates at the times t after the warm-up."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no rates: {_OF_YOUR_OWN}")
 
 
 @says_where()
@@ -416,8 +416,13 @@ class ReduceOnPlateau(Schedule):
         return max(lr * self.factor**falls, self.min_lr) if falls else lr
 
 
+_OF_YOUR_OWN = "a schedule of your own is a function of the epoch, counted from 1: schedule=lambda epoch: 0.1 * 0.9**epoch"
+
+
 def check_schedule(schedule: object) -> None:
     """Raise a TypeError where it is neither a schedule, nor a function, nor None."""
+    if isinstance(schedule, Schedule) and type(schedule)._curve is Schedule._curve:
+        raise TypeError(f"schedule: {type(schedule).__name__} has no rates: {_OF_YOUR_OWN}")
     if schedule is not None and (isinstance(schedule, type) or not (isinstance(schedule, Schedule) or callable(schedule))):
         hint = ""
         if isinstance(schedule, type) and issubclass(schedule, Schedule):
@@ -434,7 +439,9 @@ def check_schedule(schedule: object) -> None:
 _ELSEWHERE = {
     "steplr": "Step",
     "exponentiallr": "Exponential",
+    "exponentialdecay": "Exponential",
     "invscaling": "InverseScaling",
+    "cosinedecay": "Cosine",
     "cosineannealing": "Cosine",
     "cosineannealinglr": "Cosine",
     "onecyclelr": "OneCycle",
@@ -443,3 +450,13 @@ _ELSEWHERE = {
     "reducelronplateau": "ReduceOnPlateau",
 }
 _NEEDS = {"Step": "every=10", "Exponential": "gamma=0.95"}
+
+
+def _meant(name: str) -> str:
+    """What to write for a name of another package's."""
+    found = _ELSEWHERE.get(squashed(name)) or {squashed(one): one for one in __all__}.get(squashed(name))
+    return f"rg.schedules.{found}({_NEEDS.get(found, '')})" if found else ""
+
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = names_of(__name__, __all__, _meant)

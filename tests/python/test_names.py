@@ -87,6 +87,8 @@ LOSSES: dict[str, Callable[[Array, Array], Any]] = {
     "mean_pinball_loss": pinball,
     "poisson_nll": poisson_nll,
     "PoissonNLLLoss": poisson_nll,
+    "CE": log_loss,
+    "ce_loss": log_loss,
     "log_loss": log_loss,
     "CrossEntropyLoss": log_loss,
     "softmax_cross_entropy": log_loss,

@@ -127,7 +127,7 @@ def test_dropout_without_a_hidden_layer() -> None:
 
 
 def test_long_values_are_not_repeated() -> None:
-    with pytest.raises(TypeError, match=r"lr: expected a number, got a tuple$"):
+    with pytest.raises(TypeError, match=r"lr: expected a number, got a tuple; the trainer names the network"):
         rg.Adam(rg.Network([9, 9]).weights)  # type: ignore[arg-type]
 
 

@@ -85,6 +85,8 @@ def labels_out_of_range(labels: Array, classes: int, name: str) -> str:
         return ""
     if least >= 1 and most == classes:
         return "; labels begin with 0: y - 1"
+    if least == -1 and most == classes - 2 and (labels == 0).any():
+        return "; labels begin with 0: y + 1"
     if least == -1 and most == 1 and not (labels == 0).any():
         return "; -1 and 1 become labels by (y > 0).astype(int)"
     if least >= 0 and most < 100000 and len(np.unique(labels)) <= classes:
@@ -105,6 +107,8 @@ def not_from_0_to_1(values: Array) -> str:
     """For targets of a loss that takes 0 to 1."""
     if np.isin(values, (-1, 1)).all():
         return "; -1 and 1 become 0 and 1 by (y + 1) / 2"
+    if np.isin(values, (1, 2)).all():
+        return "; 1 and 2 become 0 and 1 by y - 1"
     if values.min() >= 0 and (values == np.floor(values)).all() and values.shape[1] == 1 and values.max() < 100000:
         return '; several labels want loss="cross_entropy" and an output for each'
     return ""
@@ -114,7 +118,10 @@ def not_numbers(value: object, array: Array, name: str) -> str:
     """What an array that has no numbers holds, and a way out."""
     if array.dtype == object and array.ndim == 0:
         kind = type(value).__name__
-        return f"a {kind}" + ("; write np.array(list(...))" if hasattr(value, "__next__") else "")
+        if hasattr(value, "toarray"):
+            return f"a sparse {kind}; write {name}.toarray()"
+        article = "an" if kind[0] in "aeiouAEIOU" else "a"
+        return f"{article} {kind}" + ("; write np.array(list(...))" if hasattr(value, "__next__") else "")
     if array.dtype.kind in "US":
         return f"text (dtype {array.dtype}){_of_text(name)}"
     if array.dtype.kind == "O":
@@ -135,12 +142,24 @@ def _of_objects(array: Array, name: str) -> str:
         if isinstance(one, str | bytes):
             return f", which holds text ({one!r}){_of_text(name)}"
         if one is None:
-            return f", which holds None (number {place}, counted from 0): fill the gaps, or leave these rows out"
+            return f", which holds None at {_place(array, place)}: fill the gaps, or leave these rows out"
         if isinstance(one, list | tuple | np.ndarray):
             return f", which holds arrays; np.stack({name}) makes one of them where all have the same shape"
         if not isinstance(one, int | float | np.number | np.bool_):
-            return f", which holds a {type(one).__name__} (number {place}, counted from 0)"
+            kind = type(one).__name__
+            if kind in ("NAType", "NaTType"):
+                where = _place(array, place)
+                return f", which holds {one} at {where}: fill the gaps (fillna), or leave these rows out (dropna)"
+            return f", which holds {'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind} at {_place(array, place)}"
     return f"; all of it is numbers: {name}.astype(float)"
+
+
+def _place(array: Array, number: int) -> str:
+    """Where the number-th value of an array stands, as other errors say it."""
+    where = np.unravel_index(number, array.shape)
+    if len(where) < 3:
+        return ", ".join(f"{what} {int(at)}" for what, at in zip(("row", "column"), where, strict=False))
+    return f"{tuple(map(int, where))}"
 
 
 def uneven(value: Any, name: str) -> str:

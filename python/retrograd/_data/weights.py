@@ -44,6 +44,9 @@ def as_weights(
     """
     if value is None:
         return None
+    if isinstance(value, str):
+        hint = '; write class_weight="balanced"' if value == "balanced" and name == "sample_weight" else ""
+        raise TypeError(f"{name}: expected an array of real numbers, one for each row, got {value!r}{hint}")
     array = as_array(value, name)
     if array.shape not in ((rows,), (rows, 1)):
         raise ValueError(f"{name}: expected one for each row, shape ({rows},), got {array.shape}")
@@ -84,7 +87,8 @@ def class_weights(given: object, targets: Array, whole: Array, spec: NetworkSpec
         classes, counts = np.unique(labels.astype(np.int64), return_counts=True)
         return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))
     if not isinstance(given, Mapping):
-        raise TypeError(f'class_weight: expected None, "balanced" or a dict, got {type(given).__name__}')
+        hint = "; write class_weight=dict(enumerate(weights))" if isinstance(given, list | tuple | np.ndarray) else ""
+        raise TypeError(f'class_weight: expected None, "balanced" or a dict, got {type(given).__name__}{hint}')
     strange = [label for label in given if not isinstance(label, int | float | np.integer | np.floating) or label % 1 != 0]
     if strange:
         raise TypeError(f"class_weight: expected labels as keys, got {strange[0]!r}")

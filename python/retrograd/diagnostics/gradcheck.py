@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._careful import explained
 from .._checks import as_float
 from .._data.arrays import Array, as_array
 from .._pickles import Recorded
@@ -33,6 +34,7 @@ class GradcheckResult(Recorded):
     errors: dict[str, float]
 
 
+@explained
 def gradcheck(
     network: Network,
     X: ArrayLike,

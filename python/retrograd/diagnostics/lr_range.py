@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
+from .._careful import explained
 from .._checks import as_float, as_int
 from .._pickles import Recorded
 from ..callbacks import Callback, StepInfo
 from ..errors import DivergenceError
 from ..network import Network, as_network
-from ..optimizers import SGD, Optimizer
+from ..optimizers import SGD, Optimizer, as_optimizer
 from ..schedules import Schedule
 from ..training.trainer import Trainer
 
@@ -98,12 +99,13 @@ class LRRange(Recorded):
         return f"LRRange({len(self.lr)} steps, {self.lr[0]:.3g} to {self.lr[-1]:.3g}{end}: {least}, {found})"
 
 
+@explained
 def lr_range_test(
     network: Network,
     X: ArrayLike,
     y: ArrayLike,
     *,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | str | None = None,
     lr_min: float = 1e-6,
     lr_max: float = 10.0,
     steps: int = 200,
@@ -123,8 +125,9 @@ def lr_range_test(
         Its weights are where the test begins.
     X, y : array
         As `Trainer.fit` takes them. Rows are shuffled; where they do not last for all steps, they are used again.
-    optimizer : Optimizer, optional
-        The test has its settings (except the rate) and its state. Default: plain SGD.
+    optimizer : Optimizer or str, optional
+        The test has its settings (except the rate) and its state. A name ("adam") is short for one with its defaults.
+        Default: plain SGD.
     lr_min, lr_max : float, default 1e-6 and 10
         The rate of step i is lr_min (lr_max / lr_min)^(i / (steps - 1)).
     steps : int, default 200
@@ -163,9 +166,9 @@ def lr_range_test(
     smoothing = as_float(smoothing, "smoothing", 0.0, below=1.0)
     explodes_at = as_float(explodes_at, "explodes_at", 1.0)
     as_network(network)
-    if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer: expected an Optimizer, got {type(optimizer).__name__}")
-    twin = SGD(lr_min) if optimizer is None else copy.copy(optimizer)
+    if optimizer is None or (isinstance(optimizer, str) and optimizer.lower() == "sgd"):  # whose rate plays no part here
+        optimizer = SGD(lr_min)
+    twin = copy.copy(as_optimizer(optimizer))
     ramp, record = _Ramp(lr_min, lr_max, steps, per="step"), _Record(steps, smoothing, explodes_at)
     trainer = Trainer(
         copy.copy(network),

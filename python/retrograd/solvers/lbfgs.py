@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
+from .._careful import explained
 from .._checks import as_bool, as_float, as_int
 from .._data.reach import warn_unreachable
 from .._data.weights import over_their_mean
@@ -57,6 +58,7 @@ class LBFGSResult(Recorded):
         return f"LBFGSResult({self.iterations} iterations, {self.evaluations} evaluations{losses}, {end}: {self.message})"
 
 
+@explained
 def fit_lbfgs(
     network: Network,
     X: ArrayLike,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from .. import _core
+from .._careful import says_where
 from .._checks import as_float, as_int, check_state
 from .._pickles import Recorded
 from ..errors import TrainingWarning, warn
@@ -21,6 +22,7 @@ from ..network import Network
 __all__ = ["EMA", "SWA", "Averaging"]
 
 
+@says_where()
 @dataclass(frozen=True)
 class EMA(Recorded):
     """An exponential moving average of the weights: `Trainer(..., average=EMA(0.999))`, then `trainer.averaged`.
@@ -50,6 +52,7 @@ class EMA(Recorded):
         object.__setattr__(self, "from_epoch", as_int(self.from_epoch, "from_epoch", 1))
 
 
+@says_where()
 @dataclass(frozen=True)
 class SWA(Recorded):
     """The equal mean of the weights after each epoch: `Trainer(..., average=SWA(from_epoch=...))`, then `trainer.averaged`.
@@ -87,7 +90,8 @@ class Averaging:
 
     def __init__(self, settings: EMA | SWA | None) -> None:
         if settings is not None and not isinstance(settings, EMA | SWA):
-            raise TypeError(f"average: expected an EMA, an SWA or None, got {settings!r}")
+            hint = "" if not isinstance(settings, str | type) else "; write average=rg.EMA(0.999), or rg.SWA(from_epoch=8)"
+            raise TypeError(f"average: expected an EMA, an SWA or None, got {settings!r}{hint}")
         self.settings = settings
         self._network: Network | None = None  # its count of steps is 0 as long as the average has not begun
         self._begun = False

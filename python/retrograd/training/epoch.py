@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .. import _core
 from .._careful import set_own
 from .._data.examples import Examples
-from ..callbacks import Callback, StepInfo, TrainerInUse, parts
+from ..callbacks import Callback, StepInfo, TrainerInUse, called, parts
 from ..errors import DivergenceError
 from ..history import History
 from ..network import Network
@@ -86,7 +86,8 @@ def train_epoch(trainer: Steps, settings: EpochSettings, steps_before: int) -> d
             old_loss, old_weight = told.get(id(callback), (0.0, 0.0))
             told[id(callback)] = loss, weight
             since = mean(loss - old_loss, weight - old_weight)
-            callback.on_step_end(trainer, StepInfo(epoch, last, steps, since, rate_of(last, rates, lr)))
+            info = StepInfo(epoch, last, steps, since, rate_of(last, rates, lr))
+            called(callback.on_step_end, "Callback.on_step_end is called with the trainer and a StepInfo.", trainer, info)
         if trainer._stopped and last < steps and asking:
             return None
     return {

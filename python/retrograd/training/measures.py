@@ -56,9 +56,15 @@ class MetricsRun:
                 except ValueError as error:
                     raise ValueError(f"metrics: {metric.name} takes probabilities: {error}") from None
             if any(part.weights is not None for part in data.values()) and not _takes_weights(metric.function):
-                raise TypeError(f"metrics: {metric.name} takes no sample_weight, but there are weights")
+                raise TypeError(
+                    f"metrics: {metric.name} takes no sample_weight, but rows have weights (of sample_weight=, class_weight= "
+                    f"or the third part of validation_data=); write def {metric.name}(y_true, y_pred, sample_weight=None)"
+                )
         self._find_truths(training)
         for metric in self._metrics:
+            k = getattr(metric.function, "keywords", {}).get("k", 0) if own_name(metric.function) == "top_k" else 0
+            if k > spec.outputs > 1:
+                raise ValueError(f"metrics: expected top_1 to top_{spec.outputs} with {spec.outputs} outputs, got top_{k}")
             self._try_out(metric)
 
     def _check_names(self) -> None:

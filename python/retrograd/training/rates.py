@@ -12,10 +12,12 @@ import numpy as np
 
 from .._checks import as_float, as_int, check_state
 from .._monitor import Figures, Monitor
+from ..callbacks import called
 from ..errors import TrainingWarning, warn
 from ..history import History
 from ..schedules import Rates, ReduceOnPlateau, Schedule, check_schedule
 
+_CALLED_WITH = "A function as schedule= is called with the number of the epoch, counted from 1, alone."
 _MOST_KEPT = 1000  # rates of one epoch that the history keeps
 _FIRST_EPOCHS = 10  # of a schedule: what it will give is not known, or not done, before
 _MOST_ASKED = 100_000  # rates to come that are looked at
@@ -115,7 +117,7 @@ class RateClock:
         if schedule is None:
             return None
         if not isinstance(schedule, Schedule):
-            return np.full(steps, as_float(schedule(epoch), f"schedule({epoch})", 0.0))
+            return np.full(steps, as_float(called(schedule, _CALLED_WITH, epoch), f"schedule({epoch})", 0.0))
         if isinstance(schedule, ReduceOnPlateau):
             lr = schedule._reduced(lr, self._plateau.falls)
         if schedule.per == "step":

@@ -6,12 +6,14 @@ How one epoch is trained is in epoch.py; the checks and all settings are in trai
 from __future__ import annotations
 
 from .._data.examples import Examples
-from ..callbacks import begun
+from ..callbacks import begun, called
 from .advice import Adviser
 from .epoch import EpochSettings, Steps, train_epoch
 from .measures import MetricsRun
 from .progress import Bar
 from .stopping import Convergence, EarlyStoppingRun
+
+_CALLED_WITH = "Callback.on_epoch_end is called with the trainer and the history."
 
 
 def run(
@@ -47,7 +49,7 @@ def run(
             settings.clock.epoch_done(history)
             stop = early.epoch_done(history) | convergence.epoch_done(history)
             for callback in callbacks:
-                callback.on_epoch_end(trainer, history)
+                called(callback.on_epoch_end, _CALLED_WITH, trainer, history)
             if number == look_after < epochs and not stop:
                 adviser.epoch_done(trainer, settings.data, steps_done)
             if stop:

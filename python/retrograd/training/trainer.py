@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from numpy.typing import ArrayLike
 
@@ -33,10 +33,13 @@ from .progress import Bar, check_progress
 from .rates import RateClock
 from .run import run
 from .stopping import Convergence, EarlyStopping, EarlyStoppingRun, warn_of_parts
+from .unused import warn_of_unused
 
 __all__ = ["Trainer"]
 
 _CORE = {"float32": _core.TrainerF32, "float64": _core.TrainerF64}
+
+_BY_ROWS = "rows"  # the default of `weights`; to ask for the object itself costs a step nothing
 
 # Settings are what the constructor takes, and attributes of the same names. The rest is kept by its meaning, or made anew.
 _SETTINGS = (
@@ -72,7 +75,7 @@ Metrics = Sequence[str | Metric | Callable[..., float]]
 Rate = Schedule | Callable[[int], float]
 
 
-@says_where("fit")
+@says_where("fit", "evaluate")
 class Trainer(Careful):
     """Trains one network with one optimiser.
 
@@ -122,6 +125,8 @@ class Trainer(Careful):
         The network with the averaged weights (see `average`); None until the average has begun.
     """
 
+    _made_with: ClassVar[str] = "_core"
+
     def __init__(
         self,
         network: Network,
@@ -154,6 +159,7 @@ class Trainer(Careful):
         self.schedule = schedule
         self.callbacks = callbacks
         as_callbacks(callbacks)
+        warn_of_unused(network, self.optimizer)
         self.history = History(network.metric_name)
         self.epochs_done = 0
         self._clock = RateClock(schedule, 0)
@@ -170,7 +176,11 @@ class Trainer(Careful):
                     f"{name}: this fit has begun with {getattr(self, name)!r}, and a new value would come too late; set it "
                     "between two calls of fit (the optimiser and its settings may be changed at any time)"
                 )
-            if name == "average" and hasattr(self, "_averaging") and value != self.average:
+            if name == "epochs_done":
+                value = as_int(value, name, 0)
+            elif name == "history" and not isinstance(value, History):
+                raise TypeError(f"history: expected a History, got {value!r}")
+            elif name == "average" and hasattr(self, "_averaging") and value != self.average:
                 set_own(self, "_averaging", Averaging(value))  # the old average ends here
             super().__setattr__(name, value)
 
@@ -480,6 +490,8 @@ class Trainer(Careful):
         averaging = None if self.average is None else self._averaging
         core = self.optimizer._bind(network)
         network._about_to_change()
+        if self.weights is not _BY_ROWS:
+            weigh_by_batch(self.weights)
         if sample_weight is None:
             quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads))
             if quick is not None:  # the arrays were plain and the loss finite

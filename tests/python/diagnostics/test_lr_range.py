@@ -162,7 +162,7 @@ def test_bad_input() -> None:
         ({"smoothing": 1.0}, ValueError, "smoothing"),
         ({"explodes_at": 0.5}, ValueError, "explodes_at"),
         ({"batch_size": 0}, ValueError, "batch_size"),
-        ({"optimizer": 3}, TypeError, "optimizer: expected an Optimizer, got int"),
+        ({"optimizer": 3}, TypeError, r"optimizer: expected an optimiser such as .*, got int"),
         ({"y": Y[:, :1]}, ValueError, "y: expected shape"),
     ):
         with pytest.raises(error, match=match):

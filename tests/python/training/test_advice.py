@@ -537,10 +537,12 @@ def test_subclasses_and_float64_and_row_weights() -> None:
     net.set_weights(net.weights, [np.full(16, -50.0), np.zeros(3)])
     w = np.zeros(400)
     w[::50] = 2.0
+    with pytest.warns(rg.TrainingWarning, match=r"Mine\.forward is never called"):
+        trainer = rg.Trainer(net, rg.Adam(1e-3), batch_size=16)
     with pytest.warns(
         rg.NotLearningWarning, match="16 of 16 units of layer 1 never fire(?s:.*)only 8 of 400 rows have a weight"
     ):
-        rg.Trainer(net, rg.Adam(1e-3), batch_size=16).fit(X, y, epochs=2, sample_weight=w)
+        trainer.fit(X, y, epochs=2, sample_weight=w)
 
 
 # ---------------------------------------------------------------- the level of a constant answer

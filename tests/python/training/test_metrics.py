@@ -394,7 +394,7 @@ def test_weights_of_rows() -> None:
         )
     np.testing.assert_allclose(history.metrics["val_accuracy"], history.val_metric, rtol=1e-6)
     assert history.val_loss[-1] == pytest.approx(history.metrics["val_log_loss"][-1], rel=1e-5)
-    with pytest.raises(TypeError, match="mine takes no sample_weight, but there are weights"):
+    with pytest.raises(TypeError, match="mine takes no sample_weight, but rows have weights"):
         trainer.fit(X, y, epochs=1, validation_data=valid, metrics=[m.Metric(lambda y, p: 1.0, "mine")])
     assert trainer.epochs_done == 2
 
