@@ -46,6 +46,8 @@ FLAGS: dict[str, Callable[[Any], Any]] = {
     "Trainer.shuffle": lambda flag: fitted(shuffle=flag),
     "Trainer.drop_last": lambda flag: fitted(drop_last=flag),
     "Trainer.progress": lambda flag: fitted(progress=flag),
+    "Trainer.advice": lambda flag: fitted(advice=flag),
+    "fit_lbfgs.advice": lambda flag: rg.fit_lbfgs(rg.Network([4, 3], dtype="float64"), X, Y, advice=flag).loss,
     "Trainer.verbose": lambda flag: fitted(verbose=flag),
     "fit.train_metrics": lambda flag: fitted(train_metrics=flag),
     "fit.weighted_validation": lambda flag: weighted(flag),
@@ -66,7 +68,7 @@ def test_every_flag_is_in_the_list() -> None:
     """Each call of `as_bool` in the package has its setting here."""
     package = Path(rg.__file__).parent
     found = sum(path.read_text(encoding="utf-8").count("as_bool(") for path in package.rglob("*.py"))
-    # the definition, verbose and shuffle of the trainer, two of fit, restore_best, frozen, nesterov, amsgrad, centered, append
+    # the definition, verbose and shuffle, drop_last and advice of the trainer, three of fit, restore_best, frozen, nesterov, amsgrad, centered, append
     assert found <= len(FLAGS), "a new flag: add it to FLAGS"
 
 
