@@ -68,7 +68,7 @@ class TrainingWarning(RetrogradWarning):
 
 
 class NotLearningWarning(RetrogradWarning):
-    """Training has not left the level of a constant answer. The text says what was found and what to do about it."""
+    """Training is not clearly below the loss of a constant answer. The text says what was found and what to do about it."""
 
 
 def warn(text: str, kind: type[RetrogradWarning]) -> None:

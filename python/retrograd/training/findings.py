@@ -33,10 +33,10 @@ def findings(look: Look) -> list[Finding]:
     if strongest(found) < Weight.NOW:  # else the units, and then the gradient, suffer from that
         found += _units(look)
     if strongest(found) < Weight.NOW:
-        steps = list(pace(look, is_linear(look.network)))
+        steps = list(pace(look, strongest(found) == Weight.HINT and not is_linear(look.network)))
         if strongest(steps) > Weight.HINT and not Pace(look).is_wild(look):  # nothing else has had a chance
             found = steps + found
-        elif strongest(steps) > Weight.HINT or strongest(found) == Weight.HINT:
+        elif strongest(steps) > Weight.HINT or strongest(found) < Weight.AT_THE_END:
             found += steps
     if strongest(found) < Weight.AT_THE_END:
         found += tails_of_x(look)

@@ -109,6 +109,7 @@ class Look:
         self.sample = sample(data, UNIT_ROWS)
         self.present = present  # the loss with the present weights
         self.first, self.last = losses[0], losses[-1]  # of this call of fit
+        self.falls = len(losses) > 2 and losses[-1] < losses[-2] < losses[-3]
         self.rose = self.last > 1.1 * self.first - 0.1 * level.least
         self.rate, self.steps, self.shuffle, self.at_end, self.n_threads = rate, steps, shuffle, at_end, n_threads
         self.rate_may_rise = rate_may_rise  # a schedule gives the rate, and has not come far

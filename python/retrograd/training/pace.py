@@ -60,8 +60,8 @@ class Pace:
         return look.present > look.level.constant and (far or look.rose)
 
 
-def pace(look: Look, is_linear: bool) -> Iterator[Finding]:
-    """What is wrong with the length of the steps; where that is not known either, the gradient vanishes."""
+def pace(look: Look, may_be_flat: bool) -> Iterator[Finding]:
+    """What is wrong with the length of the steps; where that is not known, and `may_be_flat`, the gradient vanishes."""
     if look.optimizer is None or not look.at_end or look.rate == 0:
         return
     found = Pace(look)
@@ -77,6 +77,9 @@ def pace(look: Look, is_linear: bool) -> Iterator[Finding]:
         yield Finding(Weight.AT_THE_END, f"{text}; try a hundredth of it, or look at lr_range_test")
         return
     if not found.is_slow(look):
+        if look.above and look.steps >= _MANY and look.falls:
+            text = f"the loss is still falling, from {look.first:.4g} in the first epoch to {look.last:.4g} in the last"
+            yield Finding(Weight.HINT, f"{text}: the learning rate {look.rate:g} is small for that, or it takes more epochs")
         return
     cut = [f"{name}={limit:g}" for name, (limit, left) in found.cuts.items() if left < _CUT]
     rate = look.rate * found.factor
@@ -96,6 +99,6 @@ def pace(look: Look, is_linear: bool) -> Iterator[Finding]:
         text += f"{100 * _PART:g} % of the loss; "
         larger = f"take a larger lr_factor (up to {better / look.rate:.2g})"
         yield Finding(Weight.AT_THE_END, text + (larger if by_factor else f"try {better:g}, or look at lr_range_test"))
-    elif not is_linear:
+    elif may_be_flat:
         text = f"the gradient nearly vanishes (norm {found.norm:.2g}): a plateau"
         yield Finding(Weight.HINT, f"{text}; try other weights to start from, more units or epochs")

@@ -188,6 +188,59 @@ def spirals() -> None:
     fit(net, *spiral(), rg.Adam(1e-2), epochs=200)
 
 
+def weak(slope: float, rows: int = 20_000) -> tuple[Any, Any]:
+    """Numbers that hang on the first column, by far less than on chance."""
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((rows, 5))
+    return X, slope * X[:, 0] + rng.standard_normal(rows)
+
+
+def weak_signal() -> None:  # R2 of .009, of which least squares reach .0105
+    fit(rg.Network([5, 32, 1], seed=0), *weak(0.1), rg.SGD(0.003), epochs=10)
+
+
+def weaker_signal() -> None:  # R2 of .003
+    fit(rg.Network([5, 1], seed=0), *weak(0.055), rg.SGD(1e-3), epochs=10)
+
+
+def weak_odds(loss: str) -> None:  # AUC of .52
+    X, _ = weak(0.0)
+    y = (np.random.default_rng(6).random(len(X)) < 1 / (1 + np.exp(-0.085 * X[:, 0]))).astype(int)
+    fit(rg.Network([5, 1 if loss == "binary_cross_entropy" else 2], loss=loss, seed=0), X, y, rg.SGD(1e-2), epochs=10)
+
+
+def weak_logistic() -> None:
+    weak_odds("binary_cross_entropy")
+
+
+def weak_softmax() -> None:
+    weak_odds("cross_entropy")
+
+
+def in_parts(schedule: Any, epochs: int = 6) -> None:
+    """One epoch a call, as in a loop of a user's own."""
+    trainer = rg.Trainer(rg.Network([64, 32, 10], loss="cross_entropy", seed=0), rg.SGD(0.1), schedule=schedule)
+    for _ in range(epochs):
+        trainer.fit(*digits(), epochs=1)
+
+
+def warm_up_in_parts() -> None:
+    in_parts(lambda epoch: 1e-6 if epoch < 3 else 0.1)
+
+
+def warm_up_from_zero_in_parts() -> None:
+    in_parts(lambda epoch: 0.1 * (epoch - 1) / 5)
+
+
+def one_cycle_in_parts() -> None:
+    in_parts(rg.schedules.OneCycle(div_factor=1e7, length=6 * 45))
+
+
+def warm_up_from_zero() -> None:
+    schedule = lambda epoch: 0.1 * (epoch - 1) / 5  # noqa: E731
+    fit(rg.Network([64, 32, 10], loss="cross_entropy", seed=0), *digits(), rg.SGD(0.1), epochs=6, schedule=schedule)
+
+
 LEARN: dict[str, Training] = {
     **{loss: lambda loss=loss: of_loss(loss) for loss in ALL_LOSSES},  # type: ignore[misc]
     **{
@@ -213,6 +266,14 @@ LEARN: dict[str, Training] = {
             weighted,
             large_offset,
             spirals,
+            weak_signal,
+            weaker_signal,
+            weak_logistic,
+            weak_softmax,
+            warm_up_in_parts,
+            warm_up_from_zero_in_parts,
+            one_cycle_in_parts,
+            warm_up_from_zero,
         )
     },
 }
@@ -382,6 +443,91 @@ def drowned() -> None:
     fit(classifier(input_noise=300.0), *blobs(), rg.SGD(1e-4), epochs=10)
 
 
+def standardised(a: Any) -> Any:
+    return (a - a.mean(axis=0)) / a.std(axis=0)
+
+
+def table(first: str = "lognormal", rows: int = 2000, shuffled: bool = False) -> tuple[Any, Any]:
+    """Four columns, of which the first is of some kind and says nothing."""
+    rng = np.random.default_rng(0)
+    kinds = {
+        "lognormal": standardised(rng.lognormal(10, 1.5, rows)),
+        "integers": rng.integers(0, 21, rows),
+        "age": rng.integers(18, 91, rows),
+    }
+    X = np.c_[kinds[first], rng.standard_normal((rows, 3))]
+    y = X[:, 1] + 0.3 * X[:, 2] + 0.1 * rng.standard_normal(rows)
+    return X, rng.permutation(y) if shuffled else y
+
+
+def over(columns: str, optimizer: Any, *, shuffled: bool = False, epochs: int = 20) -> Training:
+    def train() -> None:
+        X, y = table(columns, 6000 if shuffled else 2000, shuffled)
+        fit(rg.Network([4, 16, 1], seed=0), X, y, optimizer, epochs=epochs)
+
+    return train
+
+
+def heavy_y(kind: str) -> None:
+    X, y = table()
+    rng = np.random.default_rng(4)
+    y = standardised(np.exp(1.5 * y + rng.standard_normal(2000))) if kind == "lognormal" else y + rng.standard_t(1.2, 2000)
+    fit(rg.Network([3, 16, 1], seed=0), X[:, 1:], y, rg.SGD(1e-8) if kind == "lognormal" else rg.Adam(1e-3))
+
+
+def digits_with(optimizer: Any, *, net: rg.Network | None = None, scale: float = 1.0, **options: Any) -> None:
+    X, y = digits()
+    fit(net or rg.Network([64, 64, 10], loss="cross_entropy", seed=0), scale * X, y, optimizer, **options)
+
+
+def limited_weights() -> None:
+    digits_with(rg.SGD(0.05), net=rg.Network([64, rg.Dense(32, max_norm=0.01), 10], loss="cross_entropy", seed=0))
+
+
+def tiny_factor() -> None:
+    digits_with(rg.SGD(0.1, groups=[rg.Group(layers=[0, 1], lr_factor=1e-6)]))
+
+
+def overconfident() -> None:
+    X, y = digits()
+    X = (X / X.max() * 255).astype(np.uint8)
+    fit(rg.Network([64, 32, 10], loss="cross_entropy", seed=0), X, y, rg.Adam(), epochs=2)
+
+
+def small_y(std: float) -> None:
+    X, y = table()
+    fit(rg.Network([3, 64, 64, 1], seed=0), X[:, 1:], std * standardised(y), rg.Adam(), epochs=2)
+
+
+def linear_xor(**options: Any) -> None:
+    X = np.random.default_rng(0).integers(0, 2, (2000, 2)).astype(float)
+    sizes = [2, 8, 1] if options else [2, 1]
+    net = rg.Network(sizes, loss="binary_cross_entropy", seed=0, **options)
+    fit(net, X, (X[:, 0] != X[:, 1]).astype(float), rg.SGD(0.1))
+
+
+def only_threes(**options: Any) -> None:
+    X, y = digits()
+    fit(rg.Network([64, 32, 10], loss="cross_entropy", seed=0), X, y, rg.SGD(0.05), **options)
+
+
+def offset_in_a_bound() -> None:
+    X, y = line()
+    y = 0.5 + 1e-4 * y
+    fit(regression(output_activation="sigmoid"), X, y, rg.SGD(1e-3))
+
+
+def half_the_labels() -> None:
+    rng = np.random.default_rng(0)
+    fit(rg.Network([2, 8], loss="cross_entropy", seed=0), rng.standard_normal((6000, 2)), rng.integers(0, 3, 6000), epochs=10)
+
+
+def many_rows() -> None:
+    rng = np.random.default_rng(0)
+    X = 200 + 50 * rng.standard_normal((30_000, 100)).astype(np.float32)
+    fit(rg.Network([100, 16, 1], seed=0), X, rng.standard_normal(30_000), rg.SGD(1e-3), epochs=2)
+
+
 DO_NOT: dict[str, tuple[Training, str]] = {
     "uint8 rows": (uint8_rows, r"128 of 128 units of layer 1 never fire(?s:.*)X ranges from 0 to 255: scale it, X / 255"),
     "features of 1e6": (
@@ -395,7 +541,7 @@ DO_NOT: dict[str, tuple[Training, str]] = {
     "a schedule of 0": (a_schedule_of_zeros, "the learning rate is 0"),
     "a tiny rate": (tiny_rate, r"the learning rate 1e-07 is far too small.*try 0\.0"),
     "a tiny rate of Adam": (tiny_rate_of_adam, r"the learning rate 1e-08 is far too small"),
-    "a tiny limit on gradients": (tiny_clip, "clip_norm=1e-07.* cut the gradient"),
+    "a tiny limit on gradients": (tiny_clip, r"\n- clip_norm=1e-07 cuts the gradient, .*: take clip_norm=10, or None"),
     "all frozen": (all_frozen, "freeze every parameter"),
     "weights of zero": (zeros, "all 16 units of layer 1 are the same: their weights are zero"),
     "equal weights": (equal_weights, "all 8 units of layer 1 are the same: their weights are equal"),
@@ -415,6 +561,82 @@ DO_NOT: dict[str, tuple[Training, str]] = {
     "a sparse y under mae": (sparse_under_mae, "y is 0 in 9. % of the rows, and no other constant has a smaller mae"),
     "sorted labels": (sorted_labels, "y is sorted and shuffle=False"),
     "noise on the inputs": (drowned, "input_noise=300 drowns X"),
+    "heavy tails, tiny rate": (over("lognormal", rg.SGD(1e-6)), r", above that.*\n- the learning rate 1e-06 is far too small"),
+    "heavy tails, shuffled y": (
+        over("lognormal", rg.SGD(1e-2), shuffled=True, epochs=10),
+        r"\n- X has heavy tails: column 0 goes to .*\n- no other cause was found .*X says nothing about y",
+    ),
+    "integers, shuffled y": (
+        over("integers", rg.SGD(1e-3), shuffled=True, epochs=10),
+        r"to 20: scale it(?s:.*)\n- if that is not it, perhaps X says nothing about y",
+    ),
+    "integers, tiny rate": (over("integers", rg.SGD(1e-6)), r"scale it(?s:.*)falling, .*the learning rate 1e-06 is small"),
+    "age, tiny rate": (over("age", rg.SGD(1e-8)), r"the learning rate 1e-08 is far too small.*\n- X ranges"),
+    "age, tinier rate": (over("age", rg.SGD(1e-10)), r"best constant answer, .*\n- the learning rate 1e-10 is far too small"),
+    "age, shuffled y": (over("age", rg.Adam(1e-3), shuffled=True), r"\n- if that is not it, perhaps X says nothing about y"),
+    "y of Student": (lambda: heavy_y("t"), r'\n- y has heavy tails: it goes to .*; take loss="huber" or "mae"'),
+    "lognormal y, tiny rate": (lambda: heavy_y("lognormal"), r"\n- the learning rate 1e-08 is far too(?s:.*)y has heavy tails"),
+    "a tiny max_norm": (limited_weights, r"max_norm=0.01 holds them at zero, take a larger one \(1 to 4\) or None"),
+    "a huge decay": (
+        lambda: digits_with(rg.SGD(0.1, weight_decay=10)),
+        r"2.\d+\n- the weights of layer 1 .*weight_decay=10 holds",
+    ),
+    "a large decay": (
+        lambda: digits_with(rg.SGD(0.1, weight_decay=3)),
+        r"2.\d+\n- the weights of layer 1 .*weight_decay=3 holds",
+    ),
+    "a tiny lr_factor": (
+        tiny_factor,
+        r"\d\n- the learning rate 0.1 times lr_factor of the optimiser's groups, 1e-07, is far too small.* larger lr_factor",
+    ),
+    "overconfident": (
+        overconfident,
+        r"^the loss after epoch 2 is .*, above that of the best constant answer, 2.3, though \d\d % of the labels are right: .*"
+        r"\n- X ranges from 0 to 255: scale it",
+    ),
+    "y of .02": (
+        lambda: small_y(0.02),
+        r"above that of .*\n- y ranges from .*with a standard deviation of 0.02: scale it, \(y",
+    ),
+    "y of .005": (lambda: small_y(0.005), r"above that of .*\n- y ranges from .*: scale it, \(y"),
+    "no hidden layer": (linear_xor, "the network is linear, as it has no hidden layer: add one"),
+    "hidden layers that add": (
+        lambda: linear_xor(activation="identity"),
+        r"""\n- the network is linear, as its hidden layers have activation='identity': take another, such as "relu\"""",
+    ),
+    "rows of weight 0": (
+        lambda: only_threes(sample_weight=(digits()[1] == 3).astype(float)),
+        r"constant answer, 0\n- every row of y that counts has the label 3",
+    ),
+    "labels of weight 0": (
+        lambda: only_threes(class_weight={i: 0.0 for i in range(10) if i != 3}),
+        r"constant answer, 0\n- every row of y that counts has the label 3",
+    ),
+    "y of -0": (lambda: fit(regression(), line()[0], -np.zeros(300), epochs=40), r"answer, 0\n- y is 0 in every row:"),
+    "y of 1 as a share": (
+        lambda: fit(regression(loss="binary_cross_entropy"), line()[0], np.ones(300), epochs=40),
+        r"answer, 0\n- y is 1 in every row:",
+    ),
+    "y that hardly moves in a bound": (offset_in_a_bound, r"scale it, so that it fills the outputs' range from 0 to 1"),
+    "labels that do not occur": (half_the_labels, "3 of 8 labels occur in y, without 3, 4, 5, 6, 7"),
+    "rows that were not looked at": (many_rows, r"X ranges from .* in the 10000 rows that were looked at: scale it"),
+    "tiny X": (lambda: digits_with(rg.SGD(0.05), scale=1e-6), r": the inputs are small\n- X is small, .*: scale it"),
+    "a rate of 1e-6 for numbers": (
+        lambda: fit(rg.Network([3, 16, 1], seed=0), table()[0][:, 1:], table()[1], rg.SGD(1e-6)),
+        r"the learning rate 1e-06 is far too small",
+    ),
+    "a schedule of tiny rates, in parts": (
+        lambda: in_parts(lambda epoch: 1e-7, 40),
+        "the learning rate 1e-07 is far too small",
+    ),
+    "a cosine of tiny rates": (
+        lambda: digits_with(rg.SGD(1e-7), epochs=5, schedule=rg.schedules.Cosine(warmup=2)),
+        "the learning rate 1e-07 is far too small",
+    ),
+    "noise in many rows": (
+        lambda: fit(rg.Network([5, 16, 1], seed=0), *weak(0.0), rg.SGD(1e-3), epochs=10),
+        "no cause was found.*X says nothing about y",
+    ),
 }
 
 
@@ -424,7 +646,37 @@ def test_a_training_that_does_not_learn_is_told_why(name: str) -> None:
     with pytest.warns(rg.NotLearningWarning, match=cause) as caught:
         training()
     (warning,) = [one for one in caught if issubclass(one.category, rg.NotLearningWarning)]
-    assert warning.filename == __file__ and "advice=False" in str(warning.message)
+    text = str(warning.message)
+    assert warning.filename == __file__ and "advice=False" in text
+    for absent in ABSENT.get(name, ()):
+        assert absent not in text
+    if "no cause was found" in text:
+        assert text.count("\n- ") == 1 + ("the network is linear" in text)  # else it is "no other cause"
+
+
+# What must not be said, because it is wrong or contradicts the cause.
+ABSENT = {
+    "heavy tails, tiny rate": ("scale it", "heavy"),
+    "heavy tails, shuffled y": ("scale it",),
+    "y of Student": ("scale it",),
+    "lognormal y, tiny rate": ("scale it",),
+    "y out of reach": ("y ranges",),
+    "a huge decay": ("units",),
+    "a large decay": ("units",),
+    "a tiny lr_factor": ("plateau", "cause was found", "lr_range_test"),
+    "overconfident": ("has not left",),
+    "y that hardly moves in a bound": ("y.mean",),
+    "tiny X": ("learning rate",),
+    "a tiny limit on gradients": ("clip_value",),
+}
+
+
+def test_labels_that_are_missing_by_chance_are_no_cause() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.warns(rg.NotLearningWarning) as caught:
+        fit(rg.Network([5, 16, 1000], loss="cross_entropy", seed=0), rng.standard_normal((4000, 5)),
+            rng.integers(0, 1000, 4000), rg.SGD(1e-3))  # fmt: skip
+    assert "labels occur" not in str(caught[0].message)
 
 
 # ---------------------------------------------------------------- when it speaks
@@ -458,6 +710,23 @@ def test_it_speaks_at_the_end_of_a_loop_of_short_fits() -> None:
         for _ in range(100):
             trainer.fit(X, y, epochs=1)
     assert len(caught) == 1
+
+
+def test_a_warm_up_does_not_use_up_the_only_warning() -> None:
+    X, y = blobs()
+    trainer = rg.Trainer(classifier(), rg.SGD(0.1), batch_size=16, schedule=lambda epoch: 1e-7)
+    for _ in range(9):
+        trainer.fit(X, y, epochs=1)  # silent: the rate may rise
+    with pytest.warns(rg.NotLearningWarning, match="the learning rate 1e-07 is far too small"):
+        for _ in range(30):
+            trainer.fit(X, y, epochs=1)
+
+
+def test_what_is_certain_is_said_in_a_warm_up() -> None:
+    X, y = blobs()
+    trainer = dead(schedule=rg.schedules.Constant(warmup=5))
+    with pytest.warns(rg.NotLearningWarning, match="never fire"):
+        trainer.fit(X, y, epochs=1)
 
 
 def test_it_looks_rarely_where_nothing_is_sure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -543,6 +812,70 @@ def test_subclasses_and_float64_and_row_weights() -> None:
         rg.NotLearningWarning, match="16 of 16 units of layer 1 never fire(?s:.*)only 8 of 400 rows have a weight"
     ):
         trainer.fit(X, y, epochs=2, sample_weight=w)
+
+
+# ---------------------------------------------------------------- a solver
+
+
+def waves(rows: int = 500) -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows, 5))
+    return X, np.sin(2 * X[:, 0]) + X[:, 2] + 0.1 * rng.standard_normal(rows)
+
+
+def tanh_net(**options: Any) -> rg.Network:
+    return rg.Network([5, 16, 1], activation="tanh", seed=0, dtype="float64", **options)
+
+
+def unscaled() -> tuple[Any, Any]:
+    rng = np.random.default_rng(1)
+    X = np.c_[rng.lognormal(10, 1, 500), rng.integers(18, 90, 500), rng.standard_normal((500, 3))]
+    return X, np.log(X[:, 0]) - 10 + X[:, 3]
+
+
+SOLVED: dict[str, tuple[Training, str]] = {
+    "columns of five sizes": (
+        lambda: rg.fit_lbfgs(tanh_net(), waves()[0] * [1, 1e3, 1e-3, 10, 1e4], waves()[1]),
+        r"^fit_lbfgs has ended near the level of a constant answer: the loss is 1.3.*, and the best constant answer has 1.3\d*"
+        r"\n- X ranges from .*: scale it",
+    ),
+    "an unscaled table": (lambda: rg.fit_lbfgs(tanh_net(), *unscaled()), r"are saturated: the inputs are large\n- X ranges"),
+    "weights of zero": (
+        lambda: rg.fit_lbfgs(tanh_net(init="zeros"), *waves()),
+        "all 16 units .* are the same: their weights are zero",
+    ),
+    "weight decay": (
+        lambda: rg.fit_lbfgs(tanh_net(), *waves(), weight_decay=100.0),
+        "weight_decay=100 holds them at zero, take a hundredth of it or less",
+    ),
+    "one label": (
+        lambda: rg.fit_lbfgs(rg.Network([5, 3], loss="cross_entropy"), waves()[0], np.full(500, 2)),
+        "every row of y has the label 2",
+    ),
+    "noise": (
+        lambda: rg.fit_lbfgs(rg.Network([5, 1], dtype="float64"), *weak(0.0)),
+        r"no hidden layer.*\n- no cause was found .*, or it takes more units",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_a_solver_that_wins_nothing_is_told_why(name: str) -> None:
+    solve, cause = SOLVED[name]
+    with pytest.warns(rg.NotLearningWarning, match=cause) as caught:
+        solve()
+    (warning,) = caught
+    assert warning.filename == __file__ and "\n(fit_lbfgs(..., advice=False) turns" in str(warning.message)
+    assert "rate" not in str(warning.message).replace("saturated", "") and "epoch" not in str(warning.message)
+
+
+def test_a_solver_is_silent_where_it_wins_something() -> None:
+    rg.fit_lbfgs(tanh_net(), *waves())
+    rg.fit_lbfgs(rg.Network([5, 1], dtype="float64"), *weak(0.1))
+    rg.fit_lbfgs(tanh_net(), *unscaled(), max_iter=0)
+    rg.fit_lbfgs(tanh_net(), *unscaled(), advice=False)
+    with pytest.raises(TypeError, match="advice: expected True or False"):
+        rg.fit_lbfgs(tanh_net(), *waves(), advice=1)  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- the level of a constant answer
