@@ -91,8 +91,12 @@ def beyond_chance(network: Any, data: Examples, level: Level, spec: NetworkSpec,
     shares = sizes / sizes.sum()
     gain = float(shares @ gains)
     error = math.sqrt(float(shares**2 @ (gains - gain) ** 2) * parts / (parts - 1))
-    noise = level.constant if LOSSES[spec.loss_name]["applies"] == "identity" else 0.5
-    return len(data.rows) * gain / noise if gain > 2 * error and noise > 0 else 0.0
+    return len(data.rows) * gain / noise_of(level, spec) if gain > 2 * error else 0.0
+
+
+def noise_of(level: Level, spec: NetworkSpec) -> float:
+    """What a parameter that is fitted to chance wins of the loss, times the rows: above 0 where there is something to win."""
+    return level.constant if LOSSES[spec.loss_name]["applies"] == "identity" else 0.5
 
 
 def _entropy(data: Examples, spec: NetworkSpec) -> Level:

@@ -21,7 +21,7 @@ from .constant import Level
 LARGE = 10.0  # numbers of such a size are not "about 1"
 SMALL = 1e-2
 UNIT_ROWS = 256  # on which units are looked at
-_NUMBERS = 1e6  # of X, or of y, of which means and standard deviations are computed, at most
+_NUMBERS = 5e5  # of X, or of y, of which means and standard deviations are computed, at most
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,7 +69,7 @@ class Columns:
 def sample(data: Examples, most: float) -> Examples:
     """At most so many rows that count, spread evenly."""
     count = np.arange(len(data.rows)) if data.weights is None else np.flatnonzero(data.weights[:, 0])
-    most = max(16, min(most, 2 * _NUMBERS / data.rows.shape[1]))
+    most = max(16, min(most, 4 * _NUMBERS / data.rows.shape[1]))
     if len(count) == len(data.rows) <= most:
         return data
     chosen = count[np.linspace(0, len(count) - 1, int(min(most, len(count)))).astype(np.int64)]

@@ -619,7 +619,7 @@ DO_NOT: dict[str, tuple[Training, str]] = {
     ),
     "y that hardly moves in a bound": (offset_in_a_bound, r"scale it, so that it fills the outputs' range from 0 to 1"),
     "labels that do not occur": (half_the_labels, "3 of 8 labels occur in y, without 3, 4, 5, 6, 7"),
-    "rows that were not looked at": (many_rows, r"X ranges from .* in the 10000 rows that were looked at: scale it"),
+    "rows that were not looked at": (many_rows, r"X ranges from .* in the 5000 rows that were looked at: scale it"),
     "tiny X": (lambda: digits_with(rg.SGD(0.05), scale=1e-6), r": the inputs are small\n- X is small, .*: scale it"),
     "a rate of 1e-6 for numbers": (
         lambda: fit(rg.Network([3, 16, 1], seed=0), table()[0][:, 1:], table()[1], rg.SGD(1e-6)),
