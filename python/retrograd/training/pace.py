@@ -16,6 +16,8 @@ _TOO_FEW = 2.0  # where winning that part takes so many times the steps that wer
 _TOO_FEW_ABOVE = 0.2
 _MANY = 200
 _TOO_FAR = {True: 2.0, False: 10.0}  # a step that should win so many times the whole loss: for SGD, for the other rules
+_COMMON_RATES = {True: 0.01, False: 1e-3}  # from here on, rates are what people begin with
+_STEPS_OF_COMMON = 1000
 _FAST_RATES = {True: 10.0, False: 0.1}  # a rate above it would be strange: for SGD, for the other rules
 _CUT = 1e-2  # a limit that leaves less of the gradient is to blame
 
@@ -54,6 +56,10 @@ class Pace:
             return self.to_win > 0 and self.needed >= _TOO_FEW_ABOVE * look.steps
         return self.to_win > 0 and self.needed >= _TOO_FEW * look.steps
 
+    def is_small(self, rate: float, steps: int) -> bool:
+        """Whether a rate may be called too small: a common one only after many steps, because the start may be flat."""
+        return rate < _COMMON_RATES[self.plain] or steps >= _STEPS_OF_COMMON
+
     def is_wild(self, look: Look) -> bool:
         """Whether steps go too far: the loss is above the level, and rose, or the gradient promises more than there is."""
         far = self.fall * (1 - self.momentum) > _TOO_FAR[self.plain] * self.to_win
@@ -91,7 +97,7 @@ def pace(look: Look, may_be_flat: bool) -> Iterator[Finding]:
         cuts = "cuts" if len(cut) == 1 else "cut"
         text = f"{' and '.join(cut)} {cuts} the gradient, whose norm is {found.norm:.2g}: take {lines}, or None"
         yield Finding(Weight.AT_THE_END, text)
-    elif rate * found.needed / 100 <= _FAST_RATES[found.plain] and better > 5 * rate:
+    elif rate * found.needed / 100 <= _FAST_RATES[found.plain] and better > 5 * rate and found.is_small(rate, look.steps):
         by_factor = found.factor < 0.1  # of the groups
         text = f"the learning rate {look.rate:g} "
         text += f"times lr_factor of the optimiser's groups, {rate:.2g}, " if by_factor else ""
