@@ -18,7 +18,7 @@ from .._data.weights import over_their_mean
 from .._pickles import Recorded
 from ..errors import DivergenceError
 from ..network import Network, as_network
-from ..training.advice import advise_of_solver
+from ..training.diagnosis import advise_of_solver
 
 __all__ = ["LBFGSResult", "fit_lbfgs"]
 

@@ -19,7 +19,7 @@ from ..callbacks import Callback, StepInfo, TrainerInUse, called, parts
 from ..errors import DivergenceError
 from ..history import History
 from ..network import Network
-from .advice import Advised
+from .advised import Advised
 from .averaging import Averaging
 from .rates import RateClock
 

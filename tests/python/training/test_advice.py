@@ -731,7 +731,7 @@ def test_what_is_certain_is_said_in_a_warm_up() -> None:
 
 def test_it_looks_rarely_where_nothing_is_sure(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    monkeypatch.setattr("retrograd.training.advice._diagnosis", lambda trainer, data, steps, at_end: looks.append(steps))
+    monkeypatch.setattr("retrograd.training.diagnosis.diagnosis", lambda trainer, data, steps, at_end: looks.append(steps))
     rng = np.random.default_rng(0)
     trainer = rg.Trainer(rg.Network([2, 3], loss="cross_entropy"), rg.SGD(1e-3), batch_size=100)
     X, y = rng.standard_normal((100, 2)), rng.integers(0, 3, 100)
