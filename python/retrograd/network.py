@@ -27,13 +27,14 @@ from . import _core
 from ._careful import Careful, says_where, set_own
 from ._checks import as_bool, as_float, as_int, as_threads, check_state
 from ._data.answers import warn_not_finite
-from ._data.arrays import Array, as_array, as_rows, check_finite, converted
+from ._data.arrays import Array, as_array, as_rows, check_finite, converted, read_only
 from ._data.examples import Examples, as_examples, checked_rows
 from ._data.prior import check_prior, prior_bias
 from ._data.targets import as_targets
 from ._data.weights import as_weights, weigh_by_batch
 from ._pickles import opened, stamped
 from ._spec import LayerArray, NetworkSpec, described
+from .gradients import Arrays, Gradients
 from .initializers import Initializer, bias_bound, default_bias_for, default_for
 from .layers import BiasInit, Dense, Init, as_initializer
 from .losses import Loss
@@ -53,113 +54,7 @@ _KEPT_ELSEWHERE = ("_spec", "_core", "_predicts", "_gradients")  # what copies a
 
 _NORM_ARRAYS = ("gamma", "beta", "running_mean", "running_var")  # in the core's order
 
-Arrays = tuple[Array, ...]
 Weights = tuple[Sequence[ArrayLike], Sequence[ArrayLike]]  # the weights of all layers, and their biases
-
-
-def _read_only(copy: Array) -> Array:
-    """The copy, which cannot be written to: a change of it would look like a change of the network, and be none."""
-    copy.flags.writeable = False
-    return copy
-
-
-_OF_GRADIENTS = ("delta", "w", "b", "gamma", "beta", "dx")
-
-
-class Gradients(Careful):
-    """The results of a backward pass. Arrays are read when asked for, at the latest before the next pass overwrites them.
-
-    They are copies, and read-only: the core keeps its own, with which an optimiser steps. To change gradients, change the
-    first one, `Network.backward(dz=...)`; to leave parameters out of the update, use an optimiser's `groups`.
-
-    Attributes
-    ----------
-    loss : float or None
-        The loss of the batch, to which the gradients belong; None where the user gave the gradient.
-    delta : tuple of arrays (rows, fan_out)
-        Gradient of the loss with respect to z of each layer.
-    dw : tuple of arrays (fan_in, fan_out)
-        Gradient with respect to each layer's weights: x^T delta.
-    db : tuple of arrays (fan_out,) or None
-        Gradient with respect to each layer's biases: the sum of delta over rows. None where it has no biases.
-    dgamma, dbeta : tuple of arrays (fan_out,) or None
-        Gradients with respect to gamma and beta of each layer, None where it does not normalise.
-    dx : array (rows, inputs)
-        Gradient with respect to the inputs. Computed at the first reading (or when the weights are about to change while
-        this object is still held).
-    """
-
-    __slots__ = ("__weakref__", "_found", "_network", "loss")  # Python itself refuses others
-    __setattr__ = object.__setattr__
-
-    def __init__(self, network: Network, loss: float | None) -> None:
-        self.loss = loss
-        self._network: Network | None = network
-        self._found: dict[str, Any] = {}
-
-    def _read(self, name: str) -> Any:
-        if name not in self._found:
-            assert self._network is not None
-            self._found[name] = self._network._gradient(name)
-        return self._found[name]
-
-    @property
-    def delta(self) -> Arrays:
-        """Gradient with respect to z of each layer."""
-        found: Arrays = self._read("delta")
-        return found
-
-    @property
-    def dw(self) -> Arrays:
-        """Gradient with respect to the weights of each layer."""
-        found: Arrays = self._read("w")
-        return found
-
-    @property
-    def db(self) -> tuple[Any, ...]:
-        """Gradient with respect to the biases of each layer, None where it has none."""
-        found: tuple[Any, ...] = self._read("b")
-        return found
-
-    @property
-    def dgamma(self) -> tuple[Array | None, ...]:
-        """Gradient with respect to gamma of each layer."""
-        found: tuple[Array | None, ...] = self._read("gamma")
-        return found
-
-    @property
-    def dbeta(self) -> tuple[Array | None, ...]:
-        """Gradient with respect to beta of each layer."""
-        found: tuple[Array | None, ...] = self._read("beta")
-        return found
-
-    @property
-    def dx(self) -> Array:
-        """Gradient with respect to the inputs."""
-        found: Array = self._read("dx")
-        return found
-
-    def _keep(self, weights_only: bool) -> None:
-        """Read what is about to be lost: dx where the weights change, everything where a new pass begins."""
-        if self._network is None:
-            return
-        _ = self.dx
-        if not weights_only:
-            _ = self.delta, self.dw, self.db, self.dgamma, self.dbeta
-            self._network = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """All arrays: a copy, or the same object in another process, belongs to no network."""
-        arrays = dict(zip(_OF_GRADIENTS, (self.delta, self.dw, self.db, self.dgamma, self.dbeta, self.dx), strict=True))
-        return stamped({"loss": self.loss, **arrays})
-
-    def __setstate__(self, state: Any) -> None:
-        self._found = opened(state, "Gradients", ("loss", *_OF_GRADIENTS))
-        self.loss, self._network = self._found.pop("loss"), None
-
-    def __repr__(self) -> str:
-        shapes = ", ".join(str(w.shape) for w in self.dw)
-        return f"Gradients(loss={self.loss}, dw={shapes})"
 
 
 @says_where("__call__", "backward", "loss")
@@ -379,7 +274,7 @@ class Network(Careful):
         """A read-only copy of one array of a layer; None where the layer has none of that name."""
         if not any(array.name == name for array in self._spec.arrays[layer]):
             return None
-        return _read_only(self._core.get(name, layer))
+        return read_only(self._core.get(name, layer))
 
     def _of_all(self, name: str) -> tuple[Any, ...]:
         return tuple(self._array(name, layer) for layer in range(self.depth))
@@ -393,11 +288,11 @@ class Network(Careful):
         """The gradients of all layers for "delta" or the name of an array; for "dx" the one gradient of the inputs."""
         core = self._core
         if name == "dx":
-            return _read_only(core.dx())
+            return read_only(core.dx())
         if name == "delta":
-            return tuple(_read_only(core.delta(layer)) for layer in range(self.depth))
+            return tuple(read_only(core.delta(layer)) for layer in range(self.depth))
         there = [any(array.name == name for array in arrays) for arrays in self._spec.arrays]
-        return tuple(_read_only(core.gradient(name, layer)) if has else None for layer, has in enumerate(there))
+        return tuple(read_only(core.gradient(name, layer)) if has else None for layer, has in enumerate(there))
 
     @property
     def weights(self) -> Arrays:
@@ -765,13 +660,13 @@ class Network(Careful):
     @property
     def z(self) -> Arrays:
         """Sums of each layer, z = x w + b (rows, fan_out), of the last `forward`: copies, read-only."""
-        return tuple(_read_only(self._core.z(i)) for i in range(self.depth))
+        return tuple(read_only(self._core.z(i)) for i in range(self.depth))
 
     @property
     def a(self) -> Arrays:
         """The inputs, then a = f(z) of each layer (rows, units), of the last `forward`: copies, read-only."""
         core = self._core
-        return (*(_read_only(core.a(i)) for i in range(self.depth)), _read_only(core.output()))
+        return (*(read_only(core.a(i)) for i in range(self.depth)), read_only(core.output()))
 
     # ---------------------------------------------------------------- use
 

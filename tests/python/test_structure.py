@@ -40,7 +40,7 @@ FLOORS = {
         "schedules",
     ],
     "data": ["_data", "metrics"],
-    "networks": ["network", "optimizers", "training", "solvers"],
+    "networks": ["gradients", "network", "optimizers", "training", "solvers"],
     "beside": ["diagnostics", "reference", "datasets"],
     "face": ["__init__"],
     "commands": ["cli", "__main__"],

@@ -73,3 +73,9 @@ def check_finite(core: CoreNetwork, rows: Array, name: str = "X", given: ArrayLi
     fits = " that fit float32" if np.isfinite(value) else ""
     where = f"row {row}" if vector else f"row {row}, column {col}"
     raise ValueError(f"{name}: expected finite numbers{fits}, got {value} at {where}")
+
+
+def read_only(copy: Array) -> Array:
+    """The copy, which cannot be written to: a change of it would look like a change of the network, and be none."""
+    copy.flags.writeable = False
+    return copy
