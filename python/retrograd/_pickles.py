@@ -65,8 +65,8 @@ class Recorded:
         if not kind.__module__.startswith("retrograd.") and isinstance(state, Mapping):
             optional |= set(state)
         found = opened(state, kind.__name__, needed, optional)
-        for field in fields:
-            if field.name not in found:
-                made = field.default_factory
-                found[field.name] = field.default if made is dataclasses.MISSING else made()
-        self.__dict__.update(found)
+        made = {field.name: field.default_factory for field in fields if field.name not in found}
+        self.__dict__.update(found)  # other defaults are the class's
+        for name, factory in made.items():
+            if factory is not dataclasses.MISSING:
+                self.__dict__[name] = factory()

@@ -120,6 +120,14 @@ def test_a_setting_that_is_younger_than_the_pickle_has_its_default(name: str) ->
     assert getattr(restored(one, state), optional[name]) == default
 
 
+def test_a_list_that_is_younger_than_the_pickle_is_made_anew() -> None:
+    one = rg.LBFGSResult([1.0], 3)
+    state = one.__getstate__()
+    del state["loss"]
+    first, second = restored(one, state), restored(one, state)
+    assert first.loss == second.loss == [] and first.loss is not second.loss and first.iterations == 3
+
+
 class Mine(rg.Network):
     """A network that holds more than its parts."""
 
