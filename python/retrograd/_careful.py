@@ -218,10 +218,7 @@ def _no_attribute(kind: type, name: str, own: Collection[str] = ()) -> str:
     hint = _hint(ATTRIBUTES, kind, name)
     if hint:
         return f"{text}: {hint}"
-    near = nearest(name, [one for one in (*dir(kind), *own) if not one.startswith("_")], cutoff=0.7)
-    if near is None:
-        return text
-    return f"{text}; did you mean {near!r}?"
+    return text + did_you_mean(name, [one for one in (*dir(kind), *own) if not one.startswith("_")], cutoff=0.7)
 
 
 def _hint(table: dict[str, dict[str, str]], kind: type, name: str) -> str | None:

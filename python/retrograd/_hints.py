@@ -145,7 +145,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "patience": "it is an argument of fit: trainer.fit(X, y, epochs=100, early_stopping=rg.EarlyStopping(patience=5))",
         "metrics": "it is an argument of fit: trainer.fit(X, y, epochs=10, validation_split=0.2, metrics=[\"f1\"])",
         "validation_split": "it is an argument of fit: trainer.fit(X, y, epochs=10, validation_split=0.2)",
-        "predict": "trainer.network.predict(X)",
+        "predict": "trainer.network.predict(X), or trainer.averaged.predict(X) where there is an average",
         "predict_proba": "trainer.network.predict_proba(X)",
         "train": "trainer.fit(X, y, epochs=10)",
         "partial_fit": "trainer.step(X, y)",

@@ -65,17 +65,30 @@ def resolved(
         raise TypeError(f"{what}: expected {takes}, got {name!r}{hint}")
     if name in known:
         return name
+    found, why = _looked_up(name, known, aliases, others)
+    if why:
+        raise ValueError(f"{what}: there is no {name!r} here: {why}")
+    if found is None:
+        raise ValueError(f"{what}: expected one of {', '.join(known)}, got {name!r}{did_you_mean(name, known, aliases)}")
+    return found
+
+
+def meant(name: str, known: Collection[str], aliases: Mapping[str, str], others: Mapping[str, str], write: str) -> str:
+    """What to write for a name (`write`, with the true name in it), or why there is nothing of it here; "" if it is unknown."""
+    found, why = _looked_up(name, known, aliases, others)
+    return why or (write.format(found) if found else "")
+
+
+def _looked_up(
+    name: str, known: Collection[str], aliases: Mapping[str, str], others: Mapping[str, str]
+) -> tuple[str | None, str]:
+    """The true name, if there is one; and else why what another package calls so is not here, if that is known."""
     module, _, last = name.rpartition(".")
     key = squashed(last)
     keras = "keras." if module.split(".")[0] in ("keras", "tf", "tensorflow") else ""
     why = others.get(keras + key) if keras else None
     why = why or (None if key in _squashed(tuple(known)) else others.get(key))
-    if why:
-        raise ValueError(f"{what}: there is no {name!r} here: {why}")
-    found = _squashed(tuple(known)).get(key) or aliases.get(key)
-    if found is None:
-        raise ValueError(f"{what}: expected one of {', '.join(known)}, got {name!r}{did_you_mean(name, known, aliases)}")
-    return found
+    return (None, why) if why else (_squashed(tuple(known)).get(key) or aliases.get(key), "")
 
 
 @cache
@@ -106,7 +119,8 @@ def _for_object(
     module = getattr(value, "__module__", None) or type(value).__module__
     if value is None or module.split(".")[0] in ("builtins", "__main__"):
         return ""
-    try:
-        return f'; write {what}="{resolved(f"{module}.{named}", known, what, aliases, others)}"'
-    except ValueError as error:
-        return f"; {error}" if "there is no" in str(error) else ""
+    path = f"{module}.{named}"
+    found, why = _looked_up(path, known, aliases, others)
+    if why:
+        return f"; {what}: there is no {path!r} here: {why}"
+    return f'; write {what}="{found}"' if found else ""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from . import _core
 from ._careful import names_of
-from ._names import resolved
+from ._names import meant, resolved
 
 __all__ = ["ACTIVATIONS", "GIVE_PROBABILITIES", "as_activation"]
 
@@ -70,10 +70,7 @@ def as_activation(name: object, what: str = "activation") -> str:
 
 def _meant(name: str) -> str:
     """What to write where a function of that name is expected."""
-    try:
-        return f'an activation is a name: rg.Dense(128, "{as_activation(name)}")'
-    except ValueError as error:
-        return str(error).split(" here: ", 1)[1] if " here: " in str(error) else ""
+    return meant(name, ACTIVATIONS, ALIASES, NOT_THE_SAME, 'an activation is a name: rg.Dense(128, "{}")')
 
 
 if not TYPE_CHECKING:

@@ -95,15 +95,13 @@ class History(Careful):
 
     def __getstate__(self) -> dict[str, Any]:
         own = getattr(self, "__dict__", {})  # of a class of the user's own
-        return stamped({"figures": {name: _plain(getattr(self, name)) for name in _NAMES}, "own": own})
+        return stamped({"figures": stamped({name: _plain(getattr(self, name)) for name in _NAMES}), "own": own})
 
     def __setstate__(self, state: Any) -> None:
         found = opened(state, "History", ("figures", "own"))
-        figures = opened({**state, **found["figures"], "figures": 0, "own": 0}, "History", ("figures", "own"), _NAMES)
         History.__init__(self)
-        for name in _NAMES:
-            if name in figures:
-                setattr(self, name, _ByName(figures[name]) if name == "metrics" else figures[name])
+        for name, value in opened(found["figures"], "History", (), _NAMES).items():
+            setattr(self, name, _ByName(value) if name == "metrics" else value)
         for name, value in found["own"].items():
             setattr(self, name, value)
 
@@ -254,9 +252,9 @@ class History(Careful):
         parts += [f"{name} {values[-1]:.4g}" for name, values in self.metrics.items()]
         if self.converged:
             parts.append("converged")
-        if self.stopped_early:
+        if self.stopped_early or self.best_epoch is not None:
             best_epoch = "no epoch" if self.best_epoch is None else f"epoch {self.best_epoch}"
-            parts.append(f"stopped early, {best_epoch} was the best")
+            parts.append(f"{'stopped early, ' if self.stopped_early else ''}{best_epoch} was the best")
         epochs = "1 epoch" if len(self) == 1 else f"{len(self)} epochs"
         return f"History({epochs}, {sum(self.seconds):.3g} s: {', '.join(parts)})"
 

@@ -16,7 +16,7 @@ from . import _core
 from ._careful import names_of, says_where
 from ._checks import above_zero, as_float
 from ._hints import ARGUMENTS
-from ._names import resolved
+from ._names import meant, resolved, squashed
 from ._pickles import Recorded
 from .activations import GIVE_PROBABILITIES
 
@@ -370,10 +370,9 @@ ARGUMENTS |= {
 
 def _meant(name: str) -> str:
     """What to write for a name of a loss, or of another package's, where a class is expected."""
-    try:
-        return f"rg.losses.{class_of(resolved(name, LOSSES, 'loss', ALIASES, NOT_THE_SAME)).__name__}()"
-    except ValueError as error:
-        return str(error).split(" here: ", 1)[1] if " here: " in str(error) else ""
+    classes = {kind.name: kind.__name__ for kind in Loss.__subclasses__()}
+    aliases = {alias: classes[true] for alias, true in ALIASES.items()} | {squashed(true): classes[true] for true in LOSSES}
+    return meant(name, (), aliases, NOT_THE_SAME, "rg.losses.{}()")
 
 
 if not TYPE_CHECKING:

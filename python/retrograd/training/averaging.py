@@ -7,6 +7,7 @@ arithmetic. Which figures look at the average is in run.py.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -162,7 +163,7 @@ class Averaging:
             if share > 0.5 and settings.decay > 0:
                 warn(
                     f"average: after {taken} {settings.per}s {settings!r} still consists of {share:.0%} of the weights that it "
-                    f"began with: train longer, or take a smaller decay, {0.01 ** (1 / taken):.2g} say",
+                    f"began with: train longer, or take a smaller decay, {_decay_for(taken)} say",
                     TrainingWarning,
                 )
 
@@ -196,6 +197,14 @@ class Averaging:
         if kept.network is not None and self.settings is None:
             raise ValueError("average: expected a trainer with average=EMA(...) or SWA(...), as the state has one, got None")
         self.go_back(kept)
+
+
+def _decay_for(taken: int) -> float:
+    """A decay, rounded down, with which the first of so many weights has about a hundredth of the average."""
+    memory = 1 - 0.01 ** (1 / taken)
+    digits = math.ceil(-math.log10(memory))
+    cut = math.ceil(memory * 10**digits)
+    return float(round(1 - cut / 10**digits, digits))
 
 
 def state_of(kept: KeptAverage) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from .. import _core
 from .._data.arrays import Array
 from .._data.examples import Examples
 from .._spec import NetworkSpec
-from ..losses import LOSSES
+from ..losses import LOSSES, constant_of
 
 _CORE: dict[str, Any] = {"float32": _core.NetworkF32, "float64": _core.NetworkF64}
 
@@ -158,8 +158,9 @@ def _answers(targets: Array, weights: Floats | None, spec: NetworkSpec) -> list[
         return [sum((rank < m).astype(np.float64) for m in chosen) + np.zeros(outputs) for chosen in stairs]
     middle = _quantile(targets, weights, 0.5)
     answers = [shares, middle, (shares + middle) / 2]
-    if 0 < spec.loss_parameter < 1 and spec.loss_parameter != 0.5:
-        answers.append(_quantile(targets, weights, spec.loss_parameter))
+    kind, number = constant_of(spec.loss_name, spec.loss_parameter)
+    if kind == "share below" and number != 0.5:
+        answers.append(_quantile(targets, weights, number))
     return answers
 
 

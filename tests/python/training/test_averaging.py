@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import retrograd as rg
 from helpers import Array, assert_close, inputs, network, parameters, same_bits, targets
+from retrograd.training.averaging import _decay_for
 
 X, Y = inputs(50, 5), inputs(50, 2)
 XV, YV = inputs(21, 5, seed=8), inputs(21, 2, seed=9)
@@ -210,7 +211,7 @@ def test_a_state_that_does_not_fit_changes_nothing(state: dict[str, Any], messag
     [
         (
             rg.EMA(),
-            r"after 16 steps EMA\(decay=0.999, .*\) still consists of 99% of the weights that it began with: .* 0.75 say",
+            r"after 16 steps EMA\(decay=0.999, .*\) still consists of 99% of the weights that it began with: .* 0.7 say",
         ),
         (rg.EMA(from_epoch=4), "after 4 steps EMA.* still consists of 100% of the weights"),
         (rg.EMA(0.8, per="epoch"), "after 4 epochs EMA.* still consists of 51% of the weights"),
@@ -413,3 +414,10 @@ def test_wrong_shares(tau: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         one.copy_from(other, tau)
     assert same_bits(arrays(one), before)
+
+
+@pytest.mark.parametrize("taken", [1, 2, 5, 63, 315, 2520, 25_200, 10**7])
+def test_the_decay_that_is_advised_is_taken_and_brings_an_average(taken: int) -> None:
+    decay = _decay_for(taken)
+    assert rg.EMA(decay).decay == decay
+    assert decay ** (taken - 1) <= 0.5 or taken == 1

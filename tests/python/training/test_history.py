@@ -364,3 +364,12 @@ def test_plot_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_else_is_recorded() -> None:
     assert set(history(1).to_dict()) == {*LISTS, *OTHERS, "metric_name", "converged", "stopped_early", "best_epoch"}
+
+
+def test_the_best_epoch_is_shown_where_nothing_stopped_early() -> None:
+    X, y = np.ones((20, 5)), np.arange(40.0).reshape(20, 2) / 40
+    found = rg.Trainer(rg.Network([5, 4, 2]), rg.SGD(0.01)).fit(
+        X, y, epochs=2, early_stopping=rg.EarlyStopping("loss", patience=9)
+    )
+    assert not found.stopped_early and found.best_epoch == 2
+    assert repr(found).endswith("epoch 2 was the best)") and "stopped early" not in repr(found)
