@@ -92,7 +92,7 @@ void copy_network(PyNetwork<T>& self, PyNetwork<T>& other, double tau) {
   if (!(self.network.table() == other.network.table())) {
     throw std::invalid_argument("the layers of the two networks differ");
   }
-  blend(self.network, other.network, tau, Member{});
+  blend(self.network, other.network, tau, Share{});
   ++self.network.version;
 }
 

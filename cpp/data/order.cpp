@@ -16,7 +16,7 @@ void EpochOrder::prepare(Index rows) {
 bool EpochOrder::draw(std::uint64_t seed, std::uint32_t epoch, Interrupt& interrupt) {
   if (drawn_ && seed_ == seed && epoch_ == epoch) return true;
   drawn_ = false;
-  InterruptWatch watch(interrupt, Member{});
+  InterruptWatch watch(interrupt);
   const auto stop = [](void* context) { return static_cast<InterruptWatch*>(context)->spent(1e6); };
   if (!permutation(seed, epoch, static_cast<std::uint32_t>(order_.size()), order_.data(), stop, &watch)) return false;
   drawn_ = true;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "machine/team.h"
+
 namespace retrograd {
 namespace {
 
@@ -98,8 +100,9 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, Threads threads, 
   std::atomic<Index> first_row{std::numeric_limits<Index>::max()};
   const double reading = 4.0 * static_cast<double>(x.rows) * static_cast<double>(x.cols);
   Interrupt interrupt(poll);
-  run_team(team_size(reading, slices, threads), [&](const Member& me) {
-    InterruptWatch watch(interrupt, me);
+  Team team(team_size(reading, slices, threads));
+  team.each([&](const Share& me, int number) {
+    InterruptWatch watch(interrupt, number);
     for (Index s = me.begin(slices), end = me.end(slices); s < end; ++s) {
       const Index r0 = s * rows_at_once, r1 = std::min(x.rows, r0 + rows_at_once);
       if (watch.spent(static_cast<double>(4 * (r1 - r0) * x.cols))) return;

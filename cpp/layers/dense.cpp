@@ -227,7 +227,7 @@ constexpr Index kMaxMr = 16;  // the largest Kernels::mr of any table
 
 template <class T>
 void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, Panels<const T> x,
-                      const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
+                      const T* const* rows, Panels<const T> delta_t, Index batch, const Share& share, bool by_units) {
   // A group of tiles of w's rows shares one panel of deltas. The sums of a group wait in the scratch
   // where the batch is cut into blocks of kMc rows, and so do whole gradients for an update that is not
   // fused; the group is then small enough for L1. Else it is larger, for longer stretches of w and v.
@@ -237,10 +237,10 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
   const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc<T> - 1) / kMc<T>;
   const Index group = blocks == 1 && !update_after ? kLargeGroup : kSmallGroup, columns = kernels.group * kLanes;
   const Tiles tiles(layer.fan_in, kernels.mr);
-  const Index first_tile = by_units ? 0 : member.begin(tiles.count),
-              last_tile = by_units ? tiles.count : member.end(tiles.count);
-  const Index first_unit = by_units ? member.begin(panels(layer.fan_out)) * kLanes : 0;
-  const Index last_unit = by_units ? std::min(layer.fan_out, member.end(panels(layer.fan_out)) * kLanes) : layer.fan_out;
+  const Index first_tile = by_units ? 0 : share.begin(tiles.count),
+              last_tile = by_units ? tiles.count : share.end(tiles.count);
+  const Index first_unit = by_units ? share.begin(panels(layer.fan_out)) * kLanes : 0;
+  const Index last_unit = by_units ? std::min(layer.fan_out, share.end(panels(layer.fan_out)) * kLanes) : layer.fan_out;
   for (Index t = first_tile; t < last_tile; t += group) {
     const Index t1 = std::min(last_tile, t + group), r = tiles.begin(t), count = tiles.begin(t1) - r;
     for (Index j = first_unit; j < last_unit; j += columns) {
@@ -282,19 +282,19 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
 
 template <class T>
 void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, Panels<const T> x,
-              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units) {
+              const T* const* rows, Panels<const T> delta_t, Index batch, const Share& share, bool by_units) {
   if (!sink.update || !sink.update->frozen) {
-    dense_dw_weights(kernels, layer, sink, x, rows, delta_t, batch, member, by_units);
+    dense_dw_weights(kernels, layer, sink, x, rows, delta_t, batch, share, by_units);
   }
-  if (layer.biased) dense_db(kernels, layer, sink, layer.b, delta_t, batch, member);
+  if (layer.biased) dense_db(kernels, layer, sink, layer.b, delta_t, batch, share);
 }
 
 template <class T>
 void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, T* parameter, Panels<const T> d,
-              Index m, const Member& member) {
+              Index m, const Share& share) {
   const Update<T>* update = sink.bias_update;
   if (update && update->frozen) return;
-  for (Index j = member.id; j < panels(layer.fan_out); j += member.size) {
+  for (Index j = share.id; j < panels(layer.fan_out); j += share.size) {
     const Index o = parameter - layer.vectors() + j * kLanes;
     T* b = layer.vectors() + o;
     T* v = sink.v_bias ? sink.v_bias + o : nullptr;
@@ -322,9 +322,9 @@ void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const Layer
   template void copy_delta_rows(Index, Index, FewRows<T>, Panels<const T>);                                                   \
   template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, const Part&, Index);                    \
   template void dense_db(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, T*, Panels<const T>, Index,            \
-                         const Member&);                                                                                      \
+                         const Share&);                                                                                      \
   template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, Panels<const T>, const T* const*,      \
-                         Panels<const T>, Index, const Member&, bool);
+                         Panels<const T>, Index, const Share&, bool);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

@@ -106,16 +106,16 @@ struct LayerSink {
   const Update<T>* bias_update = nullptr;
 };
 
-// Sums m rows of d (lanes = units), for this member's share of the units. Each unit's sum belongs to its number
+// Sums m rows of d (lanes = units), for this share of the units. Each unit's sum belongs to its number
 // of `parameter`, one of the layer's vectors; it is stored, or used at once in a step, as the sink says.
 template <class T>
 void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, T* parameter, Panels<const T> d,
-              Index m, const Member& member);
+              Index m, const Share& share);
 
-// dw = xT delta, and db where the layer has biases, for this member's share of the rows of w, or of its columns if `by_units`.
+// dw = xT delta, and db where the layer has biases, for this share of the rows of w, or of its columns if `by_units`.
 // A call that has begun runs to its end. x is given as panels `x`, or as row pointers `rows` where these are not null.
 template <class T>
 void dense_dw(const Kernels<T>& kernels, const DenseLayer<T>& layer, const LayerSink<T>& sink, Panels<const T> x,
-              const T* const* rows, Panels<const T> delta_t, Index batch, const Member& member, bool by_units = false);
+              const T* const* rows, Panels<const T> delta_t, Index batch, const Share& share, bool by_units = false);
 
 }  // namespace retrograd

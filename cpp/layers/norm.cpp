@@ -93,12 +93,12 @@ void norm_backward(const Kernels<T>& kernels, const DenseLayer<T>& layer, const 
 }
 
 template <class T>
-void norm_remember(const DenseLayer<T>& layer, const NormState<T>& state, Index batch, const Member& member) {
-  const T share = static_cast<T>(kNormMomentum), rest = T(1) - share;
+void norm_remember(const DenseLayer<T>& layer, const NormState<T>& state, Index batch, const Share& share) {
+  const T weight = static_cast<T>(kNormMomentum), rest = T(1) - weight;
   const T unbiased = static_cast<T>(batch) / static_cast<T>(batch - 1);
-  for (Index j = member.begin(layer.fan_out); j < member.end(layer.fan_out); ++j) {
-    layer.running_mean[j] = rest * layer.running_mean[j] + share * state.mean.data[j];
-    layer.running_variance[j] = rest * layer.running_variance[j] + share * (state.variance.data[j] * unbiased);
+  for (Index j = share.begin(layer.fan_out); j < share.end(layer.fan_out); ++j) {
+    layer.running_mean[j] = rest * layer.running_mean[j] + weight * state.mean.data[j];
+    layer.running_variance[j] = rest * layer.running_variance[j] + weight * (state.variance.data[j] * unbiased);
   }
 }
 
@@ -106,7 +106,7 @@ void norm_remember(const DenseLayer<T>& layer, const NormState<T>& state, Index 
   template void norm_forward(const Kernels<T>&, const DenseLayer<T>&, const NormState<T>&, Panels<T>, const Part&, Index); \
   template void norm_backward(const Kernels<T>&, const DenseLayer<T>&, const NormState<T>&, Panels<T>, Panels<const T>,    \
                               const Part&, Index);                                                                         \
-  template void norm_remember(const DenseLayer<T>&, const NormState<T>&, Index, const Member&);
+  template void norm_remember(const DenseLayer<T>&, const NormState<T>&, Index, const Share&);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

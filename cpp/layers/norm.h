@@ -43,6 +43,6 @@ void norm_backward(const Kernels<T>& kernels, const DenseLayer<T>& layer, const 
 // Moves the running mean and variance of a layer towards those of a batch, for this
 // member's share of the units.
 template <class T>
-void norm_remember(const DenseLayer<T>& layer, const NormState<T>& state, Index batch, const Member& member);
+void norm_remember(const DenseLayer<T>& layer, const NormState<T>& state, Index batch, const Share& share);
 
 }  // namespace retrograd

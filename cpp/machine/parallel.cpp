@@ -54,61 +54,6 @@ void after_fork_in_child() {
 
 [[maybe_unused]] const int registered = pthread_atfork(before_fork, nullptr, after_fork_in_child);
 
-// Whether the system can start so many more threads at this moment. OpenMP ends the process where it cannot
-// start one (a limit of memory or of processes), so they are started here first, where a failure can be seen.
-bool can_start(int threads) {
-  struct Gate {
-    std::mutex mutex;
-    std::condition_variable opened;
-    bool open = false;
-  } gate;
-  bool all = true;
-  std::vector<std::thread> started;
-  try {
-    started.reserve(static_cast<std::size_t>(threads));
-    for (int i = 0; i < threads; ++i) {
-      started.emplace_back([&gate] {  // each waits for the others, so that all live at once
-        std::unique_lock<std::mutex> lock(gate.mutex);
-        gate.opened.wait(lock, [&gate] { return gate.open; });
-      });
-    }
-  } catch (const std::exception&) {
-    all = false;
-  }
-  {
-    const std::lock_guard<std::mutex> lock(gate.mutex);
-    gate.open = true;
-  }
-  gate.opened.notify_all();
-  for (std::thread& thread : started) thread.join();
-  return all;
-}
-
-// The same, but asked only where this thread wants a larger team than it ever had.
-bool can_have(int size) {
-  thread_local int had = 1;
-  if (size <= had) return true;
-  if (!can_start(size - 1)) return false;
-  had = size;
-  return true;
-}
-
-// Counts threads as busy while it lives. It does not count down in a child that its thread has forked
-// meanwhile (a signal handler may do that), because the child's count began at 0.
-class Busy {
- public:
-  explicit Busy(int threads) : threads_(threads), since_(forks()) { busy.fetch_add(threads_, std::memory_order_relaxed); }
-  Busy(const Busy&) = delete;
-  Busy& operator=(const Busy&) = delete;
-  ~Busy() {
-    if (since_ == forks()) busy.fetch_sub(threads_, std::memory_order_relaxed);
-  }
-
- private:
-  int threads_;
-  std::uint32_t since_;
-};
-
 int affinity_cpus() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();
@@ -150,14 +95,6 @@ int read_v1(const std::string& folder) {
 }
 
 int tighter(int a, int b) { return a == 0 ? b : b == 0 ? a : std::min(a, b); }
-
-inline void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
@@ -218,39 +155,44 @@ std::string openmp_description() {
 
 std::uint32_t forks() { return fork_count.load(std::memory_order_relaxed); }
 
-void Barrier::wait(int size) {
-  const unsigned round = round_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size - 1) {
-    arrived_.store(0, std::memory_order_relaxed);
-    round_.store(round + 1, std::memory_order_release);
-    return;
-  }
-  for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-    if (spins < 1000) {
-      relax();
-    } else {
-      sched_yield();  // some 20 us have passed: a member may be waiting for this very core
+bool threads_are_lost() { return team_is_lost.load(std::memory_order_relaxed); }
+
+void note_team() { team_used.store(true); }
+
+// OpenMP ends the process where it cannot start a thread (a limit of memory or of processes), so they are
+// started here first, where a failure can be seen.
+bool can_start(int threads) {
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable opened;
+    bool open = false;
+  } gate;
+  bool all = true;
+  std::vector<std::thread> started;
+  try {
+    started.reserve(static_cast<std::size_t>(threads));
+    for (int i = 0; i < threads; ++i) {
+      started.emplace_back([&gate] {  // each waits for the others, so that all live at once
+        std::unique_lock<std::mutex> lock(gate.mutex);
+        gate.opened.wait(lock, [&gate] { return gate.open; });
+      });
     }
+  } catch (const std::exception&) {
+    all = false;
   }
+  {
+    const std::lock_guard<std::mutex> lock(gate.mutex);
+    gate.open = true;
+  }
+  gate.opened.notify_all();
+  for (std::thread& thread : started) thread.join();
+  return all;
 }
 
-int run_team(int size, void (*body)(void*, const Member&), void* context) {
-  if (size <= 1 || team_is_lost.load(std::memory_order_relaxed) || !can_have(size)) {
-    const Busy me(1);
-    body(context, Member{});
-    return 1;
-  }
-  const Busy team(size);
-  team_used.store(true);
-  Barrier barrier;
-  int ran = 1;
-#pragma omp parallel num_threads(size)
-  {
-    const Member member{omp_get_thread_num(), omp_get_num_threads(), &barrier};
-    if (member.id == 0) ran = member.size;
-    body(context, member);
-  }
-  return ran;
+Busy::Busy(int threads) : threads_(threads), since_(forks()) { busy.fetch_add(threads_, std::memory_order_relaxed); }
+
+Busy::~Busy() {
+  if (since_ == forks()) busy.fetch_sub(threads_, std::memory_order_relaxed);
 }
 
 void Interrupt::look() {

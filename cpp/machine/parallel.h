@@ -1,14 +1,11 @@
-// Threads: how many a call gets, the team and its barrier, the guards around fork, the CPU limit of a
-// container, and the question whether the caller wants to stop. No other file of the core knows OpenMP,
-// and this room knows no networks.
+// Threads: how many a call gets, the guards around fork, the CPU limit of a container, and the question
+// whether the caller wants to stop. The threads themselves are in team.h; this room knows no networks.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <type_traits>
 
 #include "base/choices.h"
 #include "base/panel.h"
@@ -45,43 +42,38 @@ std::string openmp_description();
 // before the last fork, nobody holds any more.
 std::uint32_t forks();
 
-// A barrier that spins, then yields: 0.05 us where every thread has a core, and still
-// right where threads share one.
-class Barrier {
+// Whether the threads that this process had are lost, because it is a forked child.
+bool threads_are_lost();
+
+// Notes that a team has run: children that are forked from now on take one thread.
+void note_team();
+
+// Whether the system can start so many more threads at this moment.
+bool can_start(int threads);
+
+// Counts threads as busy while it lives. It does not count down in a child that its thread has forked
+// meanwhile (a signal handler may do that), because the child's count began at 0.
+class Busy {
  public:
-  void wait(int size);
+  explicit Busy(int threads);
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+  ~Busy();
 
  private:
-  alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<unsigned> round_{0};
+  int threads_;
+  std::uint32_t since_;
 };
 
-// One thread of a team; member 0 is the thread that called.
-struct Member {
-  int id = 0;
-  int size = 1;
-  Barrier* barrier = nullptr;
+// A share of some work: part `id` of `size` nearly equal ones. Without arguments it is all of it.
+struct Share {
+  Index id = 0;
+  Index size = 1;
 
-  void wait() const {
-    if (size > 1) barrier->wait(size);
-  }
-  // Member i's share of `count` things is begin..end; the share of member i ends where
-  // that of member i + 1 begins.
+  // The share of `count` things is begin..end; it ends where that of part id + 1 begins.
   Index begin(Index count) const { return cut(count, size, id); }
   Index end(Index count) const { return cut(count, size, id + 1); }
 };
-
-// Runs body(context, member) on a team of at most `size` threads: fewer where OpenMP gives fewer, one
-// where the system has no more. Member::size says how many there are. The body must not throw. Returns
-// the number of threads that ran.
-int run_team(int size, void (*body)(void* context, const Member& member), void* context);
-
-template <class F>
-int run_team(int size, F&& body) {
-  return run_team(
-      size, [](void* context, const Member& member) { (*static_cast<std::remove_reference_t<F>*>(context))(member); },
-      static_cast<void*>(std::addressof(body)));
-}
 
 // A question to the caller; true means stop. It is asked only on the thread that made the call.
 struct Poll {
@@ -89,7 +81,7 @@ struct Poll {
   void* context = nullptr;
 };
 
-// Whether a call is to stop; the whole team of the call shares it.
+// Whether a call is to stop; all who work on the call share it.
 class Interrupt {
  public:
   explicit Interrupt(Poll poll) : poll_(poll), asked_(std::chrono::steady_clock::now()) {}
@@ -102,19 +94,23 @@ class Interrupt {
   Poll poll_;
   std::chrono::steady_clock::time_point asked_;
   std::atomic<bool> stop_{false};
+  double work_ = 0;  // of the caller, since it last looked at the clock
 };
 
-// One member's view of an Interrupt. It counts work and, after enough of it, looks at the clock
-// (member 0) and at the flag (all).
+// One worker's view of an Interrupt, for a piece of work. It counts work and, after enough of it, looks at the
+// clock (worker 0, which is the caller and whose count goes on from piece to piece) and at the flag (all).
 class InterruptWatch {
  public:
-  InterruptWatch(Interrupt& interrupt, const Member& member) : interrupt_(interrupt), asks_(member.id == 0) {}
+  explicit InterruptWatch(Interrupt& interrupt, int worker = 0) : interrupt_(interrupt), asks_(worker == 0) {}
+  InterruptWatch(const InterruptWatch&) = delete;
+  InterruptWatch& operator=(const InterruptWatch&) = delete;
 
   // Adds work that was done. True means that the caller wants to stop.
   bool spent(double flops) {
-    work_ += flops;
-    if (work_ < 1e6) return false;
-    work_ = 0;
+    double& work = asks_ ? interrupt_.work_ : work_;
+    work += flops;
+    if (work < 1e6) return false;
+    work = 0;
     if (asks_) interrupt_.look();
     return interrupt_.stopped();
   }

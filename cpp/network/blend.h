@@ -7,9 +7,9 @@
 
 namespace retrograd {
 
-// Moves this member's share of the parameters and statistics of `into` towards those of `from`, by `tau` of
+// Moves this share of the parameters and statistics of `into` towards those of `from`, by `tau` of
 // the distance: a += tau (b - a). With a tau of 1 they are copied. Both networks have the same table.
 template <class T>
-void blend(const Network<T>& into, const Network<T>& from, double tau, const Member& member);
+void blend(const Network<T>& into, const Network<T>& from, double tau, const Share& share);
 
 }  // namespace retrograd

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "machine/team.h"
+
 namespace retrograd {
 namespace {
 
@@ -12,7 +14,8 @@ template <class T, class F>
 bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll poll, SpareWorkspace<T>* spare, F use) {
   const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
   const Index all = panels(x.rows);
-  const int size = team_size(flops, all, threads);
+  Team team(team_size(flops, all, threads));
+  const Index size = team.most();
   const Index slice = std::max<Index>(1, std::min(kSlicePanels, (all + size - 1) / size));
   const Index rows_at_once = std::min(x.rows, slice * kLanes);
   std::unique_ptr<Workspace<T>> waited;
@@ -21,21 +24,19 @@ bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll 
     waited = spare->take(network, rows_at_once);
   } else {
     work.reserve(static_cast<std::size_t>(size));
-    for (int i = 0; i < size; ++i) work.emplace_back(network, rows_at_once, Purpose::inference);
+    for (Index i = 0; i < size; ++i) work.emplace_back(network, rows_at_once, Purpose::inference);
   }
   Interrupt interrupt(poll);
-  run_team(size, [&](const Member& me) {
-    InterruptWatch watch(interrupt, me);
-    const Member alone;  // each slice is the work of one member
-    const Workspace<T>& mine = waited ? *waited : work[static_cast<std::size_t>(me.id)];
-    for (Index p = me.begin(all), end = me.end(all); p < end; p += slice) {
-      const Index row = p * kLanes, rows = std::min(std::min(slice, end - p) * kLanes, x.rows - row);
-      Pass<T> pass(network, mine, rows, alone, watch);
-      pass.load_inputs(x, Selection{nullptr, row});
-      if (!pass.forward()) return;
-      use(mine, pass, row, rows);
-      if (watch.spent(static_cast<double>(rows * network.outputs()))) return;
-    }
+  team.each((all + slice - 1) / slice, [&](const Share& share, int number) {
+    Worker me(interrupt, number);
+    if (interrupt.stopped()) return;
+    const Workspace<T>& mine = waited ? *waited : work[static_cast<std::size_t>(number)];
+    const Index row = share.id * slice * kLanes, rows = std::min(slice * kLanes, x.rows - row);
+    const Pass<T> pass(network, mine, rows);
+    pass.load_inputs(x, Selection{nullptr, row}, pass.all());
+    if (!pass.forward(pass.all(), me)) return;
+    use(mine, pass, row, rows);
+    me.watch.spent(static_cast<double>(rows * network.outputs()));
   });
   if (spare && waited) spare->give(std::move(waited));  // `waited` implies `spare`, but g++ cannot see that
   return !interrupt.stopped();
@@ -117,7 +118,7 @@ template <class T>
 bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, Threads threads, Poll poll,
              SpareWorkspace<T>* spare, BadRows* bad) {
   const Index units = network.outputs();
-  return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, Pass<T>&, Index row, Index rows) {
+  return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
     const Panels<T> a = work.a({network.depth()});
     if (probabilities) activate_panels(work.kernels(), a, rows, units, network.loss_activation());
     unpack_batch(work.kernels(), a, rows, units, out + row * units);
@@ -130,7 +131,7 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threa
               BadRows* bad) {
   const Index units = network.outputs();
   const bool one_of_all = network.picks_one();
-  return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, Pass<T>&, Index row, Index rows) {
+  return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
     const Panels<T> a = work.a({network.depth()});
     if (bad) find_bad_rows(work.kernels(), a, units, rows, row, *bad);
     if (one_of_all) {
@@ -148,9 +149,9 @@ template <class T>
 bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll) {
   std::vector<Score> scores(static_cast<std::size_t>(panels(x.rows)));
   const bool finished =
-      for_slices<T>(network, x, threads, poll, nullptr, [&](const Workspace<T>& work, Pass<T>& pass, Index row, Index rows) {
-        pass.load_targets(y, Selection{nullptr, row});
-        pass.loss(y, 0, false);
+      for_slices<T>(network, x, threads, poll, nullptr, [&](const Workspace<T>& work, const Pass<T>& pass, Index row, Index rows) {
+        pass.load_targets(y, Selection{nullptr, row}, pass.all());
+        pass.loss(y, 0, false, pass.all());
         std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
       });
   for (const Score& s : scores) score += s;

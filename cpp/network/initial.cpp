@@ -2,6 +2,7 @@
 #include "network/initial.h"
 
 #include "base/random.h"
+#include "machine/team.h"
 #include "network/orthogonal.h"
 
 namespace retrograd {
@@ -34,7 +35,8 @@ bool fill_weights(Network<T>& network, Index l, Distribution distribution, doubl
   ++network.version;
   if (distribution == Distribution::orthogonal) return fill_orthogonal(layer, scale, seed, stream, poll);
   const double cost = 200.0 * static_cast<double>(layer.fan_in) * static_cast<double>(layer.fan_out);
-  run_team(team_size(cost, layer.fan_in, {}), [&](const Member& me) {
+  Team team(team_size(cost, layer.fan_in, {}));
+  team.each([&](const Share& me, int) {
     for (Index r = me.begin(layer.fan_in), end = me.end(layer.fan_in); r < end; ++r) {
       for (Index j = 0; j < layer.fan_out; ++j) {
         const auto element = static_cast<std::uint64_t>(r * layer.fan_out + j);

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/random.h"
+#include "machine/team.h"
 
 namespace retrograd {
 namespace {
@@ -62,47 +63,45 @@ bool orthonormal_columns(Index rows, Index cols, std::uint64_t seed, std::uint32
   const auto last_of = [&](Index p) { return static_cast<std::size_t>(std::min(cols, (p + 1) * kLanes)); };
   const double height = static_cast<double>(rows), per_panel = 4.0 * kLanes * kLanes * height;
   Interrupt interrupt(poll);
-  run_team(
-      team_size(per_panel * static_cast<double>(count) * static_cast<double>(count), count, threads), [&](const Member& me) {
-        InterruptWatch watch(interrupt, me);
-        bool go_on = true;
-        for (Index p = me.id; p < count; p += me.size) {
-          for (Index i = 0; go_on && i < rows; ++i) {
-            for (std::size_t k = first_of(p); k < last_of(p); ++k) {
-              const auto j = static_cast<Index>(k);
-              q.row(p, i)[j % kLanes] = normal(seed, Stream::weights, stream, static_cast<std::uint64_t>(i * cols + j));
-            }
-            go_on = !watch.spent(200.0 * kLanes);
-          }
-        }
-        me.wait();
-        // From panel to panel: one member finds its reflections, and all apply them to the panels behind it.
-        for (Index p = 0; p < count; ++p) {
-          for (std::size_t k = first_of(p); go_on && me.id == 0 && k < last_of(p); ++k) {
-            all[k] =
-                reflection_of(static_cast<Index>(k), rows, q.panel(p), vectors.data() + static_cast<Index>(k) * rows, signs[k]);
-            reflect(all[k], rows, q.panel(p));
-          }
-          me.wait();
-          for (Index r = p + 1 + me.id; go_on && r < count; r += me.size) {
-            for (std::size_t k = first_of(p); k < last_of(p); ++k) reflect(all[k], rows, q.panel(r));
-            go_on = !watch.spent(per_panel);
-          }
-          me.wait();
-        }
-        // Q is the product of all reflections. Of its first columns, unit vectors at the start, reflections further down see
-        // zeros.
-        for (Index p = me.id; go_on && p < count; p += me.size) {
-          std::fill_n(q.panel(p), rows * kLanes, 0.0);
-          for (std::size_t k = first_of(p); k < last_of(p); ++k) {
-            q.row(p, static_cast<Index>(k))[static_cast<Index>(k) % kLanes] = signs[k];
-          }
-          for (std::size_t k = last_of(p); go_on && k-- > 0;) {
-            reflect(all[k], rows, q.panel(p));
-            go_on = !watch.spent(per_panel / kLanes);
-          }
-        }
-      });
+  Team team(team_size(per_panel * static_cast<double>(count) * static_cast<double>(count), count, threads));
+  // Each panel is a piece of its own; those before `begin` are left out.
+  const auto each_panel = [&](Index begin, auto body) {
+    team.each(count - begin, [&](const Share& share, int number) {
+      InterruptWatch watch(interrupt, number);
+      if (!interrupt.stopped()) body(begin + share.id, watch);
+    });
+  };
+  each_panel(0, [&](Index p, InterruptWatch& watch) {
+    for (Index i = 0; i < rows; ++i) {
+      for (std::size_t k = first_of(p); k < last_of(p); ++k) {
+        const auto j = static_cast<Index>(k);
+        q.row(p, i)[j % kLanes] = normal(seed, Stream::weights, stream, static_cast<std::uint64_t>(i * cols + j));
+      }
+      if (watch.spent(200.0 * kLanes)) return;
+    }
+  });
+  // From panel to panel: the caller finds its reflections, and all apply them to the panels behind it.
+  for (Index p = 0; p < count && !interrupt.stopped(); ++p) {
+    for (std::size_t k = first_of(p); k < last_of(p); ++k) {
+      all[k] = reflection_of(static_cast<Index>(k), rows, q.panel(p), vectors.data() + static_cast<Index>(k) * rows, signs[k]);
+      reflect(all[k], rows, q.panel(p));
+    }
+    each_panel(p + 1, [&](Index r, InterruptWatch& watch) {
+      for (std::size_t k = first_of(p); k < last_of(p); ++k) reflect(all[k], rows, q.panel(r));
+      watch.spent(per_panel);
+    });
+  }
+  // Q is the product of all reflections. Of its first columns, unit vectors at the start, reflections further down see zeros.
+  each_panel(0, [&](Index p, InterruptWatch& watch) {
+    std::fill_n(q.panel(p), rows * kLanes, 0.0);
+    for (std::size_t k = first_of(p); k < last_of(p); ++k) {
+      q.row(p, static_cast<Index>(k))[static_cast<Index>(k) % kLanes] = signs[k];
+    }
+    for (std::size_t k = last_of(p); k-- > 0;) {
+      reflect(all[k], rows, q.panel(p));
+      if (watch.spent(per_panel / kLanes)) return;
+    }
+  });
   return !interrupt.stopped();
 }
 

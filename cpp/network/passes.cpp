@@ -7,56 +7,26 @@
 
 namespace retrograd {
 
-template <class T>
-Split split_for(const Network<T>& network, const Workspace<T>& work, Index batch, int team, Threads threads) {
-  if (network.normalises_batch()) return Split::units;  // each mean is one member's work
-  if (team == 1) return Split::rows;                    // decided without a division, as every step asks
-  const Index count = panels(batch), rounds = (count + team - 1) / team;
-  if (4 * count <= kBusyQuarters * rounds * team) {
-    const double intervals = 2.0 * static_cast<double>(network.depth()) + 2;
-    const double share = network.flops_per_row() * static_cast<double>(batch) / static_cast<double>(team) / intervals;
-    if (threads.exactly > 0 || share >= kFlopsBetweenBarriers) return Split::units;
-  }
-  if (work.way().few_rows || network.depth() == 1 || network.normalises()) return Split::rows;
-  const DenseLayer<T>& first = network.layer(0);
-  const bool equal = panels(first.fan_out) % (work.kernels().group * team) == 0 && count >= team;
-  const bool large = first.fan_in * first.fan_out * static_cast<Index>(sizeof(T)) >= kSplitFirstBytes;
-  return equal && (threads.exactly > 0 || large) ? Split::first_layer : Split::rows;
-}
-
-template <class T>
-Pass<T>::Pass(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, InterruptWatch& watch,
-              Split split, const PhaseClock* clock)
-    : network_(network),
-      work_(work),
-      batch_(batch),
-      member_(member),
-      watch_(watch),
-      split_(split),
-      clock_(clock),
-      rows_{member.begin(panels(batch)), member.end(panels(batch))} {}
-
 // ---------------------------------------------------------------------------------------------- the user's rows
 
 template <class T>
-void Pass<T>::load_inputs(const Rows& x, Selection selection) {
+void Pass<T>::load_inputs(const Rows& x, Selection selection, const Part& rows) const {
   if (work_.rows()) {
-    point_at_rows(work_.kernels(), x, selection, rows_.p0 * kLanes, std::min(batch_, rows_.p1 * kLanes), work_.row_buffer(),
+    point_at_rows(work_.kernels(), x, selection, rows.p0 * kLanes, std::min(batch_, rows.p1 * kLanes), work_.row_buffer(),
                   work_.rows());
   } else {
-    gather_panels(work_.kernels(), x, selection, rows_.p0, rows_.p1, batch_, work_.a(Level{0}));
+    gather_panels(work_.kernels(), x, selection, rows.p0, rows.p1, batch_, work_.a(Level{0}));
   }
-  if (work_.training && network_.perturbs(Level{0})) perturb_inputs();
-  tick(Phase::gather);
+  if (work_.training && network_.perturbs(Level{0})) perturb_inputs(rows);
 }
 
 template <class T>
-void Pass<T>::load_targets(const Targets& y, Selection selection) {
-  const Index begin = rows_.p0 * kLanes, end = std::min(batch_, rows_.p1 * kLanes);
+void Pass<T>::load_targets(const Targets& y, Selection selection, const Part& rows) const {
+  const Index begin = rows.p0 * kLanes, end = std::min(batch_, rows.p1 * kLanes);
   if (y.labels) {
     for (Index i = begin; i < end; ++i) work_.labels()[i] = y.labels[selection[i]];
   } else {
-    gather_panels(work_.kernels(), y.rows, selection, rows_.p0, rows_.p1, batch_, work_.target());
+    gather_panels(work_.kernels(), y.rows, selection, rows.p0, rows.p1, batch_, work_.target());
   }
   for (Index i = begin; y.row_weights.data && i < end; ++i) work_.row_weights(0)[i] = row_weight<T>(y, selection[i]);
 }
@@ -77,40 +47,40 @@ void Pass<T>::drop_level(Level level, Panels<const T> from, Panels<T> to, const 
 }
 
 template <class T>
-void Pass<T>::perturb_inputs() {
+void Pass<T>::perturb_inputs(const Part& rows) const {
   Panels<const T> from = work_.a(Level{0});
   const Panels<T> to = work_.x(Level{0});
   const double deviation = network_.regularisation().input_noise;
   if (deviation > 0) {
-    add_noise(work_.kernels(), deviation, draw_of(Stream::noise, Level{0}), network_.inputs(), from, to, rows_, batch_);
+    add_noise(work_.kernels(), deviation, draw_of(Stream::noise, Level{0}), network_.inputs(), from, to, rows, batch_);
     from = to;
   }
-  if (work_.drops(Level{0})) drop_level(Level{0}, from, to, rows_);
+  if (work_.drops(Level{0})) drop_level(Level{0}, from, to, rows);
 }
 
 template <class T>
-void Pass<T>::drop_input_gradient(Panels<T> dx) const {
-  if (work_.drops(Level{0})) drop_level(Level{0}, dx, dx, rows_);
+void Pass<T>::drop_input_gradient(Panels<T> dx, const Part& rows) const {
+  if (work_.drops(Level{0})) drop_level(Level{0}, dx, dx, rows);
 }
 
 // ---------------------------------------------------------------------------------------------- forward
 
 template <class T>
-bool Pass<T>::forward_product(Index l, const Part& part) {
+bool Pass<T>::forward_product(Index l, const Part& part, Worker& me) const {
   const Kernels<T>& kernels = work_.kernels();
   const DenseLayer<T>& layer = network_.layer(l);
   const T* const* rows = work_.inputs_as_rows(l);
   const Panels<T> a = work_.a(above(l)), z = work_.z(l);
-  if (!rows) return dense_forward<T>(kernels, layer, a, z, work_.x(below(l)), part, batch_, watch_);
+  if (!rows) return dense_forward<T>(kernels, layer, a, z, work_.x(below(l)), part, batch_, me.watch);
   if (work_.way().few_rows && l + 1 < network_.depth()) {
-    return dense_forward_few_rows<T>(kernels, layer, work_.few_a(above(l)), work_.few_z(l), rows, part, batch_, watch_);
+    return dense_forward_few_rows<T>(kernels, layer, work_.few_a(above(l)), work_.few_z(l), rows, part, batch_, me.watch);
   }
-  return dense_forward_rows<T>(kernels, layer, a, z, rows, part, batch_, watch_);
+  return dense_forward_rows<T>(kernels, layer, a, z, rows, part, batch_, me.watch);
 }
 
 // Does what follows the product: normalisation with its activation, and dropout.
 template <class T>
-void Pass<T>::after_product(Index l, const Part& part) {
+void Pass<T>::after_product(Index l, const Part& part) const {
   const DenseLayer<T>& layer = network_.layer(l);
   const Panels<T> a = work_.a(above(l));
   if (layer.norm != Norm::none) norm_forward<T>(work_.kernels(), layer, work_.norm(l), a, part, batch_);
@@ -118,64 +88,16 @@ void Pass<T>::after_product(Index l, const Part& part) {
 }
 
 template <class T>
-bool Pass<T>::forward_layer(Index l, const Part& part) {
-  if (!forward_product(l, part)) return false;
-  after_product(l, part);
-  return true;
-}
-
-template <class T>
-bool Pass<T>::forward_units() {
-  bool go_on = true;
-  for (Index l = 0; l < network_.depth(); ++l) {
-    const DenseLayer<T>& layer = network_.layer(l);
-    Part part = units_of(layer.fan_out);
-    if (layer.activation == Activation::softmax) {  // it runs over all units, so one member does it
-      part = {0, panels(batch_)};
-      if (member_.id != 0) part.p1 = 0;
-    }
-    const bool over_units = layer.norm == Norm::layer;
-    if (go_on && part.u0 != part.u1 && part.p1 > 0) go_on = over_units ? forward_product(l, part) : forward_layer(l, part);
-    member_.wait();
-    if (over_units) {  // each member takes its rows, with all units of each
-      if (go_on) after_product(l, rows_);
-      member_.wait();
-    }
-  }
-  return go_on;
-}
-
-template <class T>
-bool Pass<T>::forward_rows() {
-  if (rows_.p0 >= rows_.p1) return true;
+bool Pass<T>::forward(const Part& rows, Worker& me, Index first_layer) const {
   if (work_.way().small) {
     work_.small_forward(static_cast<int>(batch_));
-    return !watch_.spent(network_.flops_per_row() * static_cast<double>(batch_));
+    return !me.watch.spent(network_.flops_per_row() * static_cast<double>(batch_));
   }
-  for (Index l = 0; l < network_.depth(); ++l) {
-    if (!forward_layer(l, rows_)) return false;
+  for (Index l = first_layer; l < network_.depth(); ++l) {
+    if (!forward_product(l, rows, me)) return false;
+    after_product(l, rows);
   }
   return true;
-}
-
-template <class T>
-bool Pass<T>::forward_first_units() {
-  const bool go_on = forward_layer(0, units_of(network_.layer(0).fan_out));
-  member_.wait();
-  for (Index l = 1; go_on && l < network_.depth(); ++l) {
-    if (!forward_layer(l, rows_)) return false;
-  }
-  return go_on;
-}
-
-template <class T>
-bool Pass<T>::forward() {
-  if (split_ != Split::rows) wait(Phase::gather);  // the inputs of all members must be there
-  const bool finished = split_ == Split::rows    ? forward_rows()
-                        : split_ == Split::units ? forward_units()
-                                                 : forward_first_units();
-  tick(Phase::forward);
-  return finished;
 }
 
 // ---------------------------------------------------------------------------------------------- loss
@@ -197,13 +119,13 @@ Score sum_of(const T* loss_rows, const T* metric_rows, int lanes) {
 }  // namespace
 
 template <class T>
-void Pass<T>::loss(const Targets& y, double divisor, bool want_delta) {
+void Pass<T>::loss(const Targets& y, double divisor, bool want_delta, const Part& rows) const {
   const Index last = network_.depth() - 1;
   const bool weighted = y.row_weights.data != nullptr;
   const T scale = weighted ? T(1) : static_cast<T>(1.0 / static_cast<double>(batch_));
   const Panels<T> z = work_.z(last), a = work_.a(above(last));
   alignas(64) T loss_rows[kLanes], metric_rows[kLanes], shares[kLanes];
-  for (Index p = rows_.p0; p < rows_.p1; ++p) {
+  for (Index p = rows.p0; p < rows.p1; ++p) {
     const int lanes = lanes_of(batch_, p);
     for (int i = 0; weighted && i < kLanes; ++i) {
       shares[i] = divisor > 0 && i < lanes ? static_cast<T>(static_cast<double>(work_.row_weights(p)[i]) / divisor) : T(0);
@@ -234,29 +156,28 @@ void Pass<T>::loss(const Targets& y, double divisor, bool want_delta) {
     }
     work_.scores()[p] = score;
   }
-  tick(Phase::loss);
 }
 
 // ---------------------------------------------------------------------------------------------- backward
 
 // Computes the deltas below layer l from the layer's own.
 template <class T>
-bool Pass<T>::delta_product(Index l, const Part& part) {
+bool Pass<T>::delta_product(Index l, const Part& part, Worker& me) const {
   const Kernels<T>& kernels = work_.kernels();
   const DenseLayer<T>& layer = network_.layer(l);
   const Activation activation = network_.layer(l - 1).activation;
   if (!work_.way().few_rows) {
     return dense_delta<T>(kernels, layer, work_.delta(l - 1), work_.delta(l), work_.derived_from(l - 1, activation), activation,
-                          part, batch_, watch_);
+                          part, batch_, me.watch);
   }
   const FewRows<T> from = derived_from_z(activation) ? work_.few_z(l - 1) : work_.few_a(below(l));
   return dense_delta_few_rows<T>(kernels, layer, work_.few_delta(l - 1), work_.delta_t(l - 1), work_.few_delta(l).rows,
-                                 from.rows, activation, part, batch_, watch_);
+                                 from.rows, activation, part, batch_, me.watch);
 }
 
 // Undoes after_product on the way back: turns the gradient of what the layer gave into that of its z.
 template <class T>
-void Pass<T>::before_product(Index l, const Part& part) {
+void Pass<T>::before_product(Index l, const Part& part) const {
   const DenseLayer<T>& layer = network_.layer(l);
   const Panels<T> delta = work_.delta(l);
   if (work_.drops(above(l))) drop_level(above(l), delta, delta, part);
@@ -266,100 +187,60 @@ void Pass<T>::before_product(Index l, const Part& part) {
 }
 
 template <class T>
-bool Pass<T>::delta_below(Index l, const Part& part) {
-  if (!delta_product(l, part)) return false;
-  before_product(l - 1, part);
-  return true;
-}
-
-// Writes delta_t of layer l, where the product that gave the deltas has not written it.
-template <class T>
-void Pass<T>::transpose_deltas(Index l, const Part& part) {
+void Pass<T>::transpose_deltas(Index l, const Part& part) const {
   if (work_.way().few_rows && l + 1 < network_.depth()) return;
   transpose_delta<T>(work_.kernels(), network_.layer(l).fan_out, work_.delta_t(l), work_.delta(l), part, batch_);
 }
 
 template <class T>
-bool Pass<T>::backward_units(bool go_on) {
+void Pass<T>::copy_last_delta_rows() const {
   const Index last = network_.depth() - 1;
-  for (Index l = last; l >= 0; --l) {
-    const DenseLayer<T>& layer = network_.layer(l);
-    if (go_on) transpose_deltas(l, units_of(layer.fan_out));
-    if (l == 0) break;
-    if (work_.way().few_rows && l == last) {
-      member_.wait();
-      if (go_on && member_.id == 0) copy_delta_rows<T>(layer.fan_out, batch_, work_.few_delta(l), work_.delta_t(l));
-      member_.wait();
-    }
-    const Part part = units_of(layer.fan_in);
-    const bool over_units = network_.layer(l - 1).norm == Norm::layer;
-    if (go_on && part.u0 != part.u1) go_on = over_units ? delta_product(l, part) : delta_below(l, part);
-    member_.wait();
-    if (over_units) {
-      if (go_on) before_product(l - 1, rows_);
-      member_.wait();
-    }
-  }
-  return go_on;
+  copy_delta_rows<T>(network_.layer(last).fan_out, batch_, work_.few_delta(last), work_.delta_t(last));
 }
 
 template <class T>
-bool Pass<T>::backward_rows() {
-  if (rows_.p0 >= rows_.p1) return true;
+bool Pass<T>::backward(const Part& rows, Worker& me) const {
   if (work_.way().small) {
     work_.small_backward(static_cast<int>(batch_));
     return true;
   }
   const Index last = network_.depth() - 1;
   for (Index l = last; l >= 0; --l) {
-    transpose_deltas(l, rows_);
-    tick(Phase::transpose);
+    transpose_deltas(l, rows);
+    me.tick(Phase::transpose);
     if (l == 0) break;
-    if (work_.way().few_rows && l == last) {
-      copy_delta_rows<T>(network_.layer(l).fan_out, batch_, work_.few_delta(l), work_.delta_t(l));
-    }
-    if (!delta_below(l, rows_)) return false;
-    tick(Phase::delta);
+    if (work_.way().few_rows && l == last) copy_last_delta_rows();
+    if (!delta_product(l, rows, me)) return false;
+    before_product(l - 1, rows);
+    me.tick(Phase::delta);
   }
   return true;
-}
-
-template <class T>
-bool Pass<T>::backward(bool go_on) {
-  if (split_ == Split::units) {
-    wait(Phase::loss);  // the last layer's deltas of all members must be there
-    go_on = backward_units(go_on);
-  } else if (go_on) {
-    go_on = backward_rows();
-  }
-  tick(Phase::delta);
-  return go_on;
 }
 
 // ---------------------------------------------------------------------------------------------- gradients
 
 template <class T>
-void Pass<T>::gradients(const GradientSink<T>& sink) {
-  if (work_.way().small && member_.size == 1 && (!sink.updates || sink.uniform)) {
+void Pass<T>::gradients(const GradientSink<T>& sink, const Share& share, bool first_by_units) const {
+  if (work_.way().small && share.size == 1 && (!sink.updates || sink.uniform)) {
     return small_gradients(network_, work_, sink, batch_);
   }
   for (Index l = network_.depth() - 1; l >= 0; --l) {
     const DenseLayer<T>& layer = network_.layer(l);
     const LayerSink<T> part = network_.sink_of(l, sink);
-    dense_dw<T>(work_.kernels(), layer, part, work_.x(below(l)), work_.inputs_as_rows(l), work_.delta_t(l), batch_, member_,
-                split_ == Split::first_layer && l == 0);
+    dense_dw<T>(work_.kernels(), layer, part, work_.x(below(l)), work_.inputs_as_rows(l), work_.delta_t(l), batch_, share,
+                first_by_units && l == 0);
     if (layer.norm == Norm::none) continue;
     const NormState<T> state = work_.norm(l);
     const Index rows = NormState<T>::rows(layer.norm, batch_);
-    dense_db<T>(work_.kernels(), layer, part, layer.gamma, state.dgamma, rows, member_);
-    dense_db<T>(work_.kernels(), layer, part, layer.beta, state.dbeta, rows, member_);
+    dense_db<T>(work_.kernels(), layer, part, layer.gamma, state.dgamma, rows, share);
+    dense_db<T>(work_.kernels(), layer, part, layer.beta, state.dbeta, rows, share);
   }
 }
 
 template <class T>
-void Pass<T>::remember_statistics() {
+void Pass<T>::remember_statistics(const Share& share) const {
   for (Index l = 0; l < network_.depth(); ++l) {
-    if (network_.norm(l) == Norm::batch) norm_remember(network_.layer(l), work_.norm(l), batch_, member_);
+    if (network_.norm(l) == Norm::batch) norm_remember(network_.layer(l), work_.norm(l), batch_, share);
   }
 }
 
@@ -401,7 +282,6 @@ Score batch_score(const Workspace<T>& work, Index batch) {
 
 #define RG_INSTANTIATE(T)                                                                                           \
   template class Pass<T>;                                                                                           \
-  template Split split_for(const Network<T>&, const Workspace<T>&, Index, int, Threads);                            \
   template Score small_pass(const Network<T>&, const Workspace<T>&, const Rows&, const Targets&, Selection, Index); \
   template Score batch_score(const Workspace<T>&, Index);
 

@@ -1,5 +1,5 @@
-// The passes over one batch: load, forward, loss, backward and gradients, each for one member's share.
-// The threads are the caller's (machine/parallel.h), the memory is the workspace's (workspace.h).
+// The passes over one batch: load, forward, loss, backward and gradients, each for the part of the batch or of the
+// units that a call names. How a team shares a batch is in sharing.h; the memory is the workspace's (workspace.h).
 #pragma once
 
 #include "base/random.h"
@@ -8,20 +8,7 @@
 
 namespace retrograd {
 
-// How a team shares a batch. Every split gives the same bits.
-//
-//   rows         Each member takes panels of the batch through all layers, up to the gradients without a barrier.
-//   units        Each member takes units of every layer, over all the batch, with a barrier after each layer. It is
-//                for batches that do not fall into as many equal parts as there are members, and for means over
-//                the batch.
-//   first_layer  Each member takes units of the first layer; after a barrier it goes on with rows. The gradients of
-//                the first layer are split by the same units.
-enum class Split { rows, units, first_layer };
-
-template <class T>
-Split split_for(const Network<T>& network, const Workspace<T>& work, Index batch, int team, Threads threads);
-
-// What one member of a team spends its time on in a step.
+// What a worker spends its time on in a step.
 enum class Phase : int { gather = 0, forward, loss, transpose, delta, wait_for_deltas, gradients, wait_for_gradients };
 constexpr int kPhases = 8;
 
@@ -31,80 +18,73 @@ struct PhaseClock {
   void* context = nullptr;
 };
 
-// One member's share of the passes over `batch` rows. Whether interrupted or not, every member reaches
-// every barrier of its split.
+// Who does a piece of work: the watch that tells it to stop, and its clock, if it has one.
+struct Worker {
+  InterruptWatch watch;
+  const PhaseClock* clock = nullptr;
+
+  Worker(Interrupt& interrupt, int number = 0, const PhaseClock* clocks = nullptr)
+      : watch(interrupt, number), clock(clocks ? clocks + number : nullptr) {}
+  void tick(Phase phase) const {
+    if (clock) clock->tick(clock->context, phase);
+  }
+};
+
+// A batch of `batch` rows on its way through the network. Calls for different parts may run at the same time.
+// A Part of rows has whole panels of the batch and all units.
 template <class T>
 class Pass {
  public:
-  Pass(const Network<T>& network, const Workspace<T>& work, Index batch, const Member& member, InterruptWatch& watch,
-       Split split = Split::rows, const PhaseClock* clock = nullptr);
+  Pass(const Network<T>& network, const Workspace<T>& work, Index batch) : network_(network), work_(work), batch_(batch) {}
 
-  // The panels of the batch that this member takes.
-  Index first_panel() const { return rows_.p0; }
-  Index last_panel() const { return rows_.p1; }
+  const Network<T>& network() const { return network_; }
+  const Workspace<T>& work() const { return work_; }
+  Index batch() const { return batch_; }
+  Part all() const { return {0, panels(batch_)}; }
 
-  // Loads the inputs; in training it adds noise and dropout.
-  void load_inputs(const Rows& x, Selection selection);
-  void load_targets(const Targets& y, Selection selection);
+  // Loads rows of the inputs; in training it adds noise and dropout.
+  void load_inputs(const Rows& x, Selection selection, const Part& rows) const;
+  void load_targets(const Targets& y, Selection selection, const Part& rows) const;
 
-  // Computes a (and z) of every layer; false: interrupted.
-  bool forward();
+  // Computes a (and z) of every layer for some rows; false: interrupted.
+  bool forward(const Part& rows, Worker& me, Index first_layer = 0) const;
+  // The same for one layer, for a part of the rows or the units; in two halves: the product with its activation,
+  // and what follows it (normalisation, dropout).
+  bool forward_product(Index l, const Part& part, Worker& me) const;
+  void after_product(Index l, const Part& part) const;
 
-  // Computes the scores of this member's panels, after load_targets(y). If `want_delta`, it also
-  // writes the delta of the last layer for the loss of the batch, a sum over its rows divided by
-  // `divisor` (divisor_of; 0: every delta is 0).
-  void loss(const Targets& y, double divisor, bool want_delta);
+  // Computes the scores of some panels, after load_targets(y). If `want_delta`, it also writes the delta of the last
+  // layer for the loss of the batch, a sum over its rows divided by `divisor` (divisor_of; 0: every delta is 0).
+  void loss(const Targets& y, double divisor, bool want_delta, const Part& rows) const;
 
-  // Computes the deltas of every layer from those of the last one, and transposes each for its dw. If
-  // not `go_on`, it only visits the barriers. False: interrupted.
-  bool backward(bool go_on = true);
+  // Computes the deltas of every layer from those of the last one, for some rows, and transposes each for its dw.
+  // False: interrupted.
+  bool backward(const Part& rows, Worker& me) const;
+  // The same for one layer: writes delta_t of layer l, where the product that gave the deltas has not written it;
+  // then the deltas below layer l, and what goes back through dropout and normalisation of layer l.
+  void transpose_deltas(Index l, const Part& part) const;
+  void copy_last_delta_rows() const;
+  bool delta_product(Index l, const Part& part, Worker& me) const;
+  void before_product(Index l, const Part& part) const;
 
-  // Computes dw and db of every layer; a call that has begun runs to its end.
-  void gradients(const GradientSink<T>& sink);
+  // Computes a share of dw and db of every layer, that of the first layer by units if `first_by_units`. A call that has
+  // begun runs to its end.
+  void gradients(const GradientSink<T>& sink, const Share& share, bool first_by_units = false) const;
 
-  // Moves the running means towards those of the batch, after a forward pass in training.
-  void remember_statistics();
+  // Moves a share of the running means towards those of the batch, after a forward pass in training.
+  void remember_statistics(const Share& share) const;
 
   // Applies the inputs' dropout mask to dx.
-  void drop_input_gradient(Panels<T> dx) const;
-
-  // Waits for the team, and books the time under `phase`.
-  void wait(Phase phase) const {
-    member_.wait();
-    tick(phase);
-  }
+  void drop_input_gradient(Panels<T> dx, const Part& rows) const;
 
  private:
-  void tick(Phase phase) const {
-    if (clock_) clock_->tick(clock_->context, phase);
-  }
-  Part units_of(Index units) const { return {0, panels(batch_), member_.begin(panels(units)), member_.end(panels(units))}; }
   Draw draw_of(Stream what, Level level) const;
-  void perturb_inputs();
+  void perturb_inputs(const Part& rows) const;
   void drop_level(Level level, Panels<const T> from, Panels<T> to, const Part& part) const;
-
-  bool forward_product(Index l, const Part& part);
-  void after_product(Index l, const Part& part);
-  bool forward_layer(Index l, const Part& part);
-  bool forward_rows();
-  bool forward_units();
-  bool forward_first_units();
-
-  bool delta_product(Index l, const Part& part);
-  void before_product(Index l, const Part& part);
-  bool delta_below(Index l, const Part& part);
-  void transpose_deltas(Index l, const Part& part);
-  bool backward_rows();
-  bool backward_units(bool go_on);
 
   const Network<T>& network_;
   const Workspace<T>& work_;
   Index batch_;
-  const Member& member_;
-  InterruptWatch& watch_;
-  Split split_;
-  const PhaseClock* clock_;
-  Part rows_;  // this member's panels, all units
 };
 
 // A whole batch for a single thread where the workspace's way is small. It does what load_inputs,

@@ -7,7 +7,7 @@
 namespace retrograd {
 
 template <class T>
-int Stages<T>::team(double share, Threads threads) const {
+int Stages<T>::team_for(double share, Threads threads) const {
   return team_size(share * network_.flops_per_row() * static_cast<double>(rows_), panels(rows_), threads);
 }
 
@@ -25,46 +25,38 @@ bool Stages<T>::forward(const Rows& x, Threads threads, Poll poll, bool training
   work_->training = training;
   work_->step = network_.steps;
   Interrupt interrupt(poll);
-  run_team(team(1.0 / 3, threads), [&](const Member& me) {
-    InterruptWatch watch(interrupt, me);
-    Pass<T> pass(network_, *work_, rows_, me, watch, split());
-    pass.load_inputs(x, Selection{});
-    pass.forward();
-  });
-  if (training && !interrupt.stopped()) {
-    const Member alone;
-    InterruptWatch watch(interrupt, alone);
-    Pass<T>(network_, *work_, rows_, alone, watch).remember_statistics();
-  }
+  Team team(team_for(1.0 / 3, threads));
+  const Pass<T> pass(network_, *work_, rows_);
+  const bool finished = shared_forward(pass, {team, interrupt, split()}, x, Selection{});
+  if (training && finished) pass.remember_statistics(Share{});
   version_ = network_.version;
-  has_forward_ = !interrupt.stopped();
+  has_forward_ = finished;
   return has_forward_;
 }
 
 template <class T>
-template <class Seed>
-bool Stages<T>::run_backward(Seed seed, Threads threads, Poll poll) {
+template <class F>
+bool Stages<T>::run_backward(F seed, Threads threads, Poll poll) {
   has_backward_ = false;
   Interrupt interrupt(poll);
-  run_team(team(2.0 / 3, threads), [&](const Member& me) {
-    InterruptWatch watch(interrupt, me);
-    Pass<T> pass(network_, *work_, rows_, me, watch, split());
-    seed(pass);
-    pass.backward();
-    me.wait();
-    if (interrupt.stopped()) return;
-    pass.gradients({work_->gradients().data()});
-  });
-  has_backward_ = !interrupt.stopped();
+  Team team(team_for(2.0 / 3, threads));
+  const Pass<T> pass(network_, *work_, rows_);
+  const Sharing sharing{team, interrupt, split()};
+  const Seed<T> put{[](void* context, const Pass<T>& of, const Part& rows) { (*static_cast<F*>(context))(of, rows); }, &seed};
+  if (shared_backward(pass, sharing, put)) {
+    shared_gradients(pass, sharing, GradientSink<T>{work_->gradients().data()});
+    has_backward_ = true;
+  }
   return has_backward_;
 }
 
 template <class T>
 bool Stages<T>::backward(const Targets& y, double& loss, Threads threads, Poll poll) {
+  const double divisor = divisor_of<T>(y, Selection{}, rows_);
   const bool finished = run_backward(
-      [&](Pass<T>& pass) {
-        pass.load_targets(y, Selection{});
-        pass.loss(y, divisor_of<T>(y, Selection{}, rows_), true);
+      [&](const Pass<T>& pass, const Part& rows) {
+        pass.load_targets(y, Selection{}, rows);
+        pass.loss(y, divisor, true, rows);
       },
       threads, poll);
   loss = batch_loss(y, batch_score(*work_, rows_), rows_);
@@ -75,8 +67,8 @@ template <class T>
 bool Stages<T>::backward(const Rows& dz, Threads threads, Poll poll) {
   const Panels<T> delta = work_->delta(network_.depth() - 1);
   return run_backward(
-      [&](Pass<T>& pass) {
-        gather_panels(network_.kernels(), dz, Selection{}, pass.first_panel(), pass.last_panel(), rows_, delta);
+      [&](const Pass<T>&, const Part& rows) {
+        gather_panels(network_.kernels(), dz, Selection{}, rows.p0, rows.p1, rows_, delta);
       },
       threads, poll);
 }
@@ -88,13 +80,14 @@ Arena<T> Stages<T>::input_gradient(Panels<T>& dx, Threads threads) const {
   dx = {result.data(), height};
   const Panels<T> delta = work_->delta(0);
   Interrupt interrupt{Poll{}};
-  run_team(team(1.0 / 3, {threads.wish}), [&](const Member& me) {
-    InterruptWatch watch(interrupt, me);
-    const Pass<T> pass(network_, *work_, rows_, me, watch);
-    const Part part{pass.first_panel(), pass.last_panel()};
+  Team team(team_for(1.0 / 3, {threads.wish}));
+  const Pass<T> pass(network_, *work_, rows_);
+  team.each([&](const Share& share, int number) {
+    InterruptWatch watch(interrupt, number);
+    const Part part{share.begin(panels(rows_)), share.end(panels(rows_))};
     dense_delta<T>(network_.kernels(), network_.layer(0), dx, {delta.data, delta.rows}, {}, Activation::identity, part, rows_,
                    watch);
-    pass.drop_input_gradient(dx);
+    pass.drop_input_gradient(dx, part);
   });
   return result;
 }

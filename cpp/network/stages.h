@@ -4,6 +4,7 @@
 #pragma once
 
 #include "network/inference.h"
+#include "network/sharing.h"
 
 namespace retrograd {
 
@@ -32,9 +33,9 @@ class Stages {
   const Workspace<T>& work() const { return *work_; }
 
  private:
-  template <class Seed>
-  bool run_backward(Seed seed, Threads threads, Poll poll);
-  int team(double share, Threads threads) const;
+  template <class F>
+  bool run_backward(F seed, Threads threads, Poll poll);
+  int team_for(double share, Threads threads) const;
   Split split() const { return network_.normalises_batch() ? Split::units : Split::rows; }
 
   const Network<T>& network_;

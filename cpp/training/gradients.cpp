@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "machine/team.h"
+
 namespace retrograd {
 namespace {
 
@@ -30,9 +32,9 @@ void StoredGradients<T>::prepare(const Network<T>& network, bool own) {
 }
 
 template <class T>
-void StoredGradients<T>::square(const Network<T>& network, const T* gradients, const Member& member) {
+void StoredGradients<T>::square(const Network<T>& network, const T* gradients, const Share& share) {
   const auto count = static_cast<Index>(pieces_.size());
-  for (Index i = member.begin(count), end = member.end(count); i < end; ++i) {
+  for (Index i = share.begin(count), end = share.end(count); i < end; ++i) {
     const Piece& piece = pieces_[static_cast<std::size_t>(i)];
     squares_[static_cast<std::size_t>(i)] = network.kernels().squares(piece.values, gradients + piece.begin);
   }
@@ -59,9 +61,9 @@ double StoredGradients<T>::scale(const Optimizer<T>& optimizer) const {
 
 template <class T>
 void update_pass(const Network<T>& network, const T* gradients, const Optimizer<T>& optimizer, double scale,
-                 const Member& member) {
+                 const Share& share) {
   const Index lines = network.parameters().size() / kLanes;
-  const Index from = member.begin(lines) * kLanes, to = member.end(lines) * kLanes;
+  const Index from = share.begin(lines) * kLanes, to = share.end(lines) * kLanes;
   T* state = optimizer.plane(0);
   const std::vector<UpdateGroup>& groups = network.table().groups();
   for (std::size_t g = 0; g < groups.size(); ++g) {
@@ -81,19 +83,14 @@ void apply_update(Network<T>& network, const Arena<T>& gradients, Optimizer<T>& 
   if (optimizer.clips_norm()) stored.prepare(network, false);
   optimizer.begin_step(optimizer.settings().lr);
   const double cost = 40.0 * static_cast<double>(network.parameters().size());  // bound by memory, not by arithmetic
-  run_team(team_size(cost / 4, network.parameters().size() / kLanes, threads), [&](const Member& me) {
-    double scale = 1;
-    if (optimizer.clips_norm()) {
-      stored.square(network, gradients.data(), me);
-      me.wait();
-      scale = stored.scale(optimizer);
-    }
-    update_pass(network, gradients.data(), optimizer, scale, me);
-    if (network.limits_norms()) {
-      me.wait();
-      limit_norms(network, optimizer, me);
-    }
-  });
+  Team team(team_size(cost / 4, network.parameters().size() / kLanes, threads));
+  double scale = 1;
+  if (optimizer.clips_norm()) {
+    team.each([&](const Share& share, int) { stored.square(network, gradients.data(), share); });
+    scale = stored.scale(optimizer);
+  }
+  team.each([&](const Share& share, int) { update_pass(network, gradients.data(), optimizer, scale, share); });
+  if (network.limits_norms()) team.each([&](const Share& share, int) { limit_norms(network, optimizer, share); });
   optimizer.end_step();
   ++network.version;
   ++network.steps;
@@ -101,7 +98,7 @@ void apply_update(Network<T>& network, const Arena<T>& gradients, Optimizer<T>& 
 
 #define RG_INSTANTIATE(T)                                                                             \
   template class StoredGradients<T>;                                                                  \
-  template void update_pass(const Network<T>&, const T*, const Optimizer<T>&, double, const Member&); \
+  template void update_pass(const Network<T>&, const T*, const Optimizer<T>&, double, const Share&); \
   template void apply_update(Network<T>&, const Arena<T>&, Optimizer<T>&, StoredGradients<T>&, Threads);
 
 RG_INSTANTIATE(float)

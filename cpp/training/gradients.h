@@ -15,8 +15,8 @@ class StoredGradients {
   void prepare(const Network<T>& network, bool own);
   const Arena<T>& own() const { return own_; }
 
-  // Takes this member's share of the sums of squares, in pieces of fixed size; a barrier must follow.
-  void square(const Network<T>& network, const T* gradients, const Member& member);
+  // Takes this share of the sums of squares, in pieces of fixed size; a barrier must follow.
+  void square(const Network<T>& network, const T* gradients, const Share& share);
   // The sum of squares of layer l's gradients: its pieces, added in their order.
   double squares_of_layer(Index l) const;
   // The factor that brings the norm of all gradients together down to clip_norm, as PyTorch's
@@ -33,10 +33,10 @@ class StoredGradients {
   std::vector<double> squares_;
 };
 
-// Updates this member's share of the parameters with the gradients times `scale`.
+// Updates this share of the parameters with the gradients times `scale`.
 template <class T>
 void update_pass(const Network<T>& network, const T* gradients, const Optimizer<T>& optimizer, double scale,
-                 const Member& member);
+                 const Share& share);
 
 // Takes one step with stored gradients, in a team of its own.
 template <class T>

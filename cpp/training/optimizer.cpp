@@ -136,12 +136,12 @@ void Optimizer<T>::fill_updates(double lr) {
 }
 
 template <class T>
-void limit_norms(const Network<T>& network, const Optimizer<T>& optimizer, const Member& member) {
+void limit_norms(const Network<T>& network, const Optimizer<T>& optimizer, const Share& share) {
   for (Index l = 0; l < network.depth(); ++l) {
     const double most = network.max_norm(l);
     const DenseLayer<T>& layer = network.layer(l);
     if (most == 0 || optimizer.update(ParameterTable::group_of_weights(l)).frozen) continue;
-    for (Index p = member.begin(panels(layer.fan_out)); p < member.end(panels(layer.fan_out)); ++p) {
+    for (Index p = share.begin(panels(layer.fan_out)); p < share.end(panels(layer.fan_out)); ++p) {
       network.kernels().limit_norm(layer.fan_in, layer.w.panel(p), static_cast<T>(most));
     }
   }
@@ -149,7 +149,7 @@ void limit_norms(const Network<T>& network, const Optimizer<T>& optimizer, const
 
 #define RG_INSTANTIATE(T)      \
   template class Optimizer<T>; \
-  template void limit_norms(const Network<T>&, const Optimizer<T>&, const Member&);
+  template void limit_norms(const Network<T>&, const Optimizer<T>&, const Share&);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

@@ -103,9 +103,9 @@ class Optimizer {
   bool uniform_ = false, outdated_ = true, changes_each_step_ = false;  // the last: even if lr stays the same
 };
 
-// Scales the columns of w whose norm is above their layer's limit down to it, for this member's share
+// Scales the columns of w whose norm is above their layer's limit down to it, for this share
 // of the columns. It must follow the step of all members. Frozen weights are left alone.
 template <class T>
-void limit_norms(const Network<T>& network, const Optimizer<T>& optimizer, const Member& member);
+void limit_norms(const Network<T>& network, const Optimizer<T>& optimizer, const Share& share);
 
 }  // namespace retrograd

@@ -17,21 +17,21 @@ class Snapshot {
     if (!parameters_.data()) parameters_ = Arena<T>(network.parameters().size());
     if (!statistics_.data()) statistics_ = Arena<T>(network.statistics().size());
   }
-  // Copies this member's share of the parameters and statistics, and the count of steps.
-  void take(const Network<T>& network, const Member& member) {
-    copy_share(network.parameters(), parameters_, member);
-    copy_share(network.statistics(), statistics_, member);
-    if (member.id == 0) steps_ = network.steps;
+  // Copies this share of the parameters and statistics, and the count of steps.
+  void take(const Network<T>& network, const Share& share) {
+    copy_share(network.parameters(), parameters_, share);
+    copy_share(network.statistics(), statistics_, share);
+    if (share.id == 0) steps_ = network.steps;
   }
   void put_back(Network<T>& network) const {
-    copy_share(parameters_, network.parameters(), Member{});
-    copy_share(statistics_, network.statistics(), Member{});
+    copy_share(parameters_, network.parameters(), Share{});
+    copy_share(statistics_, network.statistics(), Share{});
     network.steps = steps_;
   }
 
  private:
-  static void copy_share(const Arena<T>& from, const Arena<T>& to, const Member& member) {
-    const Index lines = from.size() / kLanes, begin = member.begin(lines) * kLanes, end = member.end(lines) * kLanes;
+  static void copy_share(const Arena<T>& from, const Arena<T>& to, const Share& share) {
+    const Index lines = from.size() / kLanes, begin = share.begin(lines) * kLanes, end = share.end(lines) * kLanes;
     std::copy(from.data() + begin, from.data() + end, to.data() + begin);
   }
 

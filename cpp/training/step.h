@@ -1,11 +1,11 @@
-// One training step by one member of a team: it loads a batch, passes forward and backward, and
-// updates. The epoch around it is in trainer.h; the passes are in network/passes.h.
+// One training step: it loads a batch, passes forward and backward, and updates. The epoch around it is in
+// trainer.h; the passes are in network/passes.h, and how a team shares them in network/sharing.h.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 
-#include "network/passes.h"
+#include "network/sharing.h"
 #include "training/gradients.h"
 
 namespace retrograd {
@@ -28,6 +28,8 @@ struct StepContext {
   bool far;                    // the data set is far away in memory: the rows of the next batch are prefetched
   Threads threads;
   const PhaseClock* clocks;  // one for each member, or null
+  Team& team;
+  Interrupt& interrupt;
 };
 
 enum class StepEnd : int { finished = 0, interrupted, diverged };
@@ -35,23 +37,17 @@ enum class StepEnd : int { finished = 0, interrupted, diverged };
 template <class T>
 class Step {
  public:
-  Step(const StepContext<T>& context, const Member& member, InterruptWatch& watch, const Interrupt& interrupt);
+  explicit Step(const StepContext<T>& context);
 
-  // Takes step `number` of the epoch, except for what end() does; `score` becomes that of its
-  // batch. All members come to the same end. Diverged means that the loss of the batch is not
-  // finite; the step then updates nothing.
+  // Takes step `number` of the epoch; `score` becomes that of its batch. Diverged means that the loss of the batch is
+  // not finite; the step then updates nothing.
   StepEnd run(Index number, Score& score) {
     const StepContext<T>& c = context_;
-    // the other members read the updates after the next barrier
-    if (me_.id == 0) c.optimizer.begin_step(c.lr ? c.lr[number] : c.optimizer.settings().lr);
-    return small_ ? run_small(number, score) : run_passes(number, score);
-  }
-
-  // Waits for all members and counts the step as taken.
-  void end() {
-    me_.wait();
+    c.optimizer.begin_step(c.lr ? c.lr[number] : c.optimizer.settings().lr);
+    const StepEnd end = small_ ? run_small(number, score) : run_passes(number, score);
     tick(Phase::wait_for_gradients);
-    if (me_.id == 0) context_.optimizer.end_step();
+    if (end == StepEnd::finished) c.optimizer.end_step();
+    return end;
   }
 
   // The number of rows in the batch of step `number`.
@@ -60,19 +56,16 @@ class Step {
  private:
   StepEnd run_passes(Index number, Score& score);
   StepEnd run_small(Index number, Score& score);
-  void update(Pass<T>& pass);
-  void update_stored(Pass<T>& pass);
-  void fetch_next(const Pass<T>* pass, Selection selection, Index number) const;
+  void update(const Pass<T>& pass, const Sharing& sharing) const;
+  void update_stored(const Pass<T>& pass, const Sharing& sharing) const;
+  void fetch_next(Selection selection, Index number, bool answers) const;
   Selection selection_of(Index number) const { return {context_.order, number * batch_}; }
   void tick(Phase phase) const {
-    if (clock_) clock_->tick(clock_->context, phase);
+    if (context_.clocks) context_.clocks->tick(context_.clocks->context, phase);
   }
 
   const StepContext<T>& context_;
-  const Member& me_;
-  InterruptWatch& watch_;
-  const Interrupt& interrupt_;
-  const PhaseClock* clock_;
+  InterruptWatch watch_;
   Index batch_, rows_;
   Rows answers_;  // the answers (labels or rows) as rows, for prefetching them
   bool small_;
@@ -86,13 +79,12 @@ inline StepEnd Step<T>::run_small(Index number, Score& score) {
   const Index m = rows_of(number);
   const Selection selection = selection_of(number);
   score = small_pass(c.network, c.work, c.x, c.y, selection, m);
-  if (c.far) fetch_next(nullptr, selection, number);
+  if (c.far) fetch_next(selection, number, true);
   tick(Phase::forward);
   if (watch_.spent(c.network.flops_per_row() * static_cast<double>(m))) return StepEnd::interrupted;
   if (!std::isfinite(score.loss)) return StepEnd::diverged;
   if (updates_apart_) {
-    Pass<T> pass(c.network, c.work, m, me_, watch_, Split::rows, clock_);
-    update(pass);
+    update(Pass<T>(c.network, c.work, m), {c.team, c.interrupt});
   } else {
     small_gradients(c.network, c.work, c.optimizer.sink(), m);
     tick(Phase::gradients);

@@ -77,6 +77,8 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
   const bool begins = args.average && args.average->steps == 0;  // the average does, with the first step
   const Index last = args.last < 0 ? all_steps : std::min(args.last, all_steps);
   const bool far = args.shuffle && rows * args.x.cols * source_size(args.x.source) > kFarBytes;
+  const double step_flops = network_.flops_per_row() * static_cast<double>(batch);
+  Team team(team_size(step_flops, std::max(panels(batch), network_.inputs() / kLanes), args.threads));
   const StepContext<T> context{network_,
                                work,
                                optimizer,
@@ -88,38 +90,43 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
                                args.lr,
                                far,
                                args.threads,
-                               args.clocks};
-  const double step_flops = network_.flops_per_row() * static_cast<double>(batch);
-  const int size = team_size(step_flops, std::max(panels(batch), network_.inputs() / kLanes), args.threads);
-  std::atomic<bool> finite{true};
-  result.team = run_team(size, [&](const Member& me) {
-    InterruptWatch watch(interrupt, me);
-    const Index line0 = me.begin(lines), count = me.end(lines) - line0;
-    if (keeps) snapshot_.take(network_, me);
-    if (keeps && args.average) average_snapshot_.take(*args.average, me);
-    Step<T> step(context, me, watch, interrupt);
-    for (Index i = args.first; i < last; ++i) {
-      Score score;
-      const StepEnd end = step.run(i, score);
-      if (end == StepEnd::diverged && me.id == 0) {
-        result.end = EpochEnd::diverged;
-        result.bad_loss = score.mean(score.loss);
-        result.bad_step = i + 1;
-      }
-      if (end != StepEnd::finished) return;
-      if (me.id == 0) {
-        ++work.step;  // nobody reads it before the barrier
-        result.score += score;
-        ++result.steps;
-        report(args, result, i * batch + step.rows_of(i), loss_before);
-      }
-      step.end();
-      // Nobody changes the weights before the barriers of the next step, which this member has yet to reach.
-      if (args.average) blend(*args.average, network_, begins && i == args.first ? 1 : args.tau, me);
+                               args.clocks,
+                               team,
+                               interrupt};
+  result.team = team.size();
+  if (keeps) {
+    team.each([&](const Share& share, int) {
+      snapshot_.take(network_, share);
+      if (args.average) average_snapshot_.take(*args.average, share);
+    });
+  }
+  Step<T> step(context);
+  for (Index i = args.first; i < last; ++i) {
+    Score score;
+    const StepEnd end = step.run(i, score);
+    if (end == StepEnd::diverged) {
+      result.end = EpochEnd::diverged;
+      result.bad_loss = score.mean(score.loss);
+      result.bad_step = i + 1;
     }
+    if (end != StepEnd::finished) break;
+    ++work.step;
+    result.score += score;
+    ++result.steps;
+    report(args, result, i * batch + step.rows_of(i), loss_before);
+    if (args.average) {
+      const double tau = begins && i == args.first ? 1 : args.tau;
+      team.each([&](const Share& share, int) { blend(*args.average, network_, tau, share); });
+    }
+  }
+  std::atomic<bool> finite{true};
+  if (args.snapshot && result.end == EpochEnd::finished) {
     const auto all_finite = network_.kernels().finite[static_cast<int>(source_of<T>)];
-    if (args.snapshot && !all_finite(count * kLanes, parameters.data() + line0 * kLanes)) finite = false;
-  });
+    team.each([&](const Share& share, int) {
+      const Index begin = share.begin(lines), count = share.end(lines) - begin;
+      if (!all_finite(count * kLanes, parameters.data() + begin * kLanes)) finite = false;
+    });
+  }
 
   if (interrupt.stopped()) result.end = EpochEnd::interrupted;
   if (result.end == EpochEnd::finished && !finite) {

@@ -75,7 +75,7 @@ struct Job {
 };
 
 // Multiply-add operations of one member in a step, by phase.
-std::vector<double> member_flops(const Network<float>& network, Index batch, const Member& me) {
+std::vector<double> member_flops(const Network<float>& network, Index batch, const Share& me) {
   const Index p0 = me.begin(panels(batch)), p1 = me.end(panels(batch));
   const double lanes = static_cast<double>(std::max<Index>(0, std::min(batch, p1 * kLanes) - p0 * kLanes));
   std::vector<double> flops(kPhases, 0.0);
@@ -139,7 +139,7 @@ void profile(const Job& job) {
   std::vector<std::vector<double>> flops;
   for (int id = 0; id < team; ++id) {
     clocks.push_back(watches[static_cast<std::size_t>(id)].clock());
-    flops.push_back(member_flops(network, job.batch, Member{id, team, nullptr}));
+    flops.push_back(member_flops(network, job.batch, Share{id, team}));
   }
   double whole = 1e300;
   const Clock::time_point begin = Clock::now();

@@ -101,7 +101,7 @@ struct Layer {
 
   Operands<T>& memory = operands<T>(guard);
   Interrupt interrupt{Poll{}};
-  InterruptWatch watch{interrupt, Member{}};
+  InterruptWatch watch{interrupt};
   Part part{0, panels(m)};
 
   template <class Got, class Want>
@@ -164,7 +164,7 @@ struct Layer {
     LayerSink<T> target;
     target.g = {pg, hk};
     target.g_bias = pgb;
-    dense_dw<T>(kernels, layer, target, {px, hk}, nullptr, {pt, rows_t}, m, Member{});
+    dense_dw<T>(kernels, layer, target, {px, hk}, nullptr, {pt, rows_t}, m, Share{});
     const auto dw = [&](Index i, Index j) { return sums.dw.at(m, i, j); };
     expect_panels("dw", k, n, pg, w, dw);
     expect(
@@ -179,7 +179,7 @@ struct Layer {
     step.v = {pv, hk};
     step.v_bias = pvb;
     step.update = step.bias_update = &update;
-    dense_dw<T>(kernels, layer, step, {px, hk}, nullptr, {pt, rows_t}, m, Member{});
+    dense_dw<T>(kernels, layer, step, {px, hk}, nullptr, {pt, rows_t}, m, Share{});
     expect_panels("w after its update", k, n, pw, w, [&](Index i, Index j) {
       return O::fma(-update.lr, O::fma(update.momentum, T(0), dw(i, j)), Sums<O>::at(sums.w, i, j));
     });
@@ -209,7 +209,7 @@ struct Layer {
     LayerSink<T> target;
     target.g = {pg, hk};
     target.g_bias = pgb;
-    dense_dw<T>(kernels, layer, target, {}, x.data(), {pt, panels(m) * kLanes}, m, Member{});
+    dense_dw<T>(kernels, layer, target, {}, x.data(), {pt, panels(m) * kLanes}, m, Share{});
     expect_panels("dw from rows", k, n, pg, g, dw);
 
     if (m < 6) {

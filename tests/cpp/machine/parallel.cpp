@@ -1,81 +1,28 @@
-// Threads: shares, teams, the barrier, limits by OpenMP, the environment and cgroups, forked children, interruption.
+// Threads: shares, limits by OpenMP, the environment and cgroups, interruption. Teams are in team.cpp.
 // That the number of threads does not change a result is tested in network/ and training/.
 #include "machine/parallel.h"
 
 #include <omp.h>
 #include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
-#include <optional>
-#include <set>
 #include <thread>
 
+#include "machine/team.h"
 #include "support/helpers.h"
+#include "support/process.h"
 
 using namespace retrograd;
 using namespace retrograd::testing;
-
-namespace {
-
-// Sets an environment variable for as long as this lives; null: unset.
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) {
-    if (const char* old = std::getenv(name)) old_ = old;
-    set(value);
-  }
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-  ~Environment() { set(old_ ? old_->c_str() : nullptr); }
-
- private:
-  void set(const char* value) {
-    if (value) {
-      setenv(name_, value, 1);
-    } else {
-      unsetenv(name_);
-    }
-  }
-  const char* name_;
-  std::optional<std::string> old_;
-};
-
-// Sets OpenMP's own limit, as threadpoolctl does, for as long as this lives.
-class OpenMpThreads {
- public:
-  explicit OpenMpThreads(int n) : old_(omp_get_max_threads()) { omp_set_num_threads(n); }
-  OpenMpThreads(const OpenMpThreads&) = delete;
-  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
-  ~OpenMpThreads() { omp_set_num_threads(old_); }
-
- private:
-  int old_;
-};
-
-// Returns what `body` returns in a forked child, or -1 where the child hangs or dies.
-template <class F>
-int in_child(F body) {
-  const pid_t child = fork();
-  if (child == 0) {
-    alarm(10);
-    _exit(body());
-  }
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-}  // namespace
 
 // This comes first in the file, because a process that has had a team has lost it in every child.
 TEST_CASE("a child forked in the midst of a call that had no team has all threads") {
   const OpenMpThreads four(4);
   const Environment wish("OMP_NUM_THREADS", "4");
   int offered = 0;
-  run_team(1, [&](const Member&) { offered = in_child([] { return max_threads() == 1 ? 99 : team_size(1e12, 1000, {}); }); });
+  const Team alone;
+  offered = in_child([] { return max_threads() == 1 ? 99 : team_size(1e12, 1000, {}); });
   if (offered != 99) CHECK(offered == 4);
 }
 
@@ -86,72 +33,17 @@ TEST_CASE("shares of a team: whole, in order, nearly equal") {
       CAPTURE(count);
       Index next = 0;
       for (int id = 0; id < size; ++id) {
-        const Member member{id, size, nullptr};
-        CHECK(member.begin(count) == next);
-        next = member.end(count);
-        CHECK(next - member.begin(count) >= count / size);
-        CHECK(next - member.begin(count) <= (count + size - 1) / size);
+        const Share share{id, size};
+        CHECK(share.begin(count) == next);
+        next = share.end(count);
+        CHECK(next - share.begin(count) >= count / size);
+        CHECK(next - share.begin(count) <= (count + size - 1) / size);
       }
       CHECK(next == count);
     }
   }
   const Index huge = std::numeric_limits<Index>::max();
-  CHECK(Member{6, 7, nullptr}.end(huge) == huge);
-}
-
-TEST_CASE("run_team: each member once; member 0 is the caller") {
-  for (int size = 1; size <= 8; ++size) {
-    CAPTURE(size);
-    std::vector<std::atomic<int>> visits(8);
-    std::atomic<int> members{0};
-    std::thread::id zero;
-    const int ran = run_team(size, [&](const Member& me) {
-      ++visits[static_cast<std::size_t>(me.id)];
-      if (me.id == 0) {
-        zero = std::this_thread::get_id();
-        members = me.size;
-      }
-    });
-    CHECK(ran >= 1);
-    CHECK(ran <= size);
-    CHECK(ran == members);
-    CHECK(zero == std::this_thread::get_id());
-    for (int i = 0; i < 8; ++i) CHECK(visits[static_cast<std::size_t>(i)] == (i < ran ? 1 : 0));
-  }
-}
-
-TEST_CASE("run_team: fewer threads than asked for, inside a parallel region or with dynamic teams, still all the work") {
-  const auto work_done = [] {
-    std::atomic<Index> done{0};
-    run_team(8, [&](const Member& me) {
-      done += me.end(1000) - me.begin(1000);
-      me.wait();
-    });
-    return done.load();
-  };
-  std::atomic<Index> done{0};
-  const int teams = run_team(2, [&](const Member&) { done += work_done(); });
-  CHECK(done == 1000 * teams);
-  omp_set_dynamic(1);
-  CHECK(work_done() == 1000);
-  omp_set_dynamic(0);
-}
-
-TEST_CASE("barrier: nobody passes before all have come") {
-  for (int size = 1; size <= 8; ++size) {
-    CAPTURE(size);
-    const int rounds = few_sizes() ? 30 : 200;
-    std::atomic<int> arrived{0}, early{0};
-    run_team(size, [&](const Member& me) {
-      for (int round = 1; round <= rounds; ++round) {
-        ++arrived;
-        me.wait();
-        if (arrived.load() < round * me.size) ++early;
-        me.wait();
-      }
-    });
-    CHECK(early == 0);
-  }
+  CHECK(Share{6, 7}.end(huge) == huge);
 }
 
 TEST_CASE("max_threads: the environment and OpenMP's limit count at each call") {
@@ -217,21 +109,14 @@ TEST_CASE("team_size: calls at the same time share the threads, each has one") {
   const auto offered = [] { return team_size(1e12, 1000, {}); };
   CHECK(offered() == all);
   for (const int size : {1, 2, 3}) {
-    int seen = 0;
-    run_team(size, [&](const Member& me) {
-      if (me.id == 0) seen = offered();
-      me.wait();
-    });
-    CHECK(seen == std::max(1, all - size));
-    CHECK(offered() == all);  // given back
+    const Team team(size);
+    CHECK(offered() == std::max(1, all - size));
   }
-  int inner = 0, wish = 0;
-  run_team(1, [&](const Member&) {
-    wish = team_size(1e12, 1000, {1});
-    run_team(1, [&](const Member&) { inner = offered(); });
-  });
-  CHECK(inner == std::max(1, all - 2));
-  CHECK(wish == 1);
+  CHECK(offered() == all);  // given back
+  const Team one;
+  CHECK(team_size(1e12, 1000, {1}) == 1);
+  const Team another;
+  CHECK(offered() == std::max(1, all - 2));
 }
 
 // ---------------------------------------------------------------------------------------------- cgroups
@@ -325,44 +210,6 @@ TEST_CASE("cgroup v1: the cpu controller, alone or with cpuacct, nested") {
   }
 }
 
-// ---------------------------------------------------------------------------------------------- forked children
-
-// The child's threads are gone: a team in it would wait for them for ever.
-TEST_CASE("a forked child of a process that had a team has one thread, and works") {
-  const OpenMpThreads four(4);
-  const Environment wish("OMP_NUM_THREADS", "4");
-  const auto works_alone = [] {
-    Index sum = 0;
-    const int ran = run_team(team_size(1e12, 1000, {}), [&](const Member& me) {
-      me.wait();
-      sum += me.end(1000) - me.begin(1000);
-    });
-    return max_threads() == 1 && ran == 1 && sum == 1000 ? 42 : 1;
-  };
-  std::atomic<int> members{0};
-  run_team(4, [&](const Member&) { ++members; });
-  if (members == 1) return;  // with this OMP_THREAD_LIMIT there is no team to lose
-  CHECK(max_threads() == 4);
-  CHECK(in_child(works_alone) == 42);
-  CHECK(in_child([&] { return in_child(works_alone); }) == 42);  // and so has its child
-  CHECK(max_threads() == 4);
-  members = 0;
-  run_team(4, [&](const Member&) { ++members; });
-  CHECK(members > 1);
-}
-
-TEST_CASE("run_team itself does not hang in such a child") {
-  run_team(2, [](const Member&) {});
-  CHECK(in_child([] {
-          std::atomic<Index> sum{0};
-          run_team(4, [&](const Member& me) {
-            me.wait();
-            sum += me.end(1000) - me.begin(1000);
-          });
-          return sum == 1000 ? 42 : 1;
-        }) == 42);
-}
-
 // ---------------------------------------------------------------------------------------------- interruption
 
 namespace {
@@ -385,7 +232,7 @@ TEST_CASE("interrupt: asked every 20 ms, by member 0 alone, after enough work; s
   Asked asked;
   asked.stop_at = 2;
   Interrupt interrupt(asked.poll());
-  InterruptWatch first(interrupt, Member{0, 2, nullptr}), second(interrupt, Member{1, 2, nullptr});
+  InterruptWatch first(interrupt), second(interrupt, 1);
   wait_for_the_clock();
   CHECK_FALSE(first.spent(9e5));  // this is too little work to look at the clock
   CHECK(asked.times == 0);
@@ -411,7 +258,7 @@ TEST_CASE("interrupt: asked every 20 ms, by member 0 alone, after enough work; s
 
 TEST_CASE("interrupt: nobody to ask, nothing to stop") {
   Interrupt interrupt{Poll{}};
-  InterruptWatch watch(interrupt, Member{});
+  InterruptWatch watch(interrupt);
   wait_for_the_clock();
   CHECK_FALSE(watch.spent(1e9));
   CHECK_FALSE(interrupt.stopped());

@@ -198,7 +198,8 @@ TEST_CASE_TEMPLATE("blend: any share, for any team; 1 is a copy", T, float, doub
     if (tau == 1) expected = numbers_of(from);
     for (const int team : {1, 2, 5}) {
       const Network<T> into = network_of<T>(spec, regularisation);
-      run_team(team, [&](const Member& me) { blend(into, from, tau, me); });
+      Team all(team);
+      all.each([&](const Share& me, int) { blend(into, from, tau, me); });
       CHECK(same(numbers_of(into), expected));
     }
   }

@@ -123,7 +123,7 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
   const Workspace<T> work(network, args.batch, Purpose::training);
   const Index depth = network.depth(), rows = args.x.rows;
   Interrupt interrupt{Poll{}};
-  InterruptWatch watch(interrupt, Member{});
+  InterruptWatch watch(interrupt);
   Trained<T> result;
   alignas(64) T loss_rows[kLanes], metric_rows[kLanes];
   for (Index start = 0; start < epochs * rows;) {
@@ -172,7 +172,7 @@ Trained<T> trained_on(const Kernels<T>& kernels, const Run& run, const EpochArgs
     for (Index l = depth - 1; l >= 0; --l) {
       const LayerSink<T> sink = network.sink_of(l, state.sink());
       dense_dw<T>(kernels, network.layer(l), sink, work.a(below(l)), l == 0 ? pointers : nullptr, work.delta_t(l), batch,
-                  Member{});
+                  Share{});
     }
     state.end_step();
     start += batch;
