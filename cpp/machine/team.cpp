@@ -229,7 +229,10 @@ Resting& resting() {
 }  // namespace
 
 Team::Team(int size) : busy_(std::max(1, size)) {
+  size = std::min(size, omp_get_thread_limit());
   if (size <= 1 || threads_are_lost()) return;
+  // In a parallel region of the caller's own, OpenMP says how deep teams may be nested.
+  if (omp_get_active_level() > 0 && omp_get_active_level() >= omp_get_max_active_levels()) return;
   note_team();
   crew_ = resting().take(size - 1);
   if (crew_) most_ = size_ = size;
