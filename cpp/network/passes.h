@@ -8,16 +8,6 @@
 
 namespace retrograd {
 
-// How a team shares a batch. Every split gives the same bits.
-//
-//   rows         Each member takes panels of the batch through all layers, up to the gradients without a barrier.
-//   units        Each member takes units of every layer, over all the batch, with a barrier after each layer. It is
-//                for batches that do not fall into as many equal parts as there are members, and for means over
-//                the batch.
-//   first_layer  Each member takes units of the first layer; after a barrier it goes on with rows. The gradients of
-//                the first layer are split by the same units.
-enum class Split { rows, units, first_layer };
-
 template <class T>
 Split split_for(const Network<T>& network, const Workspace<T>& work, Index batch, int team, Threads threads);
 
