@@ -56,6 +56,23 @@ constexpr double kFlopsBetweenBarriers = 2 * kFlopsPerThread;
 // threads: 1.2 times as fast).
 constexpr Index kSplitFirstBytes = 65536;
 
+// ---------------------------------------------------------------------------------------------- other plans that are tried
+
+// From so many flops on, some 10 us of one core, a team of two is tried where one thread is the first guess.
+constexpr double kFlopsForTwo = kFlopsPerThread / 2;
+
+// Few rows are tried up to so many, and the first layer by rows in place as well as by panels.
+constexpr Index kFewRowsTried = 12, kRowsTried = 256;
+
+// Panels are tried beside the narrow way where the levels of a network have so many units on average (with AVX2, the
+// narrow way by panels: 24-48-20-3 1.4, 64 wide 1.4, 16 wide 1.7 to 1.9, 4-32-16-4 2.7 times as fast).
+constexpr Index kPanelUnits = 24;
+
+// Rows of a chunk. The activations and deltas of a narrow network's chunk take this share of the second cache (48 to
+// 192 rows are equal within 3 %); in panels they take half of it.
+constexpr Index kNarrowCacheShare = 4, kNarrowChunkLeast = 48, kNarrowChunkMost = 192;
+constexpr Index kChunkLeast = 128, kChunkMost = 512;
+
 // ---------------------------------------------------------------------------------------------- blocks and memory
 
 // Rows of a block of the reduction: 12 KiB of one panel (96 to 400 rows of float32 show no clear change).

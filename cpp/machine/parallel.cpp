@@ -133,13 +133,16 @@ int max_threads() {
   return quota ? std::min(n, quota) : n;
 }
 
+int threads_that_pay(double flops, Index shares, int limit) {
+  const double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(limit)});
+  return std::max(1, static_cast<int>(n));
+}
+
 int team_size(double flops, Index shares, Threads threads) {
   if (threads.exactly > 0) return team_is_lost.load() ? 1 : threads.exactly;
   if (threads.wish == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;  // decided without asking the system
   const int free = std::max(1, max_threads() - busy.load(std::memory_order_relaxed));
-  double n = std::min({flops / kFlopsPerThread, static_cast<double>(shares), static_cast<double>(free)});
-  if (threads.wish > 0) n = std::min(n, static_cast<double>(threads.wish));
-  return static_cast<int>(n);
+  return threads_that_pay(flops, shares, threads.wish > 0 ? std::min(free, threads.wish) : free);
 }
 
 std::string openmp_description() {

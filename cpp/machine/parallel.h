@@ -30,6 +30,10 @@ struct Threads {
   int exactly = 0;
 };
 
+// How many threads work of so many flops is worth: one for each kFlopsPerThread, but at most `shares` (the pieces into
+// which the work falls) and at most `limit`; always at least one.
+int threads_that_pay(double flops, Index shares, int limit);
+
 // How many threads work of so many flops gets: one for each kFlopsPerThread, but at most `shares` (the
 // pieces into which the work falls), at most the caller's wish, and at most those of max_threads() that
 // no other call of this process uses at the moment; always at least one. Several fits at the same time

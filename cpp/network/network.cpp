@@ -125,6 +125,9 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
     if (!biases[i]) widest = std::max(widest, sizes[i + 1]);
   }
   zeros_ = Arena<T>(panels(widest) * kLanes);
+  shape_.sizes = sizes;
+  shape_.bytes = sizeof(T);
+  shape_.perturbs_inputs = perturbs(Level{0});
   for (std::size_t i = 0; i < activations.size(); ++i) {
     const auto l = static_cast<Index>(i);
     DenseLayer<T> layer;
@@ -148,16 +151,16 @@ Network<T>::Network(const std::vector<Index>& sizes, const std::vector<Activatio
       layer.after_norm = layer.activation;
       layer.activation = Activation::identity;
       std::fill_n(layer.gamma, layer.fan_out, T(1));
-      normalises_ = true;
+      shape_.normalises = true;
     }
     if (layer.norm == Norm::batch) {
       std::fill_n(layer.running_variance, panels(layer.fan_out) * kLanes, T(1));
-      normalises_batch_ = true;
+      shape_.normalises_batch = true;
     }
     const double products = 2.0 * static_cast<double>(layer.fan_in) * static_cast<double>(layer.fan_out);
-    flops_per_row_ += products * (l == 0 ? 2 : 3) +
-                      kActivationFlops * static_cast<double>(layer.fan_out) * (layer.norm == Norm::none ? 1 : 2);
-    perturbs_ |= perturbs(below(l));
+    shape_.flops_per_row += products * (l == 0 ? 2 : 3) +
+                            kActivationFlops * static_cast<double>(layer.fan_out) * (layer.norm == Norm::none ? 1 : 2);
+    shape_.perturbs |= perturbs(below(l));
     limits_norms_ |= max_norm(l) > 0;
     layers_.push_back(layer);
   }

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "layers/dense.h"
 #include "network/parameters.h"
+#include "network/plan.h"
 
 namespace retrograd {
 
@@ -82,7 +83,9 @@ class Network {
 
   // Multiply-add flops of one row of a training step, with a charge for activations. Between a third
   // and a half of it is the forward pass.
-  double flops_per_row() const { return flops_per_row_; }
+  double flops_per_row() const { return shape_.flops_per_row; }
+  // What decides how a step is done.
+  const Shape& shape() const { return shape_; }
 
   const Regularisation& regularisation() const { return regularisation_; }
   // The probability that a number of this level is dropped in training.
@@ -91,9 +94,9 @@ class Network {
   Norm norm(Index l) const { return of_layer(l).norm; }
   // Whether training changes what the next layer reads of a level; without an argument, of any level.
   bool perturbs(Level level) const { return dropout(level) > 0 || (level.i == 0 && regularisation_.input_noise > 0); }
-  bool perturbs() const { return perturbs_; }
-  bool normalises() const { return normalises_; }              // any layer does
-  bool normalises_batch() const { return normalises_batch_; }  // any layer does over the rows of the batch
+  bool perturbs() const { return shape_.perturbs; }
+  bool normalises() const { return shape_.normalises; }              // any layer does
+  bool normalises_batch() const { return shape_.normalises_batch; }  // any layer does over the rows of the batch
   bool limits_norms() const { return limits_norms_; }          // any layer does
 
   // Counts the changes of the parameters.
@@ -121,8 +124,8 @@ class Network {
   Arena<T> zeros_;  // what the sums of layers without biases begin with
   Decision decision_ = Decision::nothing;
   Activation output_activation_ = Activation::identity;
-  double flops_per_row_ = 0;
-  bool perturbs_ = false, limits_norms_ = false, normalises_ = false, normalises_batch_ = false;
+  Shape shape_;
+  bool limits_norms_ = false;
 };
 
 // The first layer that has a learned number which is not finite, or -1.

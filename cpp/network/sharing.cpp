@@ -5,23 +5,6 @@
 
 namespace retrograd {
 
-template <class T>
-Split split_for(const Network<T>& network, const Workspace<T>& work, Index batch, int team, Threads threads) {
-  if (network.normalises_batch()) return Split::units;  // each mean is one member's work
-  if (team == 1) return Split::rows;                    // decided without a division, as every step asks
-  const Index count = panels(batch), rounds = (count + team - 1) / team;
-  if (4 * count <= kBusyQuarters * rounds * team) {
-    const double intervals = 2.0 * static_cast<double>(network.depth()) + 2;
-    const double share = network.flops_per_row() * static_cast<double>(batch) / static_cast<double>(team) / intervals;
-    if (threads.exactly > 0 || share >= kFlopsBetweenBarriers) return Split::units;
-  }
-  if (work.way().few_rows || network.depth() == 1 || network.normalises()) return Split::rows;
-  const DenseLayer<T>& first = network.layer(0);
-  const bool equal = panels(first.fan_out) % (work.kernels().group * team) == 0 && count >= team;
-  const bool large = first.fan_in * first.fan_out * static_cast<Index>(sizeof(T)) >= kSplitFirstBytes;
-  return equal && (threads.exactly > 0 || large) ? Split::first_layer : Split::rows;
-}
-
 namespace {
 
 // The phases of one batch.
@@ -183,7 +166,6 @@ void shared_gradients(const Pass<T>& pass, const Sharing& sharing, const Gradien
 }
 
 #define RG_INSTANTIATE(T)                                                                                         \
-  template Split split_for(const Network<T>&, const Workspace<T>&, Index, int, Threads);                          \
   template bool shared_forward(const Pass<T>&, const Sharing&, const Rows&, Selection);                           \
   template bool shared_backward(const Pass<T>&, const Sharing&, const Seed<T>&);                                  \
   template bool shared_passes(const Pass<T>&, const Sharing&, const Rows&, const Targets&, Selection);            \

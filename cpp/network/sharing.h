@@ -1,21 +1,11 @@
-// How a team shares a batch: which parts of it run at the same time, phase by phase. Every split gives the same
-// bits. What is done with a part is in passes.h; who does it is in machine/team.h.
+// How a team shares a batch: which parts of it run at the same time, phase by phase (plan.h names
+// the splits). Every split gives the same bits. What is done with a part is in passes.h; who does it is in machine/team.h.
 #pragma once
 
 #include "machine/team.h"
 #include "network/passes.h"
 
 namespace retrograd {
-
-//   rows         Pieces of the batch go through all layers, up to the gradients, in one phase.
-//   units        Pieces are units of a layer, over all the batch, with a phase for each layer. It is for batches
-//                that do not fall into as many equal parts as there are members, and for means over the batch.
-//   first_layer  Pieces are units of the first layer, then rows. The gradients of the first layer are split by the
-//                same units.
-enum class Split { rows, units, first_layer };
-
-template <class T>
-Split split_for(const Network<T>& network, const Workspace<T>& work, Index batch, int team, Threads threads);
 
 // Who works on a batch, and how.
 struct Sharing {

@@ -8,20 +8,6 @@
 namespace retrograd {
 namespace {
 
-// Whether the first layer is faster if it reads the rows in place than if they are gathered into
-// panels: where panels would be partly empty, or where the gather is a large share of the layer's work.
-template <class T>
-bool rows_beat_panels(const Network<T>& network, Index batch) {
-  if (batch < kLanes) return true;
-  const Kernels<T>& kernels = network.kernels();
-  // Panels without a partner for a tile of two take a third longer.
-  const Index alone = kernels.group == 2 && panels(batch) % 2 == 1 ? kernels.width / 3 : 0;
-  const Index lanes = (batch + kernels.width - 1) / kernels.width * kernels.width + alone;
-  const bool ragged = 10 * lanes >= kRaggedTenths * batch && network.inputs() >= kRaggedInputs;
-  const bool much_to_gather = network.inputs() >= kLongGatherInputs && network.layer(0).fan_out <= kLongGatherUnits;
-  return batch <= kRowsInPlace && (ragged || much_to_gather);
-}
-
 // Returns the batch, or throws where its panels could not be counted.
 Index countable(Index batch) {
   checked_panels(batch);
@@ -31,29 +17,10 @@ Index countable(Index batch) {
 }  // namespace
 
 template <class T>
-Way way_for(const Network<T>& network, Index batch, Purpose purpose) {
-  Way way;
-  if (purpose == Purpose::by_hand) return way;
-  Index widest_hidden = 0, widest = network.inputs();
-  for (Index l = 0; l < network.depth(); ++l) {
-    const Index units = network.layer(l).fan_out;
-    widest = std::max(widest, units);
-    if (l + 1 < network.depth()) widest_hidden = std::max(widest_hidden, units);
-  }
-  // Dropout, noise and normalisation work on panels only.
-  const bool perturbs = network.perturbs() && purpose == Purpose::training;
-  const bool plain = !perturbs && !network.normalises();
-  way.few_rows = plain && batch < kFewRows && widest_hidden > kLanes;
-  way.small = plain && batch <= kLanes && widest <= kSmallUnits && !way.few_rows;
-  way.first_rows = !(perturbs && network.perturbs(Level{0})) && !way.small && rows_beat_panels(network, batch);
-  return way;
-}
-
-template <class T>
 Workspace<T>::Workspace(const Network<T>& network, Index batch, Purpose purpose)
     : training(purpose == Purpose::training),
       batch_(countable(batch)),
-      way_(way_for(network, batch, purpose)),
+      way_(likely_way(network.shape(), batch, purpose, network.kernels())),
       kernels_(way_.small ? &kernels_for<T>(batch) : &network.kernels()) {
   make_panels(network, purpose);
   labels_ = Arena<std::int32_t>(checked_multiply(panels(batch), kLanes));
@@ -174,8 +141,6 @@ void Workspace<T>::make_small(const Network<T>& network, Purpose purpose) {
   update_.reserve(kernels_->small_update(depth, small_.data(), lanes, parameters, nullptr, nullptr, nullptr));
 }
 
-template Way way_for(const Network<float>&, Index, Purpose);
-template Way way_for(const Network<double>&, Index, Purpose);
 template class Workspace<float>;
 template class Workspace<double>;
 

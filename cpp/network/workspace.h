@@ -1,5 +1,5 @@
-// The memory of one batch (activations, deltas, targets), and the choice of the way in which passes run
-// over it. The passes themselves are in passes.h.
+// The memory of one batch (activations, deltas, targets). How passes run over it is a plan's matter (plan.h); the
+// passes themselves are in passes.h.
 #pragma once
 
 #include <vector>
@@ -9,19 +9,6 @@
 #include "network/network.h"
 
 namespace retrograd {
-
-// What a workspace is for. By hand means that the user looks at z, a and the gradients.
-enum class Purpose { inference, training, by_hand };
-
-// How the passes over a batch run. Every way gives the same bits.
-struct Way {
-  bool first_rows = false;  // the first layer reads its rows in place, with lanes = units, instead of panels
-  bool few_rows = false;    // the hidden layers run over rows too, and their deltas are rows
-  bool small = false;       // the passes are lists of calls: a small network and a batch of one panel
-};
-
-template <class T>
-Way way_for(const Network<T>& network, Index batch, Purpose purpose);
 
 // A pass over a small network as a list of calls. The list is kept, and written anew when its arguments change.
 template <class T>
