@@ -266,7 +266,7 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
             ahead.fetch();
             const Index row = tiles.begin(i), o = row - r;
             kernels.of(lanes).dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.at(p0, row),
-                                 delta_t.at(j / kLanes, p0 * kLanes), g.at(0, o), q == 0, q == blocks - 1, w.at(0, o),
+                                 delta_t.at(j / kLanes, p0 * kLanes), g.at(0, o), q == 0 && sink.first, q == blocks - 1, w.at(0, o),
                                  v.at(0, o), update);
           }
         }
@@ -298,7 +298,10 @@ void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const Layer
     const Index o = parameter - layer.vectors() + j * kLanes;
     T* b = layer.vectors() + o;
     T* v = sink.v_bias ? sink.v_bias + o : nullptr;
-    if (!update || update->fused()) {
+    if (!sink.first || !sink.last) {
+      kernels.db_part(m, static_cast<int>(kLanes), d.panel(j), sink.chains + 4 * o, sink.first);
+      if (sink.last) kernels.db(4, sink.chains + 4 * o, sink.g_bias + o, nullptr, nullptr, nullptr);
+    } else if (!update || update->fused()) {
       kernels.db(m, d.panel(j), sink.g_bias ? sink.g_bias + o : nullptr, b, v, update);
     } else {
       alignas(64) T g[kLanes];

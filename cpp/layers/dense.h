@@ -104,6 +104,9 @@ struct LayerSink {
   T* v_bias = nullptr;
   const Update<T>* update = nullptr;
   const Update<T>* bias_update = nullptr;
+  // Where a batch comes in chunks, the sums go on from those in `g` unless it is the first, and db is complete with the last.
+  bool first = true, last = true;
+  T* chains = nullptr;  // of DenseLayer::vectors(), four numbers for each
 };
 
 // Sums m rows of d (lanes = units), for this share of the units. Each unit's sum belongs to its number

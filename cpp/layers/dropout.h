@@ -12,11 +12,11 @@ namespace retrograd {
 // same draw gives the same mask.
 template <class T>
 void drop(const Kernels<T>& kernels, double rate, const Draw& draw, Index units, Panels<const T> from, Panels<T> to,
-          const Part& part, Index batch);
+          const Part& part, Index batch, Index first);
 
 // to = from + normal noise of standard deviation `deviation`.
 template <class T>
 void add_noise(const Kernels<T>& kernels, double deviation, const Draw& draw, Index units, Panels<const T> from, Panels<T> to,
-               const Part& part, Index batch);
+               const Part& part, Index batch, Index first);
 
 }  // namespace retrograd

@@ -145,6 +145,8 @@ int team_size(double flops, Index shares, Threads threads) {
   return threads_that_pay(flops, shares, threads.wish > 0 ? std::min(free, threads.wish) : free);
 }
 
+int threads_in_use() { return busy.load(std::memory_order_relaxed); }
+
 std::string openmp_description() {
   std::ostringstream text;
 #if defined(__clang__)
@@ -194,8 +196,9 @@ bool can_start(int threads) {
 
 Busy::Busy(int threads) : threads_(threads), since_(forks()) { busy.fetch_add(threads_, std::memory_order_relaxed); }
 
-Busy::~Busy() {
-  if (since_ == forks()) busy.fetch_sub(threads_, std::memory_order_relaxed);
+void Busy::become(int threads) {
+  if (since_ == forks()) busy.fetch_add(threads - threads_, std::memory_order_relaxed);
+  threads_ = threads;
 }
 
 void Interrupt::look() {

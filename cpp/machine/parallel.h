@@ -42,6 +42,9 @@ int team_size(double flops, Index shares, Threads threads);
 
 std::string openmp_description();
 
+// The threads that calls of this process use at this moment.
+int threads_in_use();
+
 // How many forks lie between this process and the one that loaded the library. What other threads held
 // before the last fork, nobody holds any more.
 std::uint32_t forks();
@@ -62,7 +65,10 @@ class Busy {
   explicit Busy(int threads);
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
-  ~Busy();
+  ~Busy() { become(0); }
+
+  // From now on it counts for so many.
+  void become(int threads);
 
  private:
   int threads_;

@@ -228,14 +228,22 @@ Resting& resting() {
 
 }  // namespace
 
-Team::Team(int size) : busy_(std::max(1, size)) {
-  size = std::min(size, omp_get_thread_limit());
-  if (size <= 1 || threads_are_lost()) return;
+void Team::change(int size) {
+  if (size - 1 > asked_) hire(size - 1);
+  size_ = std::max(1, std::min(size, helpers_ + 1));
+  busy_.become(size_);
+}
+
+void Team::hire(int helpers) {
+  asked_ = helpers;
+  helpers = std::min(helpers, omp_get_thread_limit() - 1);
+  if (helpers < 1 || threads_are_lost() || forked()) return;
   // In a parallel region of the caller's own, OpenMP says how deep teams may be nested.
   if (omp_get_active_level() > 0 && omp_get_active_level() >= omp_get_max_active_levels()) return;
   note_team();
-  crew_ = resting().take(size - 1);
-  if (crew_) most_ = size_ = size;
+  if (crew_) resting().give(std::move(crew_));
+  crew_ = resting().take(helpers);
+  helpers_ = crew_ ? helpers : 0;
 }
 
 Team::~Team() {

@@ -25,21 +25,23 @@ class Crew;
 
 class Team {
  public:
-  // The caller alone.
+  // The caller alone; or the caller and up to size - 1 helpers: fewer where OpenMP gives fewer, none where the system
+  // has none.
   Team() : busy_(1) {}
-  // The caller and up to size - 1 helpers: fewer where OpenMP gives fewer, none where the system has none.
-  explicit Team(int size);
+  explicit Team(int size) : Team() { use(size); }
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
   ~Team();
 
-  // The members that there may be, and those that phases use from now on.
-  int most() const { return most_; }
+  // The members that phases use.
   int size() const { return size_; }
-  void use(int size) { size_ = std::max(1, std::min(size, most_)); }
+  // From now on there are so many, if there can be; helpers who are not used stay at hand.
+  void use(int size) {
+    if (size != size_) change(size);
+  }
 
   // Runs body(share, worker) once for each of `count` shares, and returns when all have run. worker is 0 for
-  // the caller, and the number of the helper for another; it is below most(). The body must not throw.
+  // the caller, and the number of the helper for another; it is below size(). The body must not throw.
   template <class F>
   void each(Index count, F&& body) {
     if (size_ == 1 || count <= 1 || forked()) {
@@ -64,10 +66,14 @@ class Team {
 
  private:
   bool forked() const { return since_ != forks(); }
+  void change(int size);
+  void hire(int helpers);
   void offer(Index count, void (*body)(void*, const Share&, int), void* context);
 
   std::shared_ptr<Crew> crew_;
-  int most_ = 1, size_ = 1;
+  int size_ = 1;
+  int helpers_ = 0;     // that the crew has
+  int asked_ = 0;       // for how many it was asked
   bool late_ = false;
   std::uint32_t since_ = forks();
   Busy busy_;

@@ -15,7 +15,7 @@ bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll 
   const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
   const Index all = panels(x.rows);
   Team team(team_size(flops, all, threads));
-  const Index size = team.most();
+  const Index size = team.size();
   const Index slice = std::max<Index>(1, std::min(kSlicePanels, (all + size - 1) / size));
   const Index rows_at_once = std::min(x.rows, slice * kLanes);
   std::unique_ptr<Workspace<T>> waited;

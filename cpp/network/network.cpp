@@ -175,6 +175,14 @@ LayerSink<T> Network<T>::sink_of(Index l, const GradientSink<T>& sink) const {
   const Index w = from.w.data - parameters_.data();
   const Index vectors = table_.groups()[static_cast<std::size_t>(ParameterTable::group_of_vectors(l))].begin;
   LayerSink<T> part;
+  part.first = sink.first;
+  part.last = sink.last;
+  if (sink.chains) {
+    part.chains = sink.chains;
+    for (Index i = 0; i < l; ++i) {
+      part.chains += 4 * table_.groups()[static_cast<std::size_t>(ParameterTable::group_of_vectors(i))].values;
+    }
+  }
   if (sink.updates) {
     part.update = sink.updates + ParameterTable::group_of_weights(l);
     part.bias_update = sink.updates + ParameterTable::group_of_vectors(l);

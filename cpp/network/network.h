@@ -43,6 +43,11 @@ struct GradientSink {
   T* state = nullptr;  // the first plane of the state; null where the rule has none
   const Update<T>* updates = nullptr;
   bool uniform = false;  // one fused update serves all groups, and nothing is frozen
+
+  // A batch that is done in chunks stores its gradients, and each chunk but the first goes on from the sums so far. The
+  // four chains of each sum over rows wait in `chains`: four numbers for each of the layers' vectors.
+  bool first = true, last = true;  // of the chunks
+  T* chains = nullptr;
 };
 
 template <class T>

@@ -43,7 +43,7 @@ Draw Pass<T>::draw_of(Stream what, Level level) const {
 template <class T>
 void Pass<T>::drop_level(Level level, Panels<const T> from, Panels<T> to, const Part& part) const {
   drop(work_.kernels(), network_.dropout(level), draw_of(Stream::dropout, level), network_.size_of(level), from, to, part,
-       batch_);
+       batch_, first_);
 }
 
 template <class T>
@@ -52,7 +52,8 @@ void Pass<T>::perturb_inputs(const Part& rows) const {
   const Panels<T> to = work_.x(Level{0});
   const double deviation = network_.regularisation().input_noise;
   if (deviation > 0) {
-    add_noise(work_.kernels(), deviation, draw_of(Stream::noise, Level{0}), network_.inputs(), from, to, rows, batch_);
+    add_noise(work_.kernels(), deviation, draw_of(Stream::noise, Level{0}), network_.inputs(), from, to, rows, batch_,
+              first_);
     from = to;
   }
   if (work_.drops(Level{0})) drop_level(Level{0}, from, to, rows);
@@ -274,16 +275,14 @@ Score small_pass(const Network<T>& network, const Workspace<T>& work, const Rows
 }
 
 template <class T>
-Score batch_score(const Workspace<T>& work, Index batch) {
-  Score sum;
-  for (Index p = 0; p < panels(batch); ++p) sum += work.scores()[p];
-  return sum;
+void add_scores(Score& score, const Workspace<T>& work, Index batch) {
+  for (Index p = 0; p < panels(batch); ++p) score += work.scores()[p];
 }
 
 #define RG_INSTANTIATE(T)                                                                                           \
   template class Pass<T>;                                                                                           \
   template Score small_pass(const Network<T>&, const Workspace<T>&, const Rows&, const Targets&, Selection, Index); \
-  template Score batch_score(const Workspace<T>&, Index);
+  template void add_scores(Score&, const Workspace<T>&, Index);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

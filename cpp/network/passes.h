@@ -30,12 +30,13 @@ struct Worker {
   }
 };
 
-// A batch of `batch` rows on its way through the network. Calls for different parts may run at the same time.
-// A Part of rows has whole panels of the batch and all units.
+// A batch of `batch` rows on its way through the network, or a chunk of one, which begins at its row `first`. Calls for
+// different parts may run at the same time. A Part of rows has whole panels of the batch and all units.
 template <class T>
 class Pass {
  public:
-  Pass(const Network<T>& network, const Workspace<T>& work, Index batch) : network_(network), work_(work), batch_(batch) {}
+  Pass(const Network<T>& network, const Workspace<T>& work, Index batch, Index first = 0)
+      : network_(network), work_(work), batch_(batch), first_(first) {}
 
   const Network<T>& network() const { return network_; }
   const Workspace<T>& work() const { return work_; }
@@ -84,7 +85,7 @@ class Pass {
 
   const Network<T>& network_;
   const Workspace<T>& work_;
-  Index batch_;
+  Index batch_, first_;
 };
 
 // A whole batch for a single thread where the workspace's way is small. It does what load_inputs,
@@ -101,8 +102,8 @@ void small_gradients(const Network<T>& network, const Workspace<T>& work, const 
   work.small_update(static_cast<int>(batch), network.parameters().data(), beside, sink.updates);
 }
 
-// The sum of the panels' scores, added in their order.
+// Adds the panels' scores in their order.
 template <class T>
-Score batch_score(const Workspace<T>& work, Index batch);
+void add_scores(Score& score, const Workspace<T>& work, Index batch);
 
 }  // namespace retrograd

@@ -132,10 +132,10 @@ bool shared_backward(const Pass<T>& pass, const Sharing& sharing, const Seed<T>&
 }
 
 template <class T>
-bool shared_passes(const Pass<T>& pass, const Sharing& sharing, const Rows& x, const Targets& y, Selection selection) {
+bool shared_passes(const Pass<T>& pass, const Sharing& sharing, const Rows& x, const Targets& y, Selection selection,
+                   double divisor) {
   const Phases<T> phases(pass, sharing);
   const bool by_rows = sharing.split == Split::rows, by_units = sharing.split == Split::units;
-  const double divisor = divisor_of<T>(y, selection, pass.batch());
   if (!by_rows) {
     phases.load(x, selection);
     if (!phases.forward_by_units()) return false;
@@ -168,7 +168,7 @@ void shared_gradients(const Pass<T>& pass, const Sharing& sharing, const Gradien
 #define RG_INSTANTIATE(T)                                                                                         \
   template bool shared_forward(const Pass<T>&, const Sharing&, const Rows&, Selection);                           \
   template bool shared_backward(const Pass<T>&, const Sharing&, const Seed<T>&);                                  \
-  template bool shared_passes(const Pass<T>&, const Sharing&, const Rows&, const Targets&, Selection);            \
+  template bool shared_passes(const Pass<T>&, const Sharing&, const Rows&, const Targets&, Selection, double);            \
   template void shared_gradients(const Pass<T>&, const Sharing&, const GradientSink<T>&);
 
 RG_INSTANTIATE(float)

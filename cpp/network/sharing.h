@@ -30,9 +30,10 @@ bool shared_forward(const Pass<T>& pass, const Sharing& sharing, const Rows& x, 
 template <class T>
 bool shared_backward(const Pass<T>& pass, const Sharing& sharing, const Seed<T>& seed);
 
-// Both one after the other, with the loss and its score. False: interrupted.
+// Both one after the other, with the loss of the batch, divided by `divisor`, and its scores. False: interrupted.
 template <class T>
-bool shared_passes(const Pass<T>& pass, const Sharing& sharing, const Rows& x, const Targets& y, Selection selection);
+bool shared_passes(const Pass<T>& pass, const Sharing& sharing, const Rows& x, const Targets& y, Selection selection,
+                   double divisor);
 
 // Computes dw and db of every layer, and updates if the sink says so.
 template <class T>

@@ -59,7 +59,9 @@ bool Stages<T>::backward(const Targets& y, double& loss, Threads threads, Poll p
         pass.loss(y, divisor, true, rows);
       },
       threads, poll);
-  loss = batch_loss(y, batch_score(*work_, rows_), rows_);
+  Score score;
+  add_scores(score, *work_, rows_);
+  loss = batch_loss(y, score, rows_);
   return finished;
 }
 

@@ -48,7 +48,9 @@ class CallList {
 template <class T>
 class Workspace {
  public:
+  // The way that is likely the best, or the one of a plan.
   Workspace(const Network<T>& network, Index batch, Purpose purpose);
+  Workspace(const Network<T>& network, Index batch, Purpose purpose, const Way& way, Vectors vectors);
 
   // Whether passes do what only training does, and the step whose random numbers they take.
   bool training;

@@ -14,8 +14,15 @@ constexpr Index kPiece = 4096;  // a sum of squares is taken in pieces of this s
 }  // namespace
 
 template <class T>
-void StoredGradients<T>::prepare(const Network<T>& network, bool own) {
+void StoredGradients<T>::prepare(const Network<T>& network, bool own, bool chained) {
   if (own && own_.size() != network.parameters().size()) own_ = Arena<T>(network.parameters().size());
+  if (chained && !chains_.data()) {
+    Index vectors = 0;
+    for (Index l = 0; l < network.depth(); ++l) {
+      vectors += network.table().groups()[static_cast<std::size_t>(ParameterTable::group_of_vectors(l))].values;
+    }
+    chains_ = Arena<T>(4 * vectors);
+  }
   if (!pieces_.empty()) return;
   std::vector<Piece> pieces;
   first_piece_.clear();

@@ -11,9 +11,10 @@ namespace retrograd {
 template <class T>
 class StoredGradients {
  public:
-  // Makes the memory. The gradients get an arena of their own only if `own`.
-  void prepare(const Network<T>& network, bool own);
+  // Makes the memory. The gradients get an arena of their own only if `own`, and chains (GradientSink) only if `chained`.
+  void prepare(const Network<T>& network, bool own, bool chained = false);
   const Arena<T>& own() const { return own_; }
+  T* chains() const { return chains_.data(); }
 
   // Takes this share of the sums of squares, in pieces of fixed size; a barrier must follow.
   void square(const Network<T>& network, const T* gradients, const Share& share);
@@ -27,7 +28,7 @@ class StoredGradients {
   struct Piece {
     Index group, begin, values;
   };
-  Arena<T> own_;
+  Arena<T> own_, chains_;
   std::vector<Piece> pieces_;
   std::vector<std::size_t> first_piece_;  // the first piece of each layer, and the end
   std::vector<double> squares_;

@@ -3,8 +3,6 @@
 // reports progress. It knows nothing of Python; a single step is in step.h.
 #pragma once
 
-#include <memory>
-
 #include "data/order.h"
 #include "training/snapshot.h"
 #include "training/step.h"
@@ -31,6 +29,7 @@ struct EpochArgs {
   Threads threads;
   Poll poll;
   const PhaseClock* clocks = nullptr;  // one for each member of the team, which tells it the end of each phase; null: none
+  Planning planning;
 };
 
 // The steps of an epoch.
@@ -46,7 +45,7 @@ struct EpochResult {
   Index steps = 0;      // finished steps
   double bad_loss = 0;  // diverged: the loss of the batch that no step learned from, or NaN where a weight is not finite
   Index bad_step = 0;   // diverged: the number of that step in the epoch, counted from 1
-  int team = 1;         // threads that ran
+  int team = 1;         // the most threads that ran at once
 };
 
 // What another thread may read of an epoch while it runs.
@@ -58,7 +57,7 @@ struct Progress {
 template <class T>
 class Trainer {
  public:
-  explicit Trainer(Network<T>& network) : network_(network) {}
+  explicit Trainer(Network<T>& network) : network_(network), planned_(network) {}
 
   // Passes over the rows once, or takes a part of such a pass; a part uses the order of the whole.
   // Interrupted: the weights are those after the last finished step. Diverged (a loss is not finite, or
@@ -68,6 +67,8 @@ class Trainer {
   EpochResult epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer);
 
   const Progress& progress() const { return progress_; }
+  // How steps are done, after the first one.
+  const Planned<T>& planned() const { return planned_; }
 
   // For each layer, the sum of the norms of its gradients (of all its learned arrays together) over the
   // finished steps of the last call, if it asked for them.
@@ -75,11 +76,11 @@ class Trainer {
 
  private:
   void prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer);
-  bool stores(const EpochArgs<T>& args, const Optimizer<T>& optimizer) const;
+  void steps(const EpochArgs<T>& args, const StepContext<T>& context, int threads, EpochResult& result);
   void report(const EpochArgs<T>& args, const EpochResult& result, Index rows_done, double loss_before);
 
   Network<T>& network_;
-  std::unique_ptr<Workspace<T>> work_;
+  Planned<T> planned_;
   EpochOrder order_;
   Snapshot<T> snapshot_, average_snapshot_;  // at the start of the epoch
   StoredGradients<T> stored_;

@@ -1,0 +1,130 @@
+// See planned.h.
+#include "training/planned.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+namespace retrograd {
+
+Planning planning_wanted() {
+  const char* text = std::getenv("RETROGRAD_PLAN");
+  Planning planning;
+  if (!text || !*text) return planning;
+  if (std::string(text) != "default") {
+    throw std::invalid_argument("RETROGRAD_PLAN: expected default, or nothing, got " + std::string(text));
+  }
+  planning.mode = Planning::Mode::first;
+  return planning;
+}
+
+template <class T>
+void Planned<T>::prepare(Index batch, Source source, Threads threads, const Planning& planning) {
+  int allowed = 1;
+  if (threads.exactly > 0) {
+    allowed = threads.exactly;
+  } else if (threads.wish != 1 && network_.flops_per_row() * static_cast<double>(batch) >= kFlopsForTwo) {
+    allowed = threads.wish > 0 ? std::min(threads.wish, max_threads()) : max_threads();
+  }
+  if (batch == batch_ && source == source_ && allowed == threads_ && threads.exactly == exactly_ && planning == planning_) return;
+  batch_ = 0;  // until all is there
+  memory_.clear();
+  in_memory_ = -1;
+  Limits limits = limits_of(network_.kernels(), Purpose::training, allowed);
+  limits.exactly = threads.exactly > 0;
+  plans_ = candidates(network_.shape(), batch, source, limits);
+  std::vector<bool> teams;
+  stores_ = false;
+  most_threads_ = 1;
+  for (const Plan& plan : plans_) {
+    teams.push_back(plan.team > 1);
+    stores_ = stores_ || plan.way.narrow || plan.chunk > 0;
+    most_threads_ = std::max(most_threads_, plan.team);
+  }
+  const std::size_t count = plans_.size();
+  using Mode = Planning::Mode;
+  choice_ = planning.mode == Mode::first    ? Choice::fixed(count, 0)
+            : planning.mode == Mode::fixed  ? Choice::fixed(count, std::min<Index>(planning.number, static_cast<Index>(count) - 1))
+            : planning.mode == Mode::random ? Choice::random(count, planning.seed)
+                                            : Choice(teams);
+  measures_ = count > 1 && (planning.mode == Mode::measured || planning.mode == Mode::random);
+  tidy_ = false;
+  source_ = source;
+  threads_ = allowed;
+  exactly_ = threads.exactly;
+  planning_ = planning;
+  batch_ = batch;
+  try {
+    next();
+  } catch (const std::bad_alloc&) {
+    batch_ = 0;
+    throw;
+  }
+}
+
+template <class T>
+const Plan& Planned<T>::next() {
+  const Index wanted = choice_.current();
+  if (wanted != in_memory_) {
+    try {
+      memory_of_current_ = &memory_for(plans_[static_cast<std::size_t>(wanted)]);
+      in_memory_ = wanted;
+    } catch (const std::bad_alloc&) {
+      if (in_memory_ < 0) throw;
+      choice_ = Choice::fixed(plans_.size(), in_memory_);  // the one that has its memory goes on
+      measures_ = false;
+    }
+  }
+  return plans_[static_cast<std::size_t>(in_memory_)];
+}
+
+template <class T>
+const StepMemory<T>& Planned<T>::memory_for(const Plan& plan) {
+  const auto serves = [&plan](const Memory& other) {
+    Plan of_it = other.plan;
+    of_it.team = plan.team;
+    of_it.split = plan.split;
+    return of_it == plan;
+  };
+  const auto found = std::find_if(memory_.begin(), memory_.end(), serves);
+  if (found != memory_.end()) return found->parts;
+  if (memory_.capacity() < kMostCandidates) memory_.reserve(kMostCandidates);  // addresses of parts must not change
+  Memory made{plan, {}};
+  const Index rows = plan.chunk > 0 ? std::min(plan.chunk, batch_) : batch_;
+  if (plan.way.narrow) {
+    made.parts.narrow = std::make_unique<NarrowWork<T>>(network_, panels(rows) * kLanes, Purpose::training);
+  } else {
+    made.parts.panels = std::make_unique<Workspace<T>>(network_, rows, Purpose::training, plan.way, plan.vectors);
+  }
+  memory_.push_back(std::move(made));
+  tidy_ = false;
+  return memory_.back().parts;
+}
+
+template <class T>
+void Planned<T>::tidy() {
+  if (tidy_ || !choice_.settled() || memory_.size() < 2 || in_memory_ != choice_.current()) return;
+  for (Memory& other : memory_) {
+    if (&other.parts != memory_of_current_) continue;
+    Memory kept = std::move(other);
+    memory_.clear();
+    memory_.push_back(std::move(kept));
+    memory_of_current_ = &memory_.back().parts;
+    break;
+  }
+  tidy_ = true;
+}
+
+template <class T>
+std::string Planned<T>::reason() const {
+  std::vector<std::string> names;
+  for (const Plan& plan : plans_) names.push_back(describe(plan));
+  return names.empty() ? "" : choice_.reason(names);
+}
+
+template class Planned<float>;
+template class Planned<double>;
+
+}  // namespace retrograd

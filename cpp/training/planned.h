@@ -1,0 +1,92 @@
+// The plans for the steps of a trainer: the list for its batches, the choice among them, and the memory that each
+// needs. Which plans there are is said in network/plan.h, how one is chosen in choice.h, how a step is done in step.h.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "network/narrow.h"
+#include "network/workspace.h"
+#include "training/choice.h"
+
+namespace retrograd {
+
+// How plans are chosen. Only tests ask for another way than measuring.
+struct Planning {
+  enum class Mode { measured, first, fixed, random } mode = Mode::measured;
+  Index number = 0;        // fixed: of the candidate
+  std::uint64_t seed = 0;  // random
+
+  bool operator==(const Planning& other) const {
+    return mode == other.mode && number == other.number && seed == other.seed;
+  }
+};
+
+// What RETROGRAD_PLAN asks for: "default" is the first plan, without measuring; unset or empty: measured. It throws
+// std::invalid_argument where it is anything else.
+Planning planning_wanted();
+
+// The memory for steps by one plan, or by several that differ in their team alone.
+template <class T>
+struct StepMemory {
+  std::unique_ptr<Workspace<T>> panels;
+  std::unique_ptr<NarrowWork<T>> narrow;
+};
+
+template <class T>
+class Planned {
+ public:
+  explicit Planned(const Network<T>& network) : network_(network) {}
+
+  // For steps on such batches. It keeps what it has where nothing has changed. `threads` is what the call may use.
+  void prepare(Index batch, Source source, Threads threads, const Planning& planning);
+
+  Index batch() const { return batch_; }
+  const std::vector<Plan>& plans() const { return plans_; }
+  // The threads that the largest team has.
+  int most_threads() const { return most_threads_; }
+  bool stores() const { return stores_; }  // a plan among them stores the gradients of a batch
+
+  // The plan of the next steps. Its memory is there; where the system has none for it, another plan is taken.
+  const Plan& next();
+  const StepMemory<T>& memory() const { return *memory_of_current_; }
+  Index steps_at_once() const { return choice_.steps_at_once(); }
+
+  // Whether times are wanted of the next steps, of which there will be so many.
+  bool wants_time(Index steps) {
+    return measures_ && (steps >= choice_.steps_at_once() || !choice_.settled() || ++untimed_ % kUntimed == 0);
+  }
+  void took(double seconds, Index steps, bool late) { choice_.took(seconds, steps, late); }
+  void resume() { choice_.resume(); }
+
+  // Frees what is not in use, once it is clear which plan that is.
+  void tidy();
+
+  // The plan in use, and why.
+  std::string reason() const;
+
+ private:
+  static constexpr unsigned kUntimed = 16;  // of single short steps one in so many is timed: a look at the clock costs 20 ns
+
+  struct Memory {
+    Plan plan;  // whose team does not matter
+    StepMemory<T> parts;
+  };
+  const StepMemory<T>& memory_for(const Plan& plan);
+
+  const Network<T>& network_;
+  Index batch_ = 0;
+  Source source_ = Source::float32;
+  int threads_ = 0, exactly_ = 0;
+  Planning planning_;
+  std::vector<Plan> plans_;
+  std::vector<Memory> memory_;
+  const StepMemory<T>* memory_of_current_ = nullptr;
+  Index in_memory_ = -1;  // the plan whose memory that is
+  Choice choice_;
+  bool measures_ = false, stores_ = false, tidy_ = false;
+  int most_threads_ = 1;
+  unsigned untimed_ = 0;
+};
+
+}  // namespace retrograd
