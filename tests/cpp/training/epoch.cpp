@@ -56,7 +56,8 @@ Trained<T> by_hand(const Spec& spec, const Data<T>& data, const EpochArgs<T>& ar
     CHECK(stages.version() == network.version);
     apply_update(network, stages.work().gradients(), state, stored, {});
     CHECK(stages.version() != network.version);
-    const Score score = batch_score(stages.work(), part.rows);
+    Score score;
+    add_scores(score, stages.work(), part.rows);
     CHECK(loss == score.loss / static_cast<double>(part.rows));
     result.loss += score.loss;
     result.metric += score.metric;
