@@ -37,6 +37,10 @@ constexpr double kBlocksBetween = 32;
 // Pauses before another trial, in seconds. The first one is for what was chosen and became slow, the second for what lost.
 constexpr double kFirstPause = 0.02, kLoserPause = 0.1, kHopelessPause = 1, kLongestPause = 4;
 
+// A team that has failed is away for so many times what it has cost, if earlier gains have paid for that, or not; after that
+// for twice as long each time. One that has paid is away for a few steps.
+constexpr double kPaidPause = 5, kUnpaidPause = 50, kStepsAway = 2;
+
 // A team may have to wake its threads first, which takes up to so long.
 constexpr double kWaking = 200e-6;
 
@@ -314,7 +318,10 @@ void Choice::ran(double seconds, double each, Index steps, bool late) {
 void Choice::adjust() {
   double& promised = promised_[at(current_)];
   const double usual = kth_of_last(2);
-  if (!is_team(current_) && usual * kSlower < promised && team_risk_ <= credit_) team_next_ = std::min(team_next_, now_);
+  if (!is_team(current_) && usual * kSlower < promised) {
+    team_risk_ = 0;
+    team_next_ = std::min(team_next_, now_);
+  }
   promised = usual < promised ? usual : promised + std::min(usual - promised, promised / 4) / 8;
 }
 
@@ -356,14 +363,16 @@ void Choice::slower() {
 
 void Choice::leave_team(double seconds, Index steps) {
   ++left_;
-  const double lost = alone_ > 0 ? -balance_ : std::max(0.0, seconds - promised_[at(current_)] * static_cast<double>(steps));
-  credit_ -= std::max(0.0, lost);
+  const double other = alone_ > 0 ? alone_ : promised_[at(current_)];
+  const double held_up = std::max(0.0, seconds - other * static_cast<double>(steps));
+  const double lost = alone_ > 0 ? -balance_ : held_up;
+  credit_ -= lost > 0 ? lost : lost / 2;  // half of what it has won may be spent on coming back
   if (lost > 0 && credit_ < 0) {
     team_failed(lost);
-  } else {  // it has paid, or the last second has paid for it
+  } else {  // it has paid; who held it up may be gone soon
     team_pause_ = 0;
     team_risk_ = 0;
-    team_next_ = now_ + kFirstPause;
+    team_next_ = now_ + std::max(2 * held_up, kStepsAway * other);
   }
   next_[at(current_)] = now_;
   run(likeliest_alone());
@@ -371,7 +380,7 @@ void Choice::leave_team(double seconds, Index steps) {
 
 void Choice::team_failed(double cost) {
   team_risk_ = cost;
-  team_pause_ = std::max({kFirstPause, std::min(2 * team_pause_, kLongestPause), 50 * cost});
+  team_pause_ = std::max(std::min(2 * team_pause_, kLongestPause), (credit_ >= 0 ? kPaidPause : kUnpaidPause) * cost);
   team_next_ = now_ + team_pause_;
 }
 

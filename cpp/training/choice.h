@@ -54,6 +54,7 @@ class Choice {
   // Something else has run since the last steps: the next ones may be slow, which then means nothing.
   void resume();
 
+  bool measures() const { return phase_ != Phase::fixed && phase_ != Phase::random; }
   // Whether all turns have been taken. Until then the best is the best so far.
   bool settled() const { return phase_ != Phase::turns; }
   Index best() const;

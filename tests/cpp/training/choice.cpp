@@ -322,6 +322,55 @@ TEST_CASE("teams on a busy and on a quiet machine") {
   }
 }
 
+// Two cores. Somebody else takes the second one for spans of time and leaves it for others, both at random. A team that is
+// caught waits for the end of such a span, or of a time slice.
+class SharedCore {
+ public:
+  SharedCore(double busy, double quiet, std::uint64_t seed) : busy_(busy), quiet_(quiet), dice_(seed) {}
+  Took team(double seconds, double now) {
+    go_to(now + seconds);
+    if (!is_busy_) return {seconds};
+    return {seconds + std::min(end_ - now - seconds, 8 * ms), true};
+  }
+
+ private:
+  void go_to(double now) {
+    for (; end_ <= now; is_busy_ = !is_busy_) {
+      end_ -= (is_busy_ ? quiet_ : busy_) * std::log(0.5 - 0.5 * dice_.number<double>());
+    }
+  }
+  double busy_, quiet_, end_ = 0;
+  bool is_busy_ = false;
+  Dice dice_;
+};
+
+TEST_CASE("a team on a core that others take at random: hardly ever worse than one thread, and near the better of both") {
+  double least_of_one = 9, least_of_best = 9;
+  for (const double alone : {20 * us, 500 * us, 5 * ms}) {
+    for (const double team : {0.55, 0.9}) {
+      for (const double busy : {0.1 * ms, 1 * ms, 8 * ms, 50 * ms}) {
+        for (const double quiet : {1 * ms, 10 * ms, 100 * ms, 1000 * ms}) {
+          // Steps in two seconds by the choice, by one thread and by the team.
+          const auto steps = [&](std::vector<bool> teams, bool only_team) {
+            SharedCore core(busy, quiet, 3);
+            Machine machine(std::move(teams), [&](Index i, double now) {
+              return i == 0 && only_team ? core.team(team * alone, now) : Took{alone};
+            });
+            machine.run_until(2);
+            return static_cast<double>(machine.steps);
+          };
+          const double chosen = steps({true, false}, true), one = steps({false}, false), always = steps({true}, true);
+          least_of_one = std::min(least_of_one, chosen / one);
+          least_of_best = std::min(least_of_best, chosen / std::max(one, always));
+        }
+      }
+    }
+  }
+  MESSAGE("work done: at least " << least_of_one << " of one thread, " << least_of_best << " of the better of both");
+  CHECK(least_of_one >= 0.95);
+  CHECK(least_of_best >= 0.75);
+}
+
 TEST_CASE("a thread that is interrupted once a second does not keep a team from being used") {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     double next = 0.5;
@@ -451,6 +500,17 @@ TEST_CASE("after a pause the first block may be slow") {
     choice.took(100 * us, 1, false);
     CHECK(choice.best() == 0);
   }
+}
+
+TEST_CASE("trying does not cost more than two percent of the time, however often others seem to be worth it") {
+  // The times of both change all the time, but the second is never the faster one when it runs.
+  Machine machine(no_teams(2), [](Index i, double now) {
+    const double wave = static_cast<int>(now / 3e-3) % 2 == 0 ? 1 : 1.4;
+    return Took{100 * us * wave * (i == 0 ? 1 : 1.15)};
+  });
+  machine.run_until(4);
+  CHECK(machine.used[1] * 0.15 <= 0.021 * machine.now + 1 * ms);
+  CHECK(machine.used[0] >= 0.85 * machine.now);
 }
 
 TEST_CASE("a choice is a value without memory of its own") {
