@@ -16,7 +16,7 @@ static_assert(Choice::kMost >= kMostCandidates);
 constexpr std::size_t kMostKinds = 1000;
 
 struct Entry {
-  Choice::Known known;
+  Choice choice;
   unsigned age = 0;
 };
 
@@ -35,20 +35,20 @@ bool operator<(const PlanKey& a, const PlanKey& b) {
   return std::tie(a.batch, a.source, a.shape, a.limits) < std::tie(b.batch, b.source, b.shape, b.limits);
 }
 
-std::optional<Choice::Known> plans_find(const PlanKey& key) {
+std::optional<Choice> plans_find(const PlanKey& key) {
   const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
   if (!lock) return std::nullopt;
   const auto found = table().find(key);
   if (found == table().end() || found->second.age != age.load()) return std::nullopt;
-  return found->second.known;
+  return found->second.choice;
 }
 
 void plans_remember(const PlanKey& key, const Choice& choice) try {
-  if (!choice.measures() || !choice.settled()) return;
+  if (!choice.measures()) return;
   const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
   if (!lock) return;
   if (table().size() >= kMostKinds) table().clear();
-  table()[key] = {choice.known(), age.load()};
+  table()[key] = {choice, age.load()};
 } catch (const std::bad_alloc&) {  // then it is measured again
 }
 
@@ -57,8 +57,8 @@ void plans_forget() { age.fetch_add(1); }
 Choice choice_of(const PlanKey& key, const std::vector<Plan>& plans) {
   std::vector<bool> teams;
   for (const Plan& plan : plans) teams.push_back(plan.team > 1);
-  const std::optional<Choice::Known> known = plans_find(key);
-  return known ? Choice(teams, *known) : Choice(teams);
+  const std::optional<Choice> known = plans_find(key);
+  return known ? known->for_next_call() : Choice(teams);
 }
 
 }  // namespace retrograd

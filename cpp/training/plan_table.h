@@ -21,15 +21,16 @@ bool operator<(const PlanKey& a, const PlanKey& b);
 
 // What is known, or nothing. While another thread is at the table, nothing is known, so that nobody waits for it: not even
 // the child of a process that forked at such a moment.
-std::optional<Choice::Known> plans_find(const PlanKey& key);
+std::optional<Choice> plans_find(const PlanKey& key);
 
-// Keeps what a settled choice knows. It is dropped where another thread is at the table, or where there is no memory for it.
+// Keeps a choice as it is after a call, be it settled or not: the next one goes on where it has stopped. It is dropped where
+// another thread is at the table, or where there is no memory for it.
 void plans_remember(const PlanKey& key, const Choice& choice);
 
 // Forgets all, for measurements and tests.
 void plans_forget();
 
-// A choice among candidates(), which begins with what is known of them.
+// A choice among plans, which goes on with what is known of them.
 Choice choice_of(const PlanKey& key, const std::vector<Plan>& plans);
 
 }  // namespace retrograd
