@@ -173,7 +173,7 @@ std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& 
   Score score;
   {
     const WithoutGil release;
-    evaluate(self.network, rows, targets, score, self.threads(n_threads), poll.poll());
+    evaluate(self.network, rows, targets, score, self.threads(n_threads), poll.poll(), &self.spare);
   }
   poll.raise_if_interrupted();
   return {score.mean(score.loss), score.mean(score.metric)};

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "machine/team.h"
+#include "machine/team_choices.h"
 
 namespace retrograd {
 namespace {
@@ -100,7 +101,9 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, Threads threads, 
   std::atomic<Index> first_row{std::numeric_limits<Index>::max()};
   const double reading = 4.0 * static_cast<double>(x.rows) * static_cast<double>(x.cols);
   Interrupt interrupt(poll);
-  Team team(team_size(reading, slices, threads));
+  static TeamChoices choices;  // of the process: all searches are alike
+  TeamChoices::Turn turn(choices, 0, reading, slices, threads);
+  Team team(turn.threads());
   team.each([&](const Share& me, int number) {
     InterruptWatch watch(interrupt, number);
     for (Index s = me.begin(slices), end = me.end(slices); s < end; ++s) {
@@ -115,6 +118,7 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, Threads threads, 
     }
   });
   const Index row = first_row.load();
+  if (row == std::numeric_limits<Index>::max() && !interrupt.stopped()) turn.end(team.was_late());
   if (row == std::numeric_limits<Index>::max()) return {};
   return {row, first_nonfinite(kernels, x, x.row(row))};
 }

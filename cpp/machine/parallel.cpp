@@ -14,6 +14,8 @@
 #include <limits>
 #include <mutex>
 #include <sstream>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -143,6 +145,16 @@ int team_size(double flops, Index shares, Threads threads) {
   if (threads.wish == 1 || shares <= 1 || flops < 2 * kFlopsPerThread) return 1;  // decided without asking the system
   const int free = std::max(1, max_threads() - busy.load(std::memory_order_relaxed));
   return threads_that_pay(flops, shares, threads.wish > 0 ? std::min(free, threads.wish) : free);
+}
+
+bool plans_are_measured() {
+  static const bool measured = [] {
+    const char* text = std::getenv("RETROGRAD_PLAN");
+    if (!text || !*text) return true;
+    if (std::string(text) == "default") return false;
+    throw std::invalid_argument("RETROGRAD_PLAN: expected default, or nothing, got " + std::string(text));
+  }();
+  return measured;
 }
 
 int threads_in_use() { return busy.load(std::memory_order_relaxed); }

@@ -42,6 +42,10 @@ int team_size(double flops, Index shares, Threads threads);
 
 std::string openmp_description();
 
+// Whether RETROGRAD_PLAN leaves it to measurements how work is done: it does unless it is "default". It throws
+// std::invalid_argument where it is anything else.
+bool plans_are_measured();
+
 // The threads that calls of this process use at this moment.
 int threads_in_use();
 

@@ -11,10 +11,13 @@ namespace {
 // Calls use(work, pass, first row of the slice, rows) for every slice, when the workspace
 // holds the outputs of its rows.
 template <class T, class F>
-bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll poll, SpareWorkspace<T>* spare, F use) {
+bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll poll, SpareWorkspace<T>* spare, int kind,
+                F use) {
   const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
   const Index all = panels(x.rows);
-  Team team(team_size(flops, all, threads));
+  TeamChoices none;
+  TeamChoices::Turn turn(spare ? spare->teams : none, kind, flops, all, threads);
+  Team team(turn.threads());
   const Index size = team.size();
   const Index slice = std::max<Index>(1, std::min(kSlicePanels, (all + size - 1) / size));
   const Index rows_at_once = std::min(x.rows, slice * kLanes);
@@ -38,6 +41,7 @@ bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll 
     use(mine, pass, row, rows);
     me.watch.spent(static_cast<double>(rows * network.outputs()));
   });
+  if (!interrupt.stopped()) turn.end(team.was_late());
   if (spare && waited) spare->give(std::move(waited));  // `waited` implies `spare`, but g++ cannot see that
   return !interrupt.stopped();
 }
@@ -118,7 +122,7 @@ template <class T>
 bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, Threads threads, Poll poll,
              SpareWorkspace<T>* spare, BadRows* bad) {
   const Index units = network.outputs();
-  return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
+  return for_slices(network, x, threads, poll, spare, 0, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
     const Panels<T> a = work.a({network.depth()});
     if (probabilities) activate_panels(work.kernels(), a, rows, units, network.loss_activation());
     unpack_batch(work.kernels(), a, rows, units, out + row * units);
@@ -131,7 +135,7 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threa
               BadRows* bad) {
   const Index units = network.outputs();
   const bool one_of_all = network.picks_one();
-  return for_slices(network, x, threads, poll, spare, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
+  return for_slices(network, x, threads, poll, spare, 0, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
     const Panels<T> a = work.a({network.depth()});
     if (bad) find_bad_rows(work.kernels(), a, units, rows, row, *bad);
     if (one_of_all) {
@@ -146,10 +150,11 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threa
 }
 
 template <class T>
-bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll) {
+bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll,
+              SpareWorkspace<T>* spare) {
   std::vector<Score> scores(static_cast<std::size_t>(panels(x.rows)));
   const bool finished =
-      for_slices<T>(network, x, threads, poll, nullptr, [&](const Workspace<T>& work, const Pass<T>& pass, Index row, Index rows) {
+      for_slices<T>(network, x, threads, poll, spare, 1, [&](const Workspace<T>& work, const Pass<T>& pass, Index row, Index rows) {
         pass.load_targets(y, Selection{nullptr, row}, pass.all());
         pass.loss(y, 0, false, pass.all());
         std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
@@ -164,7 +169,7 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
   template class SpareWorkspace<T>;                                                                                   \
   template bool predict(const Network<T>&, const Rows&, bool, T*, Threads, Poll, SpareWorkspace<T>*, BadRows*);       \
   template bool classify(const Network<T>&, const Rows&, std::int64_t*, Threads, Poll, SpareWorkspace<T>*, BadRows*); \
-  template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, Threads, Poll);
+  template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, Threads, Poll, SpareWorkspace<T>*);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

@@ -6,12 +6,13 @@
 #include <limits>
 #include <memory>
 
+#include "machine/team_choices.h"
 #include "network/passes.h"
 
 namespace retrograd {
 
-// Keeps the memory of a small predict for the next one, so that predicting one row allocates nothing.
-// It is safe for many threads at once: a thread that finds the slot empty makes a workspace of its own.
+// Keeps the memory of a small predict for the next one, so that predicting one row allocates nothing, and what was
+// learned of teams. It is safe for many threads at once: a thread that finds the slot empty makes a workspace of its own.
 template <class T>
 class SpareWorkspace {
  public:
@@ -25,6 +26,8 @@ class SpareWorkspace {
   // A workspace for a forward pass over `rows` rows; its capacity may be larger.
   std::unique_ptr<Workspace<T>> take(const Network<T>& network, Index rows);
   void give(std::unique_ptr<Workspace<T>> work);
+
+  TeamChoices teams;  // what is known of how many threads these calls take best
 
  private:
   std::atomic<Workspace<T>*>& slot_for(Index rows) { return slots_[rows < kFewRows ? 0 : 1]; }
@@ -65,7 +68,8 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threa
 // Adds the score of all rows to `score`, panel by panel in their order, with the row weights
 // that y has. False: interrupted.
 template <class T>
-bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll);
+bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll,
+              SpareWorkspace<T>* spare = nullptr);
 
 // a = activation(a) for the rows of a batch, in panels whose lanes are its rows.
 template <class T>

@@ -1,7 +1,7 @@
 // A plan says how a step of training, or a pass of inference, is done: in which form, by how many threads, how they
 // share the work, with which vectors, and how many rows at once. Every plan gives the same bits, so which one is taken
 // is a question of time alone. This file lists the plans that may be the fastest, the likeliest first. It measures
-// nothing and knows no clock (training/choice.h chooses), and it runs nothing (passes.h).
+// nothing and knows no clock (machine/choice.h chooses), and it runs nothing (passes.h).
 #pragma once
 
 #include <string>

@@ -7,11 +7,6 @@
 namespace retrograd {
 
 template <class T>
-int Stages<T>::team_for(double share, Threads threads) const {
-  return team_size(share * network_.flops_per_row() * static_cast<double>(rows_), panels(rows_), threads);
-}
-
-template <class T>
 bool Stages<T>::forward(const Rows& x, Threads threads, Poll poll, bool training) {
   if (training && network_.normalises_batch() && x.rows == 1) {
     throw std::invalid_argument("batch normalisation: expected more than one row in training, got 1");
@@ -25,9 +20,11 @@ bool Stages<T>::forward(const Rows& x, Threads threads, Poll poll, bool training
   work_->training = training;
   work_->step = network_.steps;
   Interrupt interrupt(poll);
-  Team team(team_for(1.0 / 3, threads));
+  TeamChoices::Turn turn(teams_, training, flops(1.0 / 3), panels(rows_), threads);
+  Team team(turn.threads());
   const Pass<T> pass(network_, *work_, rows_);
   const bool finished = shared_forward(pass, {team, interrupt, split()}, x, Selection{});
+  if (finished) turn.end(team.was_late());
   if (training && finished) pass.remember_statistics(Share{});
   version_ = network_.version;
   has_forward_ = finished;
@@ -39,13 +36,15 @@ template <class F>
 bool Stages<T>::run_backward(F seed, Threads threads, Poll poll) {
   has_backward_ = false;
   Interrupt interrupt(poll);
-  Team team(team_for(2.0 / 3, threads));
+  TeamChoices::Turn turn(teams_, 2, flops(2.0 / 3), panels(rows_), threads);
+  Team team(turn.threads());
   const Pass<T> pass(network_, *work_, rows_);
   const Sharing sharing{team, interrupt, split()};
   const Seed<T> put{[](void* context, const Pass<T>& of, const Part& rows) { (*static_cast<F*>(context))(of, rows); }, &seed};
   if (shared_backward(pass, sharing, put)) {
     shared_gradients(pass, sharing, GradientSink<T>{work_->gradients().data()});
     has_backward_ = true;
+    turn.end(team.was_late());
   }
   return has_backward_;
 }
@@ -82,7 +81,8 @@ Arena<T> Stages<T>::input_gradient(Panels<T>& dx, Threads threads) const {
   dx = {result.data(), height};
   const Panels<T> delta = work_->delta(0);
   Interrupt interrupt{Poll{}};
-  Team team(team_for(1.0 / 3, {threads.wish}));
+  TeamChoices::Turn turn(teams_, 3, flops(1.0 / 3), panels(rows_), {threads.wish});
+  Team team(turn.threads());
   const Pass<T> pass(network_, *work_, rows_);
   team.each([&](const Share& share, int number) {
     InterruptWatch watch(interrupt, number);
@@ -91,6 +91,7 @@ Arena<T> Stages<T>::input_gradient(Panels<T>& dx, Threads threads) const {
                    watch);
     pass.drop_input_gradient(dx, part);
   });
+  turn.end(team.was_late());
   return result;
 }
 

@@ -35,11 +35,12 @@ class Stages {
  private:
   template <class F>
   bool run_backward(F seed, Threads threads, Poll poll);
-  int team_for(double share, Threads threads) const;
+  double flops(double share) const { return share * network_.flops_per_row() * static_cast<double>(rows_); }
   Split split() const { return network_.normalises_batch() ? Split::units : Split::rows; }
 
   const Network<T>& network_;
   std::unique_ptr<Workspace<T>> work_;
+  mutable TeamChoices teams_;
   Index rows_ = 0;
   bool has_forward_ = false, has_backward_ = false;
   std::uint64_t version_ = 0;

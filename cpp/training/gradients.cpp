@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "machine/team.h"
+#include "machine/team_choices.h"
 
 namespace retrograd {
 namespace {
@@ -90,7 +91,9 @@ void apply_update(Network<T>& network, const Arena<T>& gradients, Optimizer<T>& 
   if (optimizer.clips_norm()) stored.prepare(network, false);
   optimizer.begin_step(optimizer.settings().lr);
   const double cost = 40.0 * static_cast<double>(network.parameters().size());  // bound by memory, not by arithmetic
-  Team team(team_size(cost / 4, network.parameters().size() / kLanes, threads));
+  static TeamChoices choices;  // of the process: all updates are alike
+  TeamChoices::Turn turn(choices, sizeof(T), cost / 4, network.parameters().size() / kLanes, threads);
+  Team team(turn.threads());
   double scale = 1;
   if (optimizer.clips_norm()) {
     team.each([&](const Share& share, int) { stored.square(network, gradients.data(), share); });
@@ -98,6 +101,7 @@ void apply_update(Network<T>& network, const Arena<T>& gradients, Optimizer<T>& 
   }
   team.each([&](const Share& share, int) { update_pass(network, gradients.data(), optimizer, scale, share); });
   if (network.limits_norms()) team.each([&](const Share& share, int) { limit_norms(network, optimizer, share); });
+  turn.end(team.was_late());
   optimizer.end_step();
   ++network.version;
   ++network.steps;

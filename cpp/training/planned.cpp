@@ -2,23 +2,10 @@
 #include "training/planned.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <new>
-#include <stdexcept>
 #include <string>
 
 namespace retrograd {
-
-Planning planning_wanted() {
-  const char* text = std::getenv("RETROGRAD_PLAN");
-  Planning planning;
-  if (!text || !*text) return planning;
-  if (std::string(text) != "default") {
-    throw std::invalid_argument("RETROGRAD_PLAN: expected default, or nothing, got " + std::string(text));
-  }
-  planning.mode = Planning::Mode::first;
-  return planning;
-}
 
 template <class T>
 void Planned<T>::prepare(Index batch, Source source, Threads threads, const Planning& planning) {
@@ -35,22 +22,21 @@ void Planned<T>::prepare(Index batch, Source source, Threads threads, const Plan
   Limits limits = limits_of(network_.kernels(), Purpose::training, allowed);
   limits.exactly = threads.exactly > 0;
   plans_ = candidates(network_.shape(), batch, source, limits);
-  std::vector<bool> teams;
   stores_ = false;
   most_threads_ = 1;
   for (const Plan& plan : plans_) {
-    teams.push_back(plan.team > 1);
     stores_ = stores_ || plan.way.narrow || plan.chunk > 0;
     most_threads_ = std::max(most_threads_, plan.team);
   }
   const std::size_t count = plans_.size();
   using Mode = Planning::Mode;
-  choice_ = planning.mode == Mode::first    ? Choice::fixed(count, 0)
-            : planning.mode == Mode::fixed  ? Choice::fixed(count, std::min<Index>(planning.number, static_cast<Index>(count) - 1))
+  key_ = {network_.shape(), batch, source, limits};
+  choice_ = planning.mode == Mode::fixed    ? Choice::fixed(count, std::min<Index>(planning.number, static_cast<Index>(count) - 1))
             : planning.mode == Mode::random ? Choice::random(count, planning.seed)
-                                            : Choice(teams);
-  measures_ = count > 1 && (planning.mode == Mode::measured || planning.mode == Mode::random);
-  tidy_ = false;
+            : plans_are_measured()          ? choice_of(key_, plans_)
+                                            : Choice::fixed(count, 0);
+  measures_ = count > 1 && (choice_.measures() || planning.mode == Mode::random);
+  tidy_ = known_ = false;
   source_ = source;
   threads_ = allowed;
   exactly_ = threads.exactly;
@@ -105,6 +91,10 @@ const StepMemory<T>& Planned<T>::memory_for(const Plan& plan) {
 
 template <class T>
 void Planned<T>::tidy() {
+  if (measures_ && choice_.settled() && !known_) {
+    plans_remember(key_, choice_);
+    known_ = true;
+  }
   if (tidy_ || !choice_.settled() || memory_.size() < 2 || in_memory_ != choice_.current()) return;
   for (Memory& other : memory_) {
     if (&other.parts != memory_of_current_) continue;
@@ -115,6 +105,11 @@ void Planned<T>::tidy() {
     break;
   }
   tidy_ = true;
+}
+
+template <class T>
+Planned<T>::~Planned() {
+  if (measures_) plans_remember(key_, choice_);
 }
 
 template <class T>

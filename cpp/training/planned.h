@@ -1,19 +1,20 @@
 // The plans for the steps of a trainer: the list for its batches, the choice among them, and the memory that each
-// needs. Which plans there are is said in network/plan.h, how one is chosen in choice.h, how a step is done in step.h.
+// needs. Which plans there are is said in network/plan.h, how one is chosen in machine/choice.h, how a step is done in step.h.
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "network/narrow.h"
+#include "network/plan_table.h"
 #include "network/workspace.h"
-#include "training/choice.h"
 
 namespace retrograd {
 
 // How plans are chosen. Only tests ask for another way than measuring.
 struct Planning {
-  enum class Mode { measured, first, fixed, random } mode = Mode::measured;
+  enum class Mode { measured, fixed, random } mode = Mode::measured;
   Index number = 0;        // fixed: of the candidate
   std::uint64_t seed = 0;  // random
 
@@ -21,10 +22,6 @@ struct Planning {
     return mode == other.mode && number == other.number && seed == other.seed;
   }
 };
-
-// What RETROGRAD_PLAN asks for: "default" is the first plan, without measuring; unset or empty: measured. It throws
-// std::invalid_argument where it is anything else.
-Planning planning_wanted();
 
 // The memory for steps by one plan, or by several that differ in their team alone.
 template <class T>
@@ -37,6 +34,9 @@ template <class T>
 class Planned {
  public:
   explicit Planned(const Network<T>& network) : network_(network) {}
+  Planned(const Planned&) = delete;
+  Planned& operator=(const Planned&) = delete;
+  ~Planned();
 
   // For steps on such batches. It keeps what it has where nothing has changed. `threads` is what the call may use.
   void prepare(Index batch, Source source, Threads threads, const Planning& planning);
@@ -59,7 +59,7 @@ class Planned {
   void took(double seconds, Index steps, bool late) { choice_.took(seconds, steps, late); }
   void resume() { choice_.resume(); }
 
-  // Frees what is not in use, once it is clear which plan that is.
+  // Frees what is not in use, once it is clear which plan that is, and tells the process of it (plan_table.h).
   void tidy();
 
   // The plan in use, and why.
@@ -83,8 +83,9 @@ class Planned {
   std::vector<Memory> memory_;
   const StepMemory<T>* memory_of_current_ = nullptr;
   Index in_memory_ = -1;  // the plan whose memory that is
+  PlanKey key_;
   Choice choice_;
-  bool measures_ = false, stores_ = false, tidy_ = false;
+  bool measures_ = false, stores_ = false, tidy_ = false, known_ = false;
   int most_threads_ = 1;
   unsigned untimed_ = 0;
 };

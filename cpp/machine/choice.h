@@ -17,17 +17,9 @@ class Choice {
  public:
   static constexpr std::size_t kMost = 8;  // candidates
 
-  // What is known of candidates that have been measured: the best, and the seconds of a step of each (0: not known).
-  struct Known {
-    Index best = 0;
-    std::array<double, kMost> promised{};
-  };
-
   // Candidates, the likeliest first: teams[i] says whether candidate i is a team of threads, which other processes can hold
   // up. At least one and at most kMost.
   explicit Choice(const std::vector<bool>& teams);
-  // The same candidates, measured before: it begins with the best of them and takes no turns.
-  Choice(const std::vector<bool>& teams, const Known& known);
   Choice() : Choice(std::vector<bool>{false}) {}
 
   // Always candidate i; and another one at every step, drawn from the seed. Neither measures anything.
@@ -51,15 +43,18 @@ class Choice {
     if (each > limit_ || late || now_ >= event_) look(seconds, each, steps, late);
   }
 
-  // Something else has run since the last steps: the next ones may be slow, which then means nothing.
+  // Tells that something else has run since the last steps, so that the next ones may be slow without a meaning. Where that
+  // is so every few steps, it is how these steps are, and is not listened to.
   void resume();
+  // A copy that goes on with what is known, for another call.
+  Choice for_next_call() const;
 
+  bool measures() const { return phase_ != Phase::fixed && phase_ != Phase::random; }
   // Whether all turns have been taken. Until then the best is the best so far.
   bool settled() const { return phase_ != Phase::turns; }
   Index best() const;
   // The seconds that a step of candidate i takes, as far as is known; else 0.
   double promised(Index i) const { return promised_[at(i)]; }
-  Known known() const { return {best(), promised_}; }
 
   // Why best() was chosen, with the times of all: "measured: 12.1 us; panels, 1 thread: 13 us". `names` has one for each.
   std::string reason(const std::vector<std::string>& names) const;
@@ -112,6 +107,7 @@ class Choice {
   std::uint32_t teams_ = 0;
   bool warm_ = true;        // the next block is the first after a change, and its time says little
   bool was_known_ = false;  // from before, without turns
+  double deaf_until_ = 0;   // to resume()
   std::array<double, kMost> promised_{};
   std::array<double, kMost> pause_{}, next_{};  // when each is tried again
   double team_pause_ = 0, team_next_ = 0;       // when any team is

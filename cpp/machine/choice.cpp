@@ -1,5 +1,5 @@
 // See choice.h.
-#include "training/choice.h"
+#include "machine/choice.h"
 
 #include <algorithm>
 #include <cmath>
@@ -34,8 +34,15 @@ constexpr int kMostOfLast = 5;
 // The promise is looked over once in so many blocks.
 constexpr double kBlocksBetween = 32;
 
+// Calls of fewer blocks than this have no first block that differs from the others.
+constexpr double kBlocksBetweenCalls = 8;
+
 // Pauses before another trial, in seconds. The first one is for what was chosen and became slow, the second for what lost.
 constexpr double kFirstPause = 0.02, kLoserPause = 0.1, kHopelessPause = 1, kLongestPause = 4;
+
+// A team that has failed is away for so many times what it has cost, if earlier gains have paid for that, or not; after that
+// for twice as long each time. One that has paid is away for a few steps.
+constexpr double kPaidPause = 5, kUnpaidPause = 50, kStepsAway = 2;
 
 // A team may have to wake its threads first, which takes up to so long.
 constexpr double kWaking = 200e-6;
@@ -70,13 +77,6 @@ Choice::Choice(const std::vector<bool>& teams) : count_(static_cast<Index>(std::
   if (count_ == 1) run(0);
 }
 
-Choice::Choice(const std::vector<bool>& teams, const Known& known) : Choice(teams) {
-  promised_ = known.promised;
-  was_known_ = true;
-  settle();
-  if (known.best >= 0 && known.best < count_) run(known.best);
-}
-
 Choice Choice::fixed(std::size_t count, Index i) {
   Choice choice(std::vector<bool>(count, false));
   choice.phase_ = Phase::fixed;
@@ -101,10 +101,20 @@ void Choice::draw() {  // splitmix64
 }
 
 void Choice::resume() {
-  if (phase_ == Phase::trying) blocks_ = 0;
-  if (phase_ != Phase::running) return;
+  if (!measures() || now_ < deaf_until_) return;
+  const double lowest = lowest_promise(), each = lowest < kNever ? lowest : first_[at(current_)];
+  if (!(each > 0)) return;  // this will be its first time anyway
+  deaf_until_ = now_ + kBlocksBetweenCalls * each * static_cast<double>(steps_in(kBlock, each));
   warm_ = true;
-  event_ = now_;
+  blocks_ = 0;
+  if (phase_ == Phase::running) event_ = now_;
+}
+
+Choice Choice::for_next_call() const {
+  Choice choice = *this;
+  choice.was_known_ = settled();
+  choice.resume();
+  return choice;
 }
 
 // ---------------------------------------------------------------------------------------------- what is known
@@ -188,7 +198,8 @@ bool Choice::spoilt(double seconds, double each, Index steps, bool late, bool wa
 
 void Choice::turn(double seconds, double each, Index steps, bool late) {
   const Index i = current_;
-  const bool warm = counted_[at(i)] < 0;
+  const bool warm = warm_ || counted_[at(i)] < 0;
+  warm_ = false;
   const double alone = best_alone();
   if (is_team(i) && late && alone == 0) {  // whether it pays all the same is seen when one thread has been measured
     later_ |= 1u << i;
@@ -200,8 +211,8 @@ void Choice::turn(double seconds, double each, Index steps, bool late) {
     return next_turn();
   }
   if (warm) {
-    first_[at(i)] = each;
-    counted_[at(i)] = 0;
+    if (counted_[at(i)] < 0) first_[at(i)] = each;
+    counted_[at(i)] = std::max(0, counted_[at(i)]);
     steps_ = steps_in(kTrialBlock, each);
     return;  // its caches are warm now, so it goes on
   }
@@ -314,14 +325,17 @@ void Choice::ran(double seconds, double each, Index steps, bool late) {
 void Choice::adjust() {
   double& promised = promised_[at(current_)];
   const double usual = kth_of_last(2);
-  if (!is_team(current_) && usual * kSlower < promised && team_risk_ <= credit_) team_next_ = std::min(team_next_, now_);
+  if (!is_team(current_) && usual * kSlower < promised) {
+    team_risk_ = 0;
+    team_next_ = std::min(team_next_, now_);
+  }
   promised = usual < promised ? usual : promised + std::min(usual - promised, promised / 4) / 8;
 }
 
 // Sets what calls look() next.
 void Choice::plan_ahead() {
   const double promised = promised_[at(current_)], reference = kth_of_last(2);
-  steps_ = steps_in(kBlock, promised);
+  if (!(slow_ & 1)) steps_ = steps_in(kBlock, promised);
   alone_ = is_team(current_) ? best_alone() : 0;
   limit_ = alone_ > 0 ? std::min(kSlower * promised, kHopeless * alone_) : kSlower * promised;
   credit_ = std::min(credit_, std::max(kMostCredit, kMostCreditSteps * promised));
@@ -347,7 +361,7 @@ void Choice::slower() {
   }
   const double most = kEqual * least < now_takes ? now_takes / kEqual : kHopeless * now_takes;
   for (Index i = 0; i < count_; ++i) {
-    if (i == current_ || promised_[at(i)] > most || expected_cost(i, now_takes) > credit_) continue;
+    if (i == current_ || promised_[at(i)] > most) continue;
     next_[at(i)] = std::min(next_[at(i)], now_);
     if (is_team(i)) team_next_ = std::min(team_next_, now_);
   }
@@ -356,14 +370,16 @@ void Choice::slower() {
 
 void Choice::leave_team(double seconds, Index steps) {
   ++left_;
-  const double lost = alone_ > 0 ? -balance_ : std::max(0.0, seconds - promised_[at(current_)] * static_cast<double>(steps));
-  credit_ -= std::max(0.0, lost);
+  const double other = alone_ > 0 ? alone_ : promised_[at(current_)];
+  const double held_up = std::max(0.0, seconds - other * static_cast<double>(steps));
+  const double lost = alone_ > 0 ? -balance_ : held_up;
+  credit_ -= lost > 0 ? lost : lost / 2;  // half of what it has won may be spent on coming back
   if (lost > 0 && credit_ < 0) {
     team_failed(lost);
-  } else {  // it has paid, or the last second has paid for it
+  } else {  // it has paid; who held it up may be gone soon
     team_pause_ = 0;
     team_risk_ = 0;
-    team_next_ = now_ + kFirstPause;
+    team_next_ = now_ + std::max(2 * held_up, kStepsAway * other);
   }
   next_[at(current_)] = now_;
   run(likeliest_alone());
@@ -371,7 +387,7 @@ void Choice::leave_team(double seconds, Index steps) {
 
 void Choice::team_failed(double cost) {
   team_risk_ = cost;
-  team_pause_ = std::max({kFirstPause, std::min(2 * team_pause_, kLongestPause), 50 * cost});
+  team_pause_ = std::max(std::min(2 * team_pause_, kLongestPause), (credit_ >= 0 ? kPaidPause : kUnpaidPause) * cost);
   team_next_ = now_ + team_pause_;
 }
 
