@@ -76,6 +76,8 @@ void register_machine(py::module_& m) {
     return names;
   });
   m.def("max_threads", &max_threads);
+  m.def("plans_are_measured", &plans_are_measured);
+  m.def("plans_forget", &plans_forget);
   m.def("cgroup_cpus", &cgroup_cpus, py::arg("root"));
   m.def("openmp", &openmp_description);
 #if defined(__clang__)
@@ -99,8 +101,9 @@ py::array permutation_of(std::uint64_t seed, std::uint32_t epoch, std::uint32_t 
 PYBIND11_MODULE(_core, m) {
   using namespace retrograd;
   m.doc() = "The compiled core of retrograd. Private: use the package.";
-  active_table();  // a wrong RETROGRAD_ISA fails here, at import
-  Numpy::get();    // looked up now, because a daemon thread's first call may meet the end of the interpreter in it
+  active_table();        // a wrong RETROGRAD_ISA fails here, at import
+  plans_are_measured();  // and so does a wrong RETROGRAD_PLAN
+  Numpy::get();          // looked up now, because a daemon thread's first call may meet the end of the interpreter in it
 
   m.attr("__version__") = RETROGRAD_VERSION;
   register_facts(m);

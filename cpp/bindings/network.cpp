@@ -346,6 +346,18 @@ void define_network(py::class_<PyNetwork<T>>& network) {
             self.exactly = size;
           },
           py::arg("size"))
+      .def(
+          "force_plan",
+          [](Net& self, const std::string& mode, std::uint64_t number) {
+            using Mode = Planning::Mode;
+            if (mode != "measured" && mode != "fixed" && mode != "random") {
+              throw std::invalid_argument("mode: expected measured, fixed or random, got " + mode);
+            }
+            self.planning.mode = mode == "fixed" ? Mode::fixed : mode == "random" ? Mode::random : Mode::measured;
+            self.planning.number = static_cast<Index>(number);
+            self.planning.seed = number;
+          },
+          py::arg("mode"), py::arg("number") = 0)
       .def("steps",
            [](Net& self) {
              const auto use = self.shared();

@@ -53,7 +53,8 @@ struct PyNetwork {
   Stages<T> stages;
   SpareWorkspace<T> spare;
   NetworkUsers users;
-  int exactly = 0;  // for tests only: the size of the team in every call; 0: no such wish
+  int exactly = 0;    // for tests only: the size of the team in every call; 0: no such wish
+  Planning planning;  // for tests only: another way to choose plans than by measuring
 };
 
 // Who uses an optimiser or a trainer uses its network, so these have no count of users of their own.

@@ -64,6 +64,7 @@ EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const p
   args.seed = options.seed;
   args.epoch = options.epoch;
   args.threads = self.network.threads(options.n_threads);
+  args.planning = self.network.planning;
   PythonPoll poll(options.report, &self.trainer.progress());
   args.poll = poll.poll();
   EpochResult result;
@@ -89,6 +90,7 @@ py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py:
   args.batch = args.x.rows;
   args.snapshot = false;
   args.threads = self.network.threads(n_threads);
+  args.planning = self.network.planning;
   EpochResult result;
   if (network.flops_per_row() * static_cast<double>(args.x.rows) <= kQuickFlops && args.threads.exactly == 0) {
     result = self.trainer.epoch(args, optimizer.optimizer);
@@ -117,6 +119,12 @@ void define_trainer(py::module_& m, const char* name) {
              return self.trainer.gradient_norms();
            })
       .def("team", [](const PyTrainer<T>& self) { return self.team; })
+      .def("plan",
+           [](PyTrainer<T>& self) {
+             const auto use = self.network.shared();
+             const Planned<T>& planned = self.trainer.planned();
+             return std::make_tuple(planned.names(), planned.best(), planned.reason());
+           })
       .def("step", &trainer_step<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("n_threads") = 0);
 }
 

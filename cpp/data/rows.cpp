@@ -102,7 +102,7 @@ Place find_nonfinite(const Kernels<T>& kernels, const Rows& x, Threads threads, 
   const double reading = 4.0 * static_cast<double>(x.rows) * static_cast<double>(x.cols);
   Interrupt interrupt(poll);
   static TeamChoices choices;  // of the process: all searches are alike
-  TeamChoices::Turn turn(choices, 0, reading, slices, threads);
+  TeamChoices::Turn turn(&choices, 0, reading, slices, threads);
   Team team(turn.threads());
   team.each([&](const Share& me, int number) {
     InterruptWatch watch(interrupt, number);

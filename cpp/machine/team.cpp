@@ -30,9 +30,7 @@ constexpr std::chrono::microseconds kPatience{50};
 constexpr std::uint64_t claims_of(std::uint64_t word) { return word & 0xffff; }
 constexpr std::uint64_t pieces_of(std::uint64_t word) { return word >> 16 & 0xffff; }
 constexpr Index kMostPieces = 0xf000;  // of one member: claims that find nothing count too, and need room
-constexpr std::uint64_t word_of(std::uint32_t phase, std::uint64_t pieces) {
-  return std::uint64_t{phase} << 32 | pieces << 16;
-}
+constexpr std::uint64_t word_of(std::uint32_t phase, std::uint64_t pieces) { return std::uint64_t{phase} << 32 | pieces << 16; }
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -150,7 +148,9 @@ class Crew : public std::enable_shared_from_this<Crew> {
 
   // Returns when another phase than `seen` was offered, or when the crew is dismissed.
   void await(std::uint32_t seen) {
-    const auto news = [&] { return offered_.load(std::memory_order_relaxed) != seen || leave_.load(std::memory_order_relaxed); };
+    const auto news = [&] {
+      return offered_.load(std::memory_order_relaxed) != seen || leave_.load(std::memory_order_relaxed);
+    };
     for (int spins = 0; spins < kSpins; ++spins) {
       if (news()) return;
       relax();

@@ -72,8 +72,8 @@ class Team {
 
   std::shared_ptr<Crew> crew_;
   int size_ = 1;
-  int helpers_ = 0;     // that the crew has
-  int asked_ = 0;       // for how many it was asked
+  int helpers_ = 0;  // that the crew has
+  int asked_ = 0;    // for how many it was asked
   bool late_ = false;
   std::uint32_t since_ = forks();
   Busy busy_;

@@ -24,8 +24,8 @@ TeamChoices::Entry* TeamChoices::find(int kind, int power, int most, bool likely
   return nullptr;
 }
 
-TeamChoices::Turn::Turn(TeamChoices& choices, int kind, double flops, Index shares, Threads threads) : choices_(choices) {
-  if (threads.exactly > 0 || threads.wish == 1 || shares <= 1 || flops < kFlopsForTwo) {
+TeamChoices::Turn::Turn(TeamChoices* choices, int kind, double flops, Index shares, Threads threads) : choices_(choices) {
+  if (!choices || threads.exactly > 0 || threads.wish == 1 || shares <= 1 || flops < kFlopsForTwo) {
     threads_ = team_size(flops, shares, threads);
     return;
   }
@@ -34,10 +34,10 @@ TeamChoices::Turn::Turn(TeamChoices& choices, int kind, double flops, Index shar
   const int most = likely > 1 ? likely : std::min({2, free, threads.wish > 0 ? threads.wish : free});
   threads_ = likely;
   if (most == 1 || !plans_are_measured()) return;
-  const std::unique_lock<std::mutex> lock(choices_.mutex_, std::try_to_lock);
+  const std::unique_lock<std::mutex> lock(choices_->mutex_, std::try_to_lock);
   if (!lock) return;
   const int power = std::ilogb(flops);
-  entry_ = choices_.find(kind, power, most, likely > 1);
+  entry_ = choices_->find(kind, power, most, likely > 1);
   if (!entry_) return;
   entry_->in_use = true;
   const bool first = entry_->choice.current() == 0;
@@ -54,7 +54,7 @@ void TeamChoices::Turn::end(bool late) {
 
 TeamChoices::Turn::~Turn() {
   if (!entry_) return;
-  const std::lock_guard<std::mutex> lock(choices_.mutex_);
+  const std::lock_guard<std::mutex> lock(choices_->mutex_);
   entry_->in_use = false;
 }
 

@@ -29,8 +29,9 @@ class TeamChoices {
   // One call, from its beginning to the end of this object's life.
   class Turn {
    public:
-    // `kind` tells calls of the same object apart that do different things. flops, shares, threads: as for team_size.
-    Turn(TeamChoices& choices, int kind, double flops, Index shares, Threads threads);
+    // `kind` tells calls of the same object apart that do different things. flops, shares, threads: as for
+    // team_size. Without choices nothing is measured.
+    Turn(TeamChoices* choices, int kind, double flops, Index shares, Threads threads);
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
     ~Turn();
@@ -40,7 +41,7 @@ class TeamChoices {
     void end(bool late);
 
    private:
-    TeamChoices& choices_;
+    TeamChoices* choices_;
     Entry* entry_ = nullptr;
     int threads_ = 1;
     double work_ = 1;  // in powers of two: 1 to 2

@@ -15,8 +15,7 @@ bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll 
                 F use) {
   const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
   const Index all = panels(x.rows);
-  TeamChoices none;
-  TeamChoices::Turn turn(spare ? spare->teams : none, kind, flops, all, threads);
+  TeamChoices::Turn turn(spare ? &spare->teams : nullptr, kind, flops, all, threads);
   Team team(turn.threads());
   const Index size = team.size();
   const Index slice = std::max<Index>(1, std::min(kSlicePanels, (all + size - 1) / size));
@@ -153,12 +152,12 @@ template <class T>
 bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll,
               SpareWorkspace<T>* spare) {
   std::vector<Score> scores(static_cast<std::size_t>(panels(x.rows)));
-  const bool finished =
-      for_slices<T>(network, x, threads, poll, spare, 1, [&](const Workspace<T>& work, const Pass<T>& pass, Index row, Index rows) {
-        pass.load_targets(y, Selection{nullptr, row}, pass.all());
-        pass.loss(y, 0, false, pass.all());
-        std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
-      });
+  const bool finished = for_slices<T>(network, x, threads, poll, spare, 1,
+                                      [&](const Workspace<T>& work, const Pass<T>& pass, Index row, Index rows) {
+                                        pass.load_targets(y, Selection{nullptr, row}, pass.all());
+                                        pass.loss(y, 0, false, pass.all());
+                                        std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
+                                      });
   for (const Score& s : scores) score += s;
   return finished;
 }

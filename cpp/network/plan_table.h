@@ -4,8 +4,8 @@
 
 #include <optional>
 
-#include "network/plan.h"
 #include "machine/choice.h"
+#include "network/plan.h"
 
 namespace retrograd {
 

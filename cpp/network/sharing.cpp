@@ -165,10 +165,10 @@ void shared_gradients(const Pass<T>& pass, const Sharing& sharing, const Gradien
   });
 }
 
-#define RG_INSTANTIATE(T)                                                                                         \
-  template bool shared_forward(const Pass<T>&, const Sharing&, const Rows&, Selection);                           \
-  template bool shared_backward(const Pass<T>&, const Sharing&, const Seed<T>&);                                  \
-  template bool shared_passes(const Pass<T>&, const Sharing&, const Rows&, const Targets&, Selection, double);            \
+#define RG_INSTANTIATE(T)                                                                                      \
+  template bool shared_forward(const Pass<T>&, const Sharing&, const Rows&, Selection);                        \
+  template bool shared_backward(const Pass<T>&, const Sharing&, const Seed<T>&);                               \
+  template bool shared_passes(const Pass<T>&, const Sharing&, const Rows&, const Targets&, Selection, double); \
   template void shared_gradients(const Pass<T>&, const Sharing&, const GradientSink<T>&);
 
 RG_INSTANTIATE(float)

@@ -20,7 +20,7 @@ bool Stages<T>::forward(const Rows& x, Threads threads, Poll poll, bool training
   work_->training = training;
   work_->step = network_.steps;
   Interrupt interrupt(poll);
-  TeamChoices::Turn turn(teams_, training, flops(1.0 / 3), panels(rows_), threads);
+  TeamChoices::Turn turn(&teams_, training, flops(1.0 / 3), panels(rows_), threads);
   Team team(turn.threads());
   const Pass<T> pass(network_, *work_, rows_);
   const bool finished = shared_forward(pass, {team, interrupt, split()}, x, Selection{});
@@ -36,7 +36,7 @@ template <class F>
 bool Stages<T>::run_backward(F seed, Threads threads, Poll poll) {
   has_backward_ = false;
   Interrupt interrupt(poll);
-  TeamChoices::Turn turn(teams_, 2, flops(2.0 / 3), panels(rows_), threads);
+  TeamChoices::Turn turn(&teams_, 2, flops(2.0 / 3), panels(rows_), threads);
   Team team(turn.threads());
   const Pass<T> pass(network_, *work_, rows_);
   const Sharing sharing{team, interrupt, split()};
@@ -81,7 +81,7 @@ Arena<T> Stages<T>::input_gradient(Panels<T>& dx, Threads threads) const {
   dx = {result.data(), height};
   const Panels<T> delta = work_->delta(0);
   Interrupt interrupt{Poll{}};
-  TeamChoices::Turn turn(teams_, 3, flops(1.0 / 3), panels(rows_), {threads.wish});
+  TeamChoices::Turn turn(&teams_, 3, flops(1.0 / 3), panels(rows_), {threads.wish});
   Team team(turn.threads());
   const Pass<T> pass(network_, *work_, rows_);
   team.each([&](const Share& share, int number) {

@@ -25,7 +25,9 @@ Workspace<T>::Workspace(const Network<T>& network, Index batch, Purpose purpose,
     : training(purpose == Purpose::training),
       batch_(countable(batch)),
       way_(way),
-      kernels_(way.small ? &kernels_for<T>(batch) : vectors == Vectors::half ? network.kernels().for_few_lanes : &network.kernels()) {
+      kernels_(way.small                  ? &kernels_for<T>(batch)
+               : vectors == Vectors::half ? network.kernels().for_few_lanes
+                                          : &network.kernels()) {
   make_panels(network, purpose);
   labels_ = Arena<std::int32_t>(checked_multiply(panels(batch), kLanes));
   scores_ = Arena<Score>(panels(batch));

@@ -91,8 +91,8 @@ void apply_update(Network<T>& network, const Arena<T>& gradients, Optimizer<T>& 
   if (optimizer.clips_norm()) stored.prepare(network, false);
   optimizer.begin_step(optimizer.settings().lr);
   const double cost = 40.0 * static_cast<double>(network.parameters().size());  // bound by memory, not by arithmetic
-  static TeamChoices choices;  // of the process: all updates are alike
-  TeamChoices::Turn turn(choices, sizeof(T), cost / 4, network.parameters().size() / kLanes, threads);
+  static TeamChoices choices;                                                   // of the process: all updates are alike
+  TeamChoices::Turn turn(&choices, sizeof(T), cost / 4, network.parameters().size() / kLanes, threads);
   Team team(turn.threads());
   double scale = 1;
   if (optimizer.clips_norm()) {
@@ -107,8 +107,8 @@ void apply_update(Network<T>& network, const Arena<T>& gradients, Optimizer<T>& 
   ++network.steps;
 }
 
-#define RG_INSTANTIATE(T)                                                                             \
-  template class StoredGradients<T>;                                                                  \
+#define RG_INSTANTIATE(T)                                                                            \
+  template class StoredGradients<T>;                                                                 \
   template void update_pass(const Network<T>&, const T*, const Optimizer<T>&, double, const Share&); \
   template void apply_update(Network<T>&, const Arena<T>&, Optimizer<T>&, StoredGradients<T>&, Threads);
 

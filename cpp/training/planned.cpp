@@ -15,7 +15,8 @@ void Planned<T>::prepare(Index batch, Source source, Threads threads, const Plan
   } else if (threads.wish != 1 && network_.flops_per_row() * static_cast<double>(batch) >= kFlopsForTwo) {
     allowed = threads.wish > 0 ? std::min(threads.wish, max_threads()) : max_threads();
   }
-  if (batch == batch_ && source == source_ && allowed == threads_ && threads.exactly == exactly_ && planning == planning_) return;
+  if (batch == batch_ && source == source_ && allowed == threads_ && threads.exactly == exactly_ && planning == planning_)
+    return;
   batch_ = 0;  // until all is there
   memory_.clear();
   in_memory_ = -1;
@@ -31,7 +32,7 @@ void Planned<T>::prepare(Index batch, Source source, Threads threads, const Plan
   const std::size_t count = plans_.size();
   using Mode = Planning::Mode;
   key_ = {network_.shape(), batch, source, limits};
-  choice_ = planning.mode == Mode::fixed    ? Choice::fixed(count, std::min<Index>(planning.number, static_cast<Index>(count) - 1))
+  choice_ = planning.mode == Mode::fixed ? Choice::fixed(count, std::min<Index>(planning.number, static_cast<Index>(count) - 1))
             : planning.mode == Mode::random ? Choice::random(count, planning.seed)
             : plans_are_measured()          ? choice_of(key_, plans_)
                                             : Choice::fixed(count, 0);
@@ -113,10 +114,10 @@ Planned<T>::~Planned() {
 }
 
 template <class T>
-std::string Planned<T>::reason() const {
+std::vector<std::string> Planned<T>::names() const {
   std::vector<std::string> names;
   for (const Plan& plan : plans_) names.push_back(describe(plan));
-  return names.empty() ? "" : choice_.reason(names);
+  return names;
 }
 
 template class Planned<float>;

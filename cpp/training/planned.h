@@ -17,10 +17,12 @@ struct Planning {
   enum class Mode { measured, fixed, random } mode = Mode::measured;
   Index number = 0;        // fixed: of the candidate
   std::uint64_t seed = 0;  // random
+  // Called before each step with the number of its candidate, in the time that is measured; null: nothing is.
+  void (*before_step)(void* context, Index candidate) = nullptr;
+  void* context = nullptr;
 
-  bool operator==(const Planning& other) const {
-    return mode == other.mode && number == other.number && seed == other.seed;
-  }
+  // Whether the same plans are chosen in the same way.
+  bool operator==(const Planning& other) const { return mode == other.mode && number == other.number && seed == other.seed; }
 };
 
 // The memory for steps by one plan, or by several that differ in their team alone.
@@ -49,6 +51,7 @@ class Planned {
 
   // The plan of the next steps. Its memory is there; where the system has none for it, another plan is taken.
   const Plan& next();
+  Index current() const { return choice_.current(); }
   const StepMemory<T>& memory() const { return *memory_of_current_; }
   Index steps_at_once() const { return choice_.steps_at_once(); }
 
@@ -62,8 +65,10 @@ class Planned {
   // Frees what is not in use, once it is clear which plan that is, and tells the process of it (plan_table.h).
   void tidy();
 
-  // The plan in use, and why.
-  std::string reason() const;
+  // The plans in words, which of them is the best (-1: there is none yet), and why.
+  std::vector<std::string> names() const;
+  Index best() const { return plans_.empty() ? -1 : choice_.best(); }
+  std::string reason() const { return plans_.empty() ? "" : choice_.reason(names()); }
 
  private:
   static constexpr unsigned kUntimed = 16;  // of single short steps one in so many is timed: a look at the clock costs 20 ns

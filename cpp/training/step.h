@@ -17,7 +17,7 @@ template <class T>
 struct StepContext {
   Network<T>& network;
   Optimizer<T>& optimizer;
-  StoredGradients<T>& stored;            // where gradients are stored, if they are (Step::stores)
+  StoredGradients<T>& stored;           // where gradients are stored, if they are (Step::stores)
   std::vector<double>* gradient_norms;  // the norm of each layer's gradient is added here; null: not wanted
   Index batch;
   Rows x;

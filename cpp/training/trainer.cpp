@@ -73,6 +73,7 @@ void Trainer<T>::steps(const EpochArgs<T>& args, const StepContext<T>& context, 
     const bool timed = i < whole && team.size() == plan.team && planned_.wants_time(block);
     const Clock::time_point begin = timed ? Clock::now() : Clock::time_point{};
     for (; i < end; ++i) {
+      if (args.planning.before_step) args.planning.before_step(args.planning.context, planned_.current());
       Score score;
       const StepEnd ended = step.run(i, network_.steps, score);
       if (ended == StepEnd::diverged) {
@@ -113,19 +114,14 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
   const int most = planned_.most_threads();
   const int threads = most == 1 || args.threads.exactly > 0 ? most : std::max(1, max_threads() - threads_in_use());
   Team team;
-  const StepContext<T> context{network_,
-                               optimizer,
-                               stored_,
-                               args.gradient_norms ? &gradient_norms_ : nullptr,
-                               planned_.batch(),
-                               args.x,
-                               args.y,
-                               args.shuffle ? order_.data() : nullptr,
-                               args.lr,
-                               args.shuffle && args.x.rows * args.x.cols * source_size(args.x.source) > kFarBytes,
-                               args.clocks,
-                               team,
-                               interrupt};
+  const StepContext<T> context{
+      network_,         optimizer,
+      stored_,          args.gradient_norms ? &gradient_norms_ : nullptr,
+      planned_.batch(), args.x,
+      args.y,           args.shuffle ? order_.data() : nullptr,
+      args.lr,          args.shuffle && args.x.rows * args.x.cols * source_size(args.x.source) > kFarBytes,
+      args.clocks,      team,
+      interrupt};
   team.use(std::min(planned_.next().team, threads));
   if (args.first == 0 && args.snapshot) {  // only at the epoch's start: an epoch that goes on keeps them
     team.each([&](const Share& share, int) {

@@ -85,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"{name:<9}{layers_text(workload.sizes):<24}{workload.batch_size:>5} {threads:>8}   ", end="")
                 print(f"{ours['rows_per_second']:>11,.0f} {numpy['rows_per_second']:>11,.0f}   ", end="")
                 print(
-                    f"{_short(ours['us_per_step']):>9} {_short(numpy['us_per_step']):>9} {result['ratio']:>7.1f}x",
+                    f"{_short(ours['us_per_step']):>9} {_short(numpy['us_per_step']):>9} {result['ratio']:>7.1f}x"
+                    f"  {result['plan'].partition(' (')[0]}",
                     flush=True,
                 )
     if arguments.json:
@@ -121,7 +122,7 @@ def race(workload: Workload, X: npt.NDArray[Any], y: npt.NDArray[Any], threads: 
     Returns
     -------
     dict
-        "threads", "rounds", "ratio" (median over rounds of NumPy's time by the engine's), "ratios" (all of them), and
+        "threads", "rounds", "ratio" (median over rounds of NumPy's time by the engine's), "ratios" (all of them), "plan" (how the engine's steps are done, and why), and
         for "retrograd" and "numpy" each: "rows_per_second" and "us_per_step" (medians) and "epochs_per_turn".
     """
     network = Network(list(workload.sizes), activation=workload.activation, loss=workload.loss)
@@ -153,6 +154,7 @@ def race(workload: Workload, X: npt.NDArray[Any], y: npt.NDArray[Any], threads: 
         "rounds": rounds,
         "ratio": statistics.median(ratios),
         "ratios": ratios,
+        "plan": trainer.plan,
     }
     steps = -(-len(X) // workload.batch_size)
     for name, values in times.items():

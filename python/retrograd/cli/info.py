@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         "CPUs": f"{os.cpu_count()}, of which {cpu_count()} for this process{_ranges(affinity)}",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
         "threads at most": str(_core.max_threads()),
+        "plans": "measured while training" if _core.plans_are_measured() else "the likeliest, by RETROGRAD_PLAN=default",
         "OpenMP": _core.openmp(),
         "compiler": _core.compiler(),
     }

@@ -198,6 +198,17 @@ class Trainer(Careful):
         """The network with the averaged weights, which go on changing with training; None until the average has begun."""
         return self._averaging.network
 
+    @property
+    def plan(self) -> str | None:
+        """How steps are done, and why; None before the first step.
+
+        All plans give the same results to the last bit. They take turns in the first steps, and the fastest goes on; when
+        the machine changes, they are measured again. RETROGRAD_PLAN=default in the environment takes the likeliest plan
+        without measuring.
+        """
+        names, best, reason = self._core.plan()
+        return f"{names[best]} ({reason})" if best >= 0 else None
+
     def _check_settings(self) -> None:
         """Check settings that are plain attributes and may be changed between calls."""
         if not isinstance(self.optimizer, Optimizer):
