@@ -18,6 +18,7 @@
 #include "kernels/noise.h"
 #include "kernels/norms.h"
 #include "kernels/small.h"
+#include "kernels/narrow.h"
 // clang-format on
 
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
@@ -36,8 +37,9 @@ namespace {
 // none can take another's place.
 template <class T>
 constexpr Kernels<T> table() {
-  return {tile_sizes<T>(),         product_kernels<T>(), gradient_kernels<T>(), update_kernels<T>(), move_kernels<T>(),
-          activation_kernels<T>(), loss_kernels<T>(),    small_kernels<T>(),    noise_kernels<T>(),  norm_kernels<T>()};
+  return {tile_sizes<T>(),     product_kernels<T>(),    gradient_kernels<T>(), update_kernels<T>(),
+          move_kernels<T>(),   activation_kernels<T>(), loss_kernels<T>(),     small_kernels<T>(),
+          narrow_kernels<T>(), noise_kernels<T>(),      norm_kernels<T>()};
 }
 
 }  // namespace

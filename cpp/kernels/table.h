@@ -141,6 +141,34 @@ struct Small {
                         const Update<T>* update, SmallCall<T>* calls);
 };
 
+// narrow.h: the products of narrow networks, for a stretch of rows of a batch, with lanes = units in every tensor
+// ([panels of units][rows of the stretch][16]).
+template <class T>
+struct Narrow {
+  // a[r][lane] = activation(bias[lane] + sum_k x[r][k] w[k][lane]) for r < rows. x: rows whose k lie in this panel and the
+  // next ones; w: [k][16] of one weight panel; bias: [16]. The sum itself is stored in `z` where that is not null. Not for
+  // softmax.
+  void (*narrow_forward)(Index k, Index rows, int lanes, Panels<const T> x, Panels<const T> w, const T* bias, Panels<T> a,
+                         Panels<T> z, Activation activation);
+
+  // out[r][lane] = sum_n d[r][n] wt[n][lane] times f'(z), which is computed from a[r][lane] as in `delta`, for r < rows. wt:
+  // [n][16] of one panel of the transposed weights.
+  void (*narrow_delta)(Index n, Index rows, int lanes, Panels<const T> d, Panels<const T> wt, Panels<T> out, Panels<const T> a,
+                       Activation activation);
+
+  // g[r][lane] = sum_m a[m][r] d[m][lane] for r < rows <= 16; without `first` the sums go on from g. Lanes past `lanes` of
+  // the vectors that are written become zero. a: [m][16] of one panel, from its row r = 0 on; g: [rows][16].
+  void (*narrow_dw)(Index rows, Index m, int lanes, const T* a, Panels<const T> d, Panels<T> g, bool first);
+
+  // The four chains of db: sums[m mod 4][lane] += d[m][lane]; with `first` they begin with 0. m is a multiple of 4 but in the
+  // last call. Lanes past `lanes` become zero as in narrow_dw. sums: [4][16]; db over these 4 rows is db of all rows.
+  void (*db_part)(Index m, int lanes, const T* d, T* sums, bool first);
+
+  // out[r][k] = row order[r] of x (row r where order is null) at k, converted to T, for r < rows and k < cols. Rows of x lie
+  // `stride` bytes apart; neither need be aligned. out: panels of k. There is one function for each Source.
+  void (*narrow_rows[kSources])(Index cols, Index rows, const void* x, Index stride, const std::uint32_t* order, Panels<T> out);
+};
+
 // noise.h: random changes of the units from `unit` on, a multiple of 4, and of the rows of the batch from `row`
 // (lane 0) on. Each number has its own random number of `draw`. from, to: [units][16]; `to` may be `from`.
 template <class T>
@@ -189,6 +217,7 @@ struct Kernels : TileSizes,
                  Activations<T>,
                  Losses<T>,
                  Small<T>,
+                 Narrow<T>,
                  Noise<T>,
                  Norms<T> {
   // Another table's functions, with the same bits, that are faster for calls of at most `few_lanes`

@@ -5,6 +5,7 @@
 #include "support/oracle/gradients.h"
 #include "support/oracle/losses.h"
 #include "support/oracle/moves.h"
+#include "support/oracle/narrow.h"
 #include "support/oracle/noise.h"
 #include "support/oracle/norms.h"
 #include "support/oracle/products.h"
@@ -37,6 +38,13 @@ constexpr Kernels<T> table() {
   t.small_forward = Small<O>::small_forward;
   t.small_backward = Small<O>::small_backward;
   t.small_update = Small<O>::small_update;
+  t.narrow_forward = Narrow<O>::narrow_forward;
+  t.narrow_delta = Narrow<O>::narrow_delta;
+  t.narrow_dw = Narrow<O>::narrow_dw;
+  t.db_part = Narrow<O>::db_part;
+  t.narrow_rows[static_cast<int>(Source::float32)] = Narrow<O>::template narrow_rows<float>;
+  t.narrow_rows[static_cast<int>(Source::float64)] = Narrow<O>::template narrow_rows<double>;
+  t.narrow_rows[static_cast<int>(Source::uint8)] = Narrow<O>::template narrow_rows<std::uint8_t>;
   t.drop = Noise<O>::drop;
   t.add_noise = Noise<O>::add_noise;
   t.limit_norm = Norms<O>::limit_norm;
