@@ -43,6 +43,10 @@ constexpr Index kRowsInPlace = 128;
 constexpr Index kRaggedTenths = 11, kRaggedInputs = 64;
 constexpr Index kLongGatherInputs = 512, kLongGatherUnits = 128;
 
+// Rows that a narrow network takes at once, forward, backward and into dw, and from how many bytes a row is asked for ahead.
+constexpr Index kNarrowRows = 192;
+constexpr Index kNarrowFetchBytes = 64;
+
 // ---------------------------------------------------------------------------------------------- how a team shares a batch
 
 // A team splits the units of each layer instead of the rows if two things hold: with panels the members

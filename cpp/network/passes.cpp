@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "layers/dropout.h"
+#include "network/panel_loss.h"
 
 namespace retrograd {
 
@@ -103,59 +104,18 @@ bool Pass<T>::forward(const Part& rows, Worker& me, Index first_layer) const {
 
 // ---------------------------------------------------------------------------------------------- loss
 
-namespace {
-
-// The score of one panel without row weights.
-template <class T>
-Score sum_of(const T* loss_rows, const T* metric_rows, int lanes) {
-  Score score;
-  score.weight = lanes;
-  for (int i = 0; i < lanes; ++i) {
-    score.loss += static_cast<double>(loss_rows[i]);
-    score.metric += static_cast<double>(metric_rows[i]);
-  }
-  return score;
-}
-
-}  // namespace
-
 template <class T>
 void Pass<T>::loss(const Targets& y, double divisor, bool want_delta, const Part& rows) const {
   const Index last = network_.depth() - 1;
-  const bool weighted = y.row_weights.data != nullptr;
-  const T scale = weighted ? T(1) : static_cast<T>(1.0 / static_cast<double>(batch_));
   const Panels<T> z = work_.z(last), a = work_.a(above(last));
-  alignas(64) T loss_rows[kLanes], metric_rows[kLanes], shares[kLanes];
   for (Index p = rows.p0; p < rows.p1; ++p) {
-    const int lanes = lanes_of(batch_, p);
-    for (int i = 0; weighted && i < kLanes; ++i) {
-      shares[i] = divisor > 0 && i < lanes ? static_cast<T>(static_cast<double>(work_.row_weights(p)[i]) / divisor) : T(0);
-    }
-    LossArgs<T> args{};
-    args.loss = network_.loss();
-    args.activation = network_.layer(last).activation;
-    args.units = network_.outputs();
-    args.lanes = lanes;
-    args.a = a.panel(p);
-    args.target = work_.target().panel(p);
-    args.labels = y.labels ? work_.labels() + p * kLanes : nullptr;
-    args.scale = scale;
-    args.delta = want_delta ? work_.delta(last).panel(p) : nullptr;
-    args.loss_rows = loss_rows;
-    args.metric_rows = metric_rows;
-    args.parameter = network_.loss_parameter();
-    args.z = z.data ? z.panel(p) : nullptr;
-    args.weights = weighted ? shares : nullptr;
-    work_.kernels().loss(args);
-    Score score = weighted ? Score{} : sum_of(loss_rows, metric_rows, lanes);
-    for (int i = 0; weighted && i < lanes; ++i) {
-      const double w = static_cast<double>(work_.row_weights(p)[i]);
-      if (w == 0) continue;  // such a row does not count, even if its loss is not finite
-      score.loss += w * static_cast<double>(loss_rows[i]);
-      score.metric += w * static_cast<double>(metric_rows[i]);
-      score.weight += w;
-    }
-    work_.scores()[p] = score;
+    PanelLoss<T> panel{lanes_of(batch_, p), a.panel(p)};
+    panel.z = z.data ? z.panel(p) : nullptr;
+    panel.target = work_.target().panel(p);
+    panel.labels = y.labels ? work_.labels() + p * kLanes : nullptr;
+    panel.row_weights = y.row_weights.data ? work_.row_weights(p) : nullptr;
+    panel.delta = want_delta ? work_.delta(last).panel(p) : nullptr;
+    work_.scores()[p] = panel_loss(network_, work_.kernels(), panel, divisor);
   }
 }
 

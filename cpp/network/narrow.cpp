@@ -1,0 +1,303 @@
+// See narrow.h.
+#include "network/narrow.h"
+
+#include <algorithm>
+
+namespace retrograd {
+
+template <class T>
+bool narrow_fits(const Network<T>& network, Purpose purpose) {
+  Index widest = network.inputs();
+  for (const DenseLayer<T>& layer : network.layers()) widest = std::max(widest, layer.fan_out);
+  const bool perturbs = network.perturbs() && purpose == Purpose::training;
+  return widest <= kSmallUnits && !perturbs && !network.normalises() && purpose != Purpose::by_hand;
+}
+
+template <class T>
+Index narrow_rows(const Network<T>& network, int size) {
+  (void)network;
+  return kNarrowRows * size;
+}
+
+namespace {
+
+// f(panel, panels, lanes) for the panels of `units` units that one call of a product takes.
+template <class T, class F>
+void each_group(const Kernels<T>& kernels, Index units, F f) {
+  for (Index p = 0, count = panels(units); p < count; p += kernels.group) {
+    f(p, lanes_of(units, p, std::min(count, p + kernels.group)));
+  }
+}
+
+// Asks for rows between the products, a few each time, so that they arrive while these compute.
+class Fetching {
+ public:
+  Fetching(const NarrowRows& batch, Ahead ahead, Index calls)
+      : x_(batch.x), y_(batch.y.rows), selection_(batch.selection), next_(ahead.begin), end_(ahead.end) {
+    if (batch.y.labels) y_ = {batch.y.labels, batch.x.rows, 1, sizeof(std::int32_t), Source::float32};
+    // the hardware finds short rows soon enough
+    if (x_.cols * source_size(x_.source) < kNarrowFetchBytes) next_ = end_;
+    each_ = (end_ - next_) / std::max<Index>(1, calls) + 1;
+  }
+  void some() {
+    const Index end = std::min(end_, next_ + each_);
+    if (next_ >= end) return;
+    fetch_ahead(x_, selection_, next_, end);
+    fetch_ahead(y_, selection_, next_, end);
+    next_ = end;
+  }
+
+ private:
+  Rows x_, y_;
+  Selection selection_;
+  Index next_, end_, each_ = 0;
+};
+
+}  // namespace
+
+template <class T>
+NarrowWork<T>::NarrowWork(const Network<T>& network, Index rows, Purpose purpose)
+    : network_(network), kernels_(network.kernels()), rows_(checked_multiply(checked_panels(rows), kLanes)) {
+  const Index depth = network.depth();
+  const bool learns = purpose == Purpose::training;
+  a_.resize(at(depth + 1));
+  z_.resize(at(depth));
+  delta_.resize(at(depth));
+  wt_.resize(at(depth));
+  sums_.resize(at(depth));
+  dwt_.resize(at(depth));
+  ArenaPlan<T> plan;
+  const Index height = padded_rows(rows_);
+  for (Index i = 0; i <= depth; ++i) plan.panels_of(a_[at(i)], panels(network.size_of({i})), height);
+  plan.panels_of(target_, panels(network.outputs()), height);
+  for (Index l = 0; l < depth && learns; ++l) {
+    const DenseLayer<T>& layer = network.layer(l);
+    const Index in = panels(layer.fan_in), out = panels(layer.fan_out);
+    plan.panels_of(delta_[at(l)], out, height);
+    plan.panels_of(sums_[at(l)], out, 4);
+    const auto cost = [&](Index count, Index lanes) { return count * ((lanes + kernels_.width - 1) / kernels_.width); };
+    if (cost(layer.fan_out, layer.fan_in) < cost(layer.fan_in, layer.fan_out)) plan.panels_of(dwt_[at(l)], in, layer.fan_out);
+    if (l > 0) plan.panels_of(wt_[at(l)], in, padded_rows(out * kLanes));
+    if (l + 1 < depth && derived_from_z(layer.activation)) plan.panels_of(z_[at(l)], out, height);
+    const auto groups = [&](Index count) { return (count + kernels_.group - 1) / kernels_.group; };
+    products_ += groups(out) + (l > 0 ? groups(in) : 0);
+  }
+  values_ = plan.make();
+  scores_ = Arena<Score>(panels(rows_));
+  Index blocks = 0;
+  for (Index l = 0; l < depth && learns; ++l) {
+    const DenseLayer<T>& layer = network.layer(l);
+    each_group(kernels_, turned(l) ? layer.fan_in : layer.fan_out,
+               [&](Index, int) { blocks += panels(turned(l) ? layer.fan_out : layer.fan_in); });
+  }
+  for (Index l = 0; l < depth && learns; ++l) plan_pieces(l, blocks);
+  const auto work = [](const Piece& piece) { return piece.rows * piece.lanes; };
+  std::stable_sort(pieces_.begin(), pieces_.end(), [&](const Piece& a, const Piece& b) { return work(a) > work(b); });
+}
+
+// The pieces of layer l, of a network with so many blocks of 16 rows by the lanes of one call.
+template <class T>
+void NarrowWork<T>::plan_pieces(Index l, Index blocks) {
+  constexpr Index many = 12;  // so many are shared evenly enough
+  const DenseLayer<T>& layer = network_.layer(l);
+  const Index rows = turned(l) ? layer.fan_out : layer.fan_in;
+  each_group(kernels_, turned(l) ? layer.fan_in : layer.fan_out, [&](Index p, int lanes) {
+    const Kernels<T>& kernels = kernels_.of(lanes);
+    const Index tile = lanes <= kernels.width ? 2 * kernels.mr : kernels.mr;
+    for (Index row = 0; row < rows; row += kLanes) {
+      const Index all = std::min(kLanes, rows - row), parts = blocks >= many ? 1 : (all + tile - 1) / tile;
+      for (Index i = 0; i < parts; ++i) {
+        const Index from = row + cut(all, parts, i), to = row + cut(all, parts, i + 1);
+        pieces_.push_back({l, from, to - from, p, lanes, layer.biased && (turned(l) ? p == 0 && from == 0 : from == 0)});
+      }
+    }
+  });
+}
+
+template <class T>
+void NarrowWork<T>::turn_weights() const {
+  for (Index l = 1; l < network_.depth(); ++l) {
+    const DenseLayer<T>& layer = network_.layer(l);
+    for (Index q = 0; q < panels(layer.fan_in); ++q) {
+      const int rows = lanes_of(layer.fan_in, q);
+      for (Index p = 0; p < panels(layer.fan_out); ++p) {
+        kernels_.of(kLanes).transpose(rows, lanes_of(layer.fan_out, p), layer.w.row(p, q * kLanes),
+                                      wt_[at(l)].row(q, p * kLanes));
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- forward and back
+
+template <class T>
+void NarrowWork<T>::copy(const Rows& x, Selection selection, Index begin, Index end, Panels<T> to) const {
+  const Index first = selection.start + begin;
+  kernels_.narrow_rows[static_cast<int>(x.source)](x.cols, end - begin, selection.order ? x.data : x.row(first), x.stride,
+                                                   selection.order ? selection.order + first : nullptr, to.at(0, begin));
+}
+
+template <class T>
+void NarrowWork<T>::forward(const NarrowRows& batch, Index begin, Index end, Ahead ahead) const {
+  copy(batch.x, batch.selection, begin, end, a_.front());
+  Fetching fetching(batch, ahead, products_);
+  const Index depth = network_.depth();
+  for (Index l = 0; l < depth; ++l) {
+    const DenseLayer<T>& layer = network_.layer(l);
+    const bool last = l + 1 == depth;  // its activation may run over all units
+    each_group(kernels_, layer.fan_out, [&](Index p, int lanes) {
+      kernels_.of(lanes).narrow_forward(layer.fan_in, end - begin, lanes, a_[at(l)].at(0, begin), layer.w.at(p, 0),
+                                        layer.b + p * kLanes, a_[at(l + 1)].at(p, begin), z_[at(l)].at(p, begin),
+                                        last ? Activation::identity : layer.activation);
+      fetching.some();
+    });
+  }
+}
+
+// Turns numbers of the outputs, of the rows of panel p, to lanes = rows: [units][16].
+template <class T>
+void NarrowWork<T>::turn_outputs(Panels<const T> from, Index p, int lanes, T* to) const {
+  const Index units = network_.outputs();
+  for (Index j = 0; j < panels(units); ++j) {
+    kernels_.of(kLanes).transpose(lanes, lanes_of(units, j), from.row(j, p * kLanes), to + j * kLanes * kLanes);
+  }
+}
+
+template <class T>
+void NarrowWork<T>::losses(const NarrowRows& batch, Index begin, Index end, bool want_delta) const {
+  const Index units = network_.outputs(), last = network_.depth() - 1;
+  const Activation activation = network_.layer(last).activation;
+  const bool keeps_z = derived_from_z(activation);
+  alignas(64) T a[kSmallUnits * kLanes], z[kSmallUnits * kLanes], target[kSmallUnits * kLanes], delta[kSmallUnits * kLanes];
+  alignas(64) T row_weights[kLanes];
+  alignas(64) std::int32_t labels[kLanes] = {};
+  for (Index r = begin; r < end; r += kLanes) {
+    const int lanes = static_cast<int>(std::min(kLanes, end - r));
+    PanelLoss<T> panel{lanes, a};
+    turn_outputs(a_.back(), r / kLanes, lanes, a);
+    if (keeps_z) std::copy_n(a, units * kLanes, z);
+    kernels_.activate(units, lanes, a, activation);
+    if (keeps_z) panel.z = z;
+    if (batch.y.labels) {
+      for (int i = 0; i < lanes; ++i) labels[i] = batch.y.labels[batch.selection[r + i]];
+      panel.labels = labels;
+    } else {
+      turn_outputs(target_, r / kLanes, lanes, target);
+      panel.target = target;
+    }
+    if (batch.y.row_weights.data) {
+      for (int i = 0; i < lanes; ++i) row_weights[i] = row_weight<T>(batch.y, batch.selection[r + i]);
+      panel.row_weights = row_weights;
+    }
+    panel.delta = want_delta ? delta : nullptr;
+    scores_.data()[r / kLanes] = panel_loss(network_, kernels_, panel, batch.divisor);
+    for (Index j = 0; want_delta && j < panels(units); ++j) {
+      kernels_.of(kLanes).transpose(lanes_of(units, j), lanes, delta + j * kLanes * kLanes, delta_[at(last)].row(j, r));
+    }
+  }
+}
+
+template <class T>
+void NarrowWork<T>::forward_backward(const NarrowRows& batch, Index begin, Index end, Ahead ahead) const {
+  const Index rows = end - begin;
+  Fetching fetching(batch, ahead, products_);
+  if (!batch.y.labels) copy(batch.y.rows, batch.selection, begin, end, target_);
+  forward(batch, begin, end, {});
+  losses(batch, begin, end, true);
+  for (Index l = network_.depth() - 1; l > 0; --l) {
+    const DenseLayer<T>& layer = network_.layer(l);
+    const Activation activation = network_.layer(l - 1).activation;
+    const Panels<T> a = derived_from_z(activation) ? z_[at(l - 1)] : a_[at(l)];
+    each_group(kernels_, layer.fan_in, [&](Index q, int lanes) {
+      kernels_.of(lanes).narrow_delta(layer.fan_out, rows, lanes, delta_[at(l)].at(0, begin), wt_[at(l)].at(q, 0),
+                                      delta_[at(l - 1)].at(q, begin), a.at(q, begin), activation);
+      fetching.some();
+    });
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- gradients
+
+template <class T>
+void NarrowWork<T>::gradients(Index i, Index rows, T* into, bool first) const {
+  const Piece& piece = pieces_[at(i)];
+  const Index l = piece.layer;
+  const DenseLayer<T>& layer = network_.layer(l);
+  const Panels<T> delta = delta_[at(l)], g = {into + (layer.w.data - network_.parameters().data()), layer.w.rows};
+  const Panels<T> x = turned(l) ? delta : a_[at(l)], d = turned(l) ? a_[at(l)] : delta, to = turned(l) ? dwt_[at(l)] : g;
+  kernels_.of(piece.lanes)
+      .narrow_dw(piece.rows, rows, piece.lanes, x.panel(piece.row / kLanes) + piece.row % kLanes, d.at(piece.p0, 0),
+                 to.at(piece.p0, piece.row), first);
+  if (!piece.biases) return;
+  const Index p0 = turned(l) ? 0 : piece.p0, p1 = panels(turned(l) ? layer.fan_out : p0 * kLanes + piece.lanes);
+  for (Index p = p0; p < p1; ++p) {
+    const int units = lanes_of(layer.fan_out, p);
+    kernels_.of(units).db_part(rows, units, delta.panel(p), sums_[at(l)].panel(p), first);
+  }
+}
+
+template <class T>
+void NarrowWork<T>::gradients(Index rows, T* into, bool first) const {
+  for (Index i = 0; i < gradient_pieces(); ++i) gradients(i, rows, into, first);
+}
+
+template <class T>
+void NarrowWork<T>::turn_dw(Index l, Panels<T> g) const {
+  const DenseLayer<T>& layer = network_.layer(l);
+  alignas(64) T block[kLanes * kLanes];
+  for (Index q = 0; q < panels(layer.fan_in); ++q) {
+    const int rows = lanes_of(layer.fan_in, q);
+    for (Index p = 0; p < panels(layer.fan_out); ++p) {
+      kernels_.of(kLanes).transpose(lanes_of(layer.fan_out, p), rows, dwt_[at(l)].row(q, p * kLanes), block);
+      std::copy_n(block, rows * kLanes, g.row(p, q * kLanes));
+    }
+  }
+}
+
+template <class T>
+void NarrowWork<T>::finish(T* into) const {
+  for (Index l = 0; l < network_.depth(); ++l) {
+    const DenseLayer<T>& layer = network_.layer(l);
+    if (turned(l)) turn_dw(l, {into + (layer.w.data - network_.parameters().data()), layer.w.rows});
+    T* g = into + (layer.b - network_.parameters().data());
+    for (Index p = 0; layer.biased && p < panels(layer.fan_out); ++p) {
+      kernels_.db(4, sums_[at(l)].panel(p), g + p * kLanes, nullptr, nullptr, nullptr);
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- forward alone
+
+template <class T>
+void NarrowWork<T>::outputs(Index p, int lanes, T* a) const {
+  turn_outputs(a_.back(), p, lanes, a);
+  kernels_.activate(network_.outputs(), lanes, a, network_.layer(network_.depth() - 1).activation);
+}
+
+template <class T>
+void NarrowWork<T>::outputs(Index begin, Index end, T* out) const {
+  const Index units = network_.outputs();
+  const Panels<T> a = a_.back();
+  const Activation activation = network_.layer(network_.depth() - 1).activation;
+  for (Index j = 0; j < panels(units); ++j) {
+    const int lanes = lanes_of(units, j);
+    kernels_.of(lanes).activate(end - begin, lanes, a.row(j, begin), activation);
+    for (Index r = begin; r < end; ++r) std::copy_n(a.row(j, r), lanes, out + (r - begin) * units + j * kLanes);
+  }
+}
+
+template <class T>
+void NarrowWork<T>::score(const NarrowRows& batch, Index begin, Index end) const {
+  if (!batch.y.labels) copy(batch.y.rows, batch.selection, begin, end, target_);
+  losses(batch, begin, end, false);
+}
+
+#define RG_INSTANTIATE(T)                                \
+  template bool narrow_fits(const Network<T>&, Purpose); \
+  template Index narrow_rows(const Network<T>&, int);    \
+  template class NarrowWork<T>;
+
+RG_INSTANTIATE(float)
+RG_INSTANTIATE(double)
+
+}  // namespace retrograd
