@@ -3,12 +3,12 @@
 // are in kernels/activations.h.
 //
 // `O` names the operations on one vector type (kernels/simd.h) or on one number (base/scalar.h): V, U
-// (unsigned lanes of the same size), T (one lane), set, fma, select, bits, from_bits, and for
-// normal_pair sqrt. There are no tables, no branches and no errno; no flags are read or set. NaN gives
-// NaN. Each function states its error in units in the last place, as tests/cpp/base/elementary.cpp
-// measures it with fused multiply-add. Method: Cody and Waite's reduction to |r| <= log(2)/2, then a
-// polynomial (the coefficients are a Chebyshev fit of our own). Every polynomial is unrolled whole:
-// else its array of coefficients would be a symbol of each kernel object.
+// (unsigned lanes of the same size), T (one lane), set, fma, select, at_most and at_least (x or a limit;
+// NaN stays), bits, from_bits, and for normal_pair sqrt. There are no tables, no branches and no errno; no flags are read or
+// set. NaN gives NaN. Each function states its error in units in the last place, as tests/cpp/base/elementary.cpp measures it
+// with fused multiply-add. Method: Cody and Waite's reduction to |r| <= log(2)/2, then a polynomial (the coefficients are a
+// Chebyshev fit of our own). Every polynomial is unrolled whole: else its array of coefficients would be a symbol of each
+// kernel object.
 #pragma once
 
 #include "base/panel.h"
@@ -70,19 +70,19 @@ struct Constants<double> {
       0.4839898957497963,      0.7012260086643661,      0.8516896445588364};
 };
 
-// 2^n for integral n within the exponents of normal numbers.
+// Writes n, which is x / log(2) rounded to a whole number, and gives a number whose last bits are n + offset.
 template <class O>
-inline typename O::V power_of_two(typename O::V n) {
+inline typename O::U nearest_power(typename O::V x, double offset, typename O::V& n) {
   using C = Constants<typename O::T>;
-  constexpr auto bias = static_cast<typename O::T>(C::bias);
-  return O::from_bits(O::bits(n + O::set(C::magic + bias)) << C::mantissa);
+  const typename O::V from = O::set(static_cast<double>(C::magic) + offset), k = O::fma(x, O::set(C::log2e), from);
+  n = k - from;
+  return O::bits(k);
 }
 
-// x = n log(2) + r: writes n and gives exp(r) - 1.
+// exp(r) - 1 for x = n log(2) + r.
 template <class O>
-inline typename O::V reduced_expm1(typename O::V x, typename O::V& n) {
+inline typename O::V reduced_expm1(typename O::V x, typename O::V n) {
   using C = Constants<typename O::T>;
-  n = O::fma(x, O::set(C::log2e), O::set(C::magic)) - O::set(C::magic);
   typename O::V r = O::fma(n, O::set(-C::ln2_hi), x);
   r = O::fma(n, O::set(-C::ln2_lo), r);
   typename O::V q = O::set(C::expm1[0]);
@@ -96,30 +96,28 @@ inline typename O::V reduced_expm1(typename O::V x, typename O::V& n) {
 template <class O>
 inline typename O::V exp(typename O::V x) {
   using C = Constants<typename O::T>;
-  x = O::select(x > O::set(C::exp_high), O::set(C::exp_high), x);
-  x = O::select(x < O::set(C::exp_low), O::set(C::exp_low), x);
+  x = O::at_least(O::at_most(x, O::set(C::exp_high)), O::set(C::exp_low));
   typename O::V n;
+  const typename O::U k = nearest_power<O>(x, 2.0 * C::bias, n), half = k >> 1;
   const typename O::V p = reduced_expm1<O>(x, n);
-  // The scale is applied in two factors, so that the largest and the subnormal results are reached.
-  const typename O::V half = O::fma(n, O::set(0.5), O::set(C::magic)) - O::set(C::magic);
-  const typename O::V s = power_of_two<O>(half);
-  return O::fma(p, s, s) * power_of_two<O>(n - half);
+  // The scale, 2^n, is applied in two factors, so that the largest and the subnormal results are reached.
+  const typename O::V s = O::from_bits(half << C::mantissa);
+  return O::fma(p, s, s) * O::from_bits((k - half) << C::mantissa);
 }
 
 // exp(x) - 1 for |x| up to tanh_high.
 template <class O>
 inline typename O::V expm1_within(typename O::V x) {
+  using C = Constants<typename O::T>;
   typename O::V n;
-  const typename O::V p = reduced_expm1<O>(x, n);
-  const typename O::V s = power_of_two<O>(n);
-  return O::fma(p, s, s - O::set(1));
+  const typename O::V s = O::from_bits((nearest_power<O>(x, 0, n) + C::bias) << C::mantissa);
+  return O::fma(reduced_expm1<O>(x, n), s, s - O::set(1));
 }
 
 // exp(x) - 1 for x <= 0. Error below 1.5 ulp; for -0 the result is +0.
 template <class O>
 inline typename O::V expm1(typename O::V x) {
-  using C = Constants<typename O::T>;
-  return expm1_within<O>(O::select(x < O::set(-C::tanh_high), O::set(-C::tanh_high), x));
+  return expm1_within<O>(O::at_least(x, O::set(-Constants<typename O::T>::tanh_high)));
 }
 
 // tanh(x). Error below 2.5 ulp. It is odd, tanh(-x) = -tanh(x) to the last bit, and never above 1.
@@ -129,7 +127,7 @@ inline typename O::V tanh(typename O::V x) {
   const typename O::U sign = O::bits(x) & C::sign;
   typename O::V y = O::from_bits(O::bits(x) ^ sign);
   y = y + y;
-  y = O::select(y > O::set(C::tanh_high), O::set(C::tanh_high), y);
+  y = O::at_most(y, O::set(C::tanh_high));
   const typename O::V e = expm1_within<O>(y);  // exp(2|x|) - 1
   return O::from_bits(O::bits(e / (e + O::set(2))) | sign);
 }

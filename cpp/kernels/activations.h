@@ -20,13 +20,12 @@ inline typename O::V absolute(typename O::V x) {
 // min(|z|, limit); NaN stays NaN.
 template <class O>
 inline typename O::V distance(typename O::V z, double limit) {
-  const typename O::V t = absolute<O>(z);
-  return O::select(t > O::set(limit), O::set(limit), t);
+  return O::at_most(absolute<O>(z), O::set(limit));
 }
 
 template <class O>
 inline typename O::V above_zero(typename O::V z) {
-  return O::select(z < O::set(0), O::set(0), z);
+  return O::at_least(z, O::set(0));
 }
 
 // s where z < 0, else 1 - s: the derivative of z F(z) has this symmetry where F(z) + F(-z) = 1.
@@ -118,7 +117,7 @@ template <class O>
 inline typename O::V mish(typename O::V z) {
   constexpr double low = math::Constants<typename O::T>::exp_low;
   const MishParts<O> p(z, distance<O>(z, -low));
-  return O::select(z < O::set(low), O::set(low), z) * (p.n / (p.n + p.r));
+  return O::at_least(z, O::set(low)) * (p.n / (p.n + p.r));
 }
 
 // The derivative of mish: w + z (1 - w^2) sigmoid(z) with w = mish(z) / z.
