@@ -39,6 +39,7 @@ constexpr Kernels<T> table() {
   t.small_update = Small<O>::small_update;
   t.drop = Noise<O>::drop;
   t.add_noise = Noise<O>::add_noise;
+  t.blocks = Noise<O>::blocks;
   t.limit_norm = Norms<O>::limit_norm;
   t.normalise_rows = Norms<O>::normalise_rows;
   t.denormalise_rows = Norms<O>::denormalise_rows;
