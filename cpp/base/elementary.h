@@ -3,12 +3,12 @@
 // are in kernels/activations.h.
 //
 // `O` names the operations on one vector type (kernels/simd.h) or on one number (base/scalar.h): V, U
-// (unsigned lanes of the same size), T (one lane), set, fma, select, bits, from_bits, and for
-// normal_pair sqrt. There are no tables, no branches and no errno; no flags are read or set. NaN gives
-// NaN. Each function states its error in units in the last place, as tests/cpp/base/elementary.cpp
-// measures it with fused multiply-add. Method: Cody and Waite's reduction to |r| <= log(2)/2, then a
-// polynomial (the coefficients are a Chebyshev fit of our own). Every polynomial is unrolled whole:
-// else its array of coefficients would be a symbol of each kernel object.
+// (unsigned lanes of the same size), T (one lane), set, fma, select, at_most and at_least (x or a limit;
+// NaN stays), bits, from_bits, and for normal_pair sqrt. There are no tables, no branches and no errno; no flags are read or
+// set. NaN gives NaN. Each function states its error in units in the last place, as tests/cpp/base/elementary.cpp measures it
+// with fused multiply-add. Method: Cody and Waite's reduction to |r| <= log(2)/2, then a polynomial (the coefficients are a
+// Chebyshev fit of our own). Every polynomial is unrolled whole: else its array of coefficients would be a symbol of each
+// kernel object.
 #pragma once
 
 #include "base/panel.h"
@@ -25,12 +25,16 @@ struct Constants<float> {
   static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer
   static constexpr float two_mantissa = 8388608.0f;
   static constexpr float log2e = 1.44269504f;
+  static constexpr float ln2 = 0.69314718056f;
   static constexpr float ln2_hi = 0.693359375f, ln2_lo = -2.12194440e-4f;  // n * ln2_hi is exact
   static constexpr float smallest = 0x1p-126f;                             // the smallest normal number
-  static constexpr float exp_low = -104.0f, exp_high = 89.0f, tanh_high = 20.0f;
+  static constexpr float exp_low = -104.0f, exp_high = 89.0f, expm1_high = 20.0f, tanh_high = 10.0f;
+  static constexpr float logistic_low = -104.7f, logistic_high = 70.0f;  // below, e is 0; above, 2^24 e were infinite
   // (exp(r) - 1 - r) / r^2, highest power first; error of exp 8e-9
   static constexpr float expm1[] = {1.3926183587713494e-3f, 8.3631790527225774e-3f, 4.1666554617204574e-2f,
                                     1.6666576986987758e-1f, 0.5f};
+  // (tanh(h) / h - 1) / h^2 for |h| <= log(2)/4, highest power first; error of tanh 6e-8
+  static constexpr double tanh[] = {0.130966291, -0.333309233};
   static constexpr int log_terms = 5;
   // From tail_end on, exp(-t^2/2) is 0. With w = 1 / (t + tail_place) and x = w tail_scale + tail_shift
   // in [-1, 1], the polynomial is the tail of the normal distribution beyond t, divided by w
@@ -52,13 +56,17 @@ struct Constants<double> {
   static constexpr double log2e = 1.4426950408889634074;
   static constexpr double ln2_hi = 0x1.62e42fefa0000p-1, ln2_lo = 0x1.cf79abc9e3b3ap-40;  // n * ln2_hi is exact
   static constexpr double smallest = 0x1p-1022;
-  static constexpr double exp_low = -746.0, exp_high = 710.0, tanh_high = 40.0;
+  static constexpr double exp_low = -746.0, exp_high = 710.0, expm1_high = 40.0, tanh_high = 20.0;
+  static constexpr double logistic_low = -745.9, logistic_high = 670.0;
   // error of exp 1.3e-17
   static constexpr double expm1[] = {2.5100385495510319078e-8, 2.7620088445409748161e-7,
                                      2.7557268459997064772e-6, 2.4801521295954375131e-5,
                                      1.9841269863053616878e-4, 1.3888888917213716901e-3,
                                      8.3333333333300618325e-3, 4.1666666666624127873e-2,
                                      1.6666666666666667453e-1, 0.5};
+  // error of tanh 4e-18
+  static constexpr double tanh[] = {3.44483782199595e-3,   -8.857308771447324e-3, 2.186937071471181e-2,
+                                    -5.396825278201483e-2, 1.333333333278375e-1,  -3.333333333333249e-1};
   static constexpr int log_terms = 11;
   // relative error 1.2e-17
   static constexpr double tail_end = 39, tail_place = 5, tail_scale = 11.282051282051283, tail_shift = -1.2564102564102564;
@@ -70,19 +78,19 @@ struct Constants<double> {
       0.4839898957497963,      0.7012260086643661,      0.8516896445588364};
 };
 
-// 2^n for integral n within the exponents of normal numbers.
+// Writes n, which is times x / log(2) rounded to a whole number, and gives a number whose last bits are n + offset.
 template <class O>
-inline typename O::V power_of_two(typename O::V n) {
+inline typename O::U nearest_power(typename O::V x, double times, double offset, typename O::V& n) {
   using C = Constants<typename O::T>;
-  constexpr auto bias = static_cast<typename O::T>(C::bias);
-  return O::from_bits(O::bits(n + O::set(C::magic + bias)) << C::mantissa);
+  const typename O::V from = O::set(static_cast<double>(C::magic) + offset), k = O::fma(x, O::set(times * C::log2e), from);
+  n = k - from;
+  return O::bits(k);
 }
 
-// x = n log(2) + r: writes n and gives exp(r) - 1.
+// exp(r) - 1 for x = n log(2) + r.
 template <class O>
-inline typename O::V reduced_expm1(typename O::V x, typename O::V& n) {
+inline typename O::V reduced_expm1(typename O::V x, typename O::V n) {
   using C = Constants<typename O::T>;
-  n = O::fma(x, O::set(C::log2e), O::set(C::magic)) - O::set(C::magic);
   typename O::V r = O::fma(n, O::set(-C::ln2_hi), x);
   r = O::fma(n, O::set(-C::ln2_lo), r);
   typename O::V q = O::set(C::expm1[0]);
@@ -91,53 +99,91 @@ inline typename O::V reduced_expm1(typename O::V x, typename O::V& n) {
   return O::fma(r * r, q, r);
 }
 
-// exp(x). The error is below 1.0 ulp (float), 1.1 ulp (double); subnormal results may be off by half
+// exp(x). The error is below 1.1 ulp (float), 1.2 ulp (double); subnormal results may be off by half
 // their spacing more. Overflow gives infinity.
 template <class O>
 inline typename O::V exp(typename O::V x) {
   using C = Constants<typename O::T>;
-  x = O::select(x > O::set(C::exp_high), O::set(C::exp_high), x);
-  x = O::select(x < O::set(C::exp_low), O::set(C::exp_low), x);
+  x = O::at_least(O::at_most(x, O::set(C::exp_high)), O::set(C::exp_low));
   typename O::V n;
+  const typename O::U k = nearest_power<O>(x, 1, 2.0 * C::bias, n), half = k >> 1;
   const typename O::V p = reduced_expm1<O>(x, n);
-  // The scale is applied in two factors, so that the largest and the subnormal results are reached.
-  const typename O::V half = O::fma(n, O::set(0.5), O::set(C::magic)) - O::set(C::magic);
-  const typename O::V s = power_of_two<O>(half);
-  return O::fma(p, s, s) * power_of_two<O>(n - half);
-}
-
-// exp(x) - 1 for |x| up to tanh_high.
-template <class O>
-inline typename O::V expm1_within(typename O::V x) {
-  typename O::V n;
-  const typename O::V p = reduced_expm1<O>(x, n);
-  const typename O::V s = power_of_two<O>(n);
-  return O::fma(p, s, s - O::set(1));
+  // The scale, 2^n, is applied in two factors, so that the largest and the subnormal results are reached.
+  const typename O::V s = O::from_bits(half << C::mantissa);
+  return O::fma(p, s, s) * O::from_bits((k - half) << C::mantissa);
 }
 
 // exp(x) - 1 for x <= 0. Error below 1.5 ulp; for -0 the result is +0.
 template <class O>
 inline typename O::V expm1(typename O::V x) {
   using C = Constants<typename O::T>;
-  return expm1_within<O>(O::select(x < O::set(-C::tanh_high), O::set(-C::tanh_high), x));
+  x = O::at_least(x, O::set(-C::expm1_high));
+  typename O::V n;
+  const typename O::V s = O::from_bits((nearest_power<O>(x, 1, 0, n) + C::bias) << C::mantissa);
+  return O::fma(reduced_expm1<O>(x, n), s, s - O::set(1));
 }
 
-// tanh(x). Error below 2.5 ulp. It is odd, tanh(-x) = -tanh(x) to the last bit, and never above 1.
+// exp(Times x) as e (1 + u) / (1 - u), where e is 2^n, which is written times 2^Up, and u = tanh(h) with Times x = n log(2)
+// + 2h. So a quotient that holds exp needs no polynomial but the short one of u. u is odd, and -0 where x is (Times = 2).
+template <class O, int Times, int Up>
+inline typename O::V exp_parts(typename O::V x, typename O::V& e) {
+  using C = Constants<typename O::T>;
+  // h = part r. The polynomial takes r, and its coefficients are scaled instead, by powers of two.
+  constexpr double part = Times / 2.0;
+  typename O::V n;
+  e = O::from_bits(nearest_power<O>(x, Times, static_cast<double>(C::bias) + Up, n) << C::mantissa);
+  typename O::V r;
+  if constexpr (Times == 2 && C::mantissa < 24) {  // tanh: one step is enough, as its slope falls faster than n grows
+    r = O::fma(n, O::set(-C::ln2 / Times), x);
+  } else {
+    r = O::fma(n, O::set(-C::ln2_lo / Times), O::fma(n, O::set(-C::ln2_hi / Times), x));
+  }
+  const typename O::V square = r * r;
+  constexpr int terms = static_cast<int>(sizeof(C::tanh) / sizeof(C::tanh[0]));
+  double scale = part;
+  for (int i = 0; i < terms; ++i) scale *= part * part;
+  typename O::V q = O::set(scale * C::tanh[0]);
+#pragma GCC unroll 32
+  for (int i = 1; i < terms; ++i) {
+    scale /= part * part;
+    q = O::fma(q, square, O::set(scale * C::tanh[i]));
+  }
+  return r * O::fma(q, square, O::set(part));
+}
+
+// tanh(x). Error below 2.5 ulp. It is odd, tanh(-x) = -tanh(x) to the last bit, because e, 1/e and u, -u
+// give the same quotient, and never above 1.
 template <class O>
 inline typename O::V tanh(typename O::V x) {
   using C = Constants<typename O::T>;
-  const typename O::U sign = O::bits(x) & C::sign;
-  typename O::V y = O::from_bits(O::bits(x) ^ sign);
-  y = y + y;
-  y = O::select(y > O::set(C::tanh_high), O::set(C::tanh_high), y);
-  const typename O::V e = expm1_within<O>(y);  // exp(2|x|) - 1
-  return O::from_bits(O::bits(e / (e + O::set(2))) | sign);
+  x = O::at_least(O::at_most(x, O::set(C::tanh_high)), O::set(-C::tanh_high));
+  typename O::V e;
+  const typename O::V u = exp_parts<O, 2, 0>(x, e), sum = e + O::set(1), missing = O::set(1) - e;
+  return O::fma(u, sum, -missing) / O::fma(-u, missing, sum);
 }
 
-// 1 / (1 + exp(-x)). Error below 2.5 ulp for normal results; results under 2^-128 (double: 2^-1024) become 0.
+// 1 / (1 + exp(-x)) is above / all, and 1 / (1 + exp(x)) is below / all.
+template <class O>
+struct Logistic {
+  using V = typename O::V;
+  using C = Constants<typename O::T>;
+  V above, below, all;
+  explicit Logistic(V x) {
+    constexpr int up = C::mantissa + 1;  // e is a normal number where the quotient is subnormal
+    V e;
+    x = O::at_least(O::at_most(x, O::set(C::logistic_high)), O::set(C::logistic_low));
+    const V u = exp_parts<O, 1, up>(x, e), one = O::set(2 * C::two_mantissa);
+    above = O::fma(u, e, e);
+    below = O::fma(-u, one, one);
+    all = above + below;  // what rounding did to the larger part is then lost in the quotient
+  }
+};
+
+// 1 / (1 + exp(-x)). Error below 2.5 ulp; a subnormal result may be off by 1.5 times its spacing.
 template <class O>
 inline typename O::V sigmoid(typename O::V x) {
-  return O::set(1) / (O::set(1) + exp<O>(-x));
+  const Logistic<O> parts(x);
+  return parts.above / parts.all;
 }
 
 // Natural logarithm of a positive normal number; infinity gives NaN. Error below 1.0 ulp.

@@ -20,24 +20,46 @@ double normal(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint6
   return 0.0;
 }
 
-bool permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order, bool (*stop)(void*),
-                 void* context) {
-  for (std::uint32_t i = 0; i < n; ++i) order[i] = i;
-  // A die of i sides is a 64-bit word times i: the upper half of the product is the number, and the
-  // fraction left over is the next die's word. Two dice to a word keep the bias under 2^-24 for n up to
-  // 2^20; one to a word keeps it under 2^-32 beyond.
-  const int dice = n <= (1u << 20) ? 4 : 2;
-  std::uint64_t block = 0;
-  for (std::uint32_t i = n; i > 1;) {
-    if (block % 4096 == 4095 && stop && stop(context)) return false;
-    const Philox p = philox(seed, Stream::shuffle, epoch, block++);
-    std::uint64_t word = std::uint64_t{p.word[1]} << 32 | p.word[0];
-    for (int d = 0; d < dice && i > 1; ++d, --i) {
-      if (d == dice / 2) word = std::uint64_t{p.word[3]} << 32 | p.word[2];
-      const unsigned __int128 product = static_cast<unsigned __int128>(word) * i;
-      std::swap(order[i - 1], order[static_cast<std::uint32_t>(product >> 64)]);
-      word = static_cast<std::uint64_t>(product);
+void draw_blocks(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t first, BlockPairs& pairs) {
+  for (int b = 0; b < kBlocks; ++b) {
+    const Philox p = philox(seed, stream, index, first + static_cast<std::uint64_t>(b));
+    for (int half = 0; half < 2; ++half) pairs[half][b] = std::uint64_t{p.word[2 * half + 1]} << 32 | p.word[2 * half];
+  }
+}
+
+namespace {
+
+// Throws `Dice` dice with each number, for the places from i - 1 down, and gives what i is afterwards. A die of i sides is
+// a 64-bit word times i: the upper half of the product is what it shows, and the fraction left over is the next die's word.
+template <int Dice>
+std::uint32_t deal(const BlockPairs& pairs, std::uint32_t i, std::uint32_t* order) {
+  for (int b = 0; b < kBlocks; ++b) {
+    for (int half = 0; half < 2; ++half) {
+      std::uint64_t word = pairs[half][b];
+      for (int d = 0; d < Dice; ++d) {
+        if (i <= 1) return i;
+        const unsigned __int128 product = static_cast<unsigned __int128>(word) * i;
+        std::swap(order[--i], order[static_cast<std::uint32_t>(product >> 64)]);
+        word = static_cast<std::uint64_t>(product);
+      }
     }
+  }
+  return i;
+}
+
+}  // namespace
+
+bool permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order, bool (*stop)(void*),
+                 void* context, DrawBlocks draw) {
+  for (std::uint32_t i = 0; i < n; ++i) order[i] = i;
+  // Two dice to a word keep the bias under 2^-24 for n up to 2^20; one to a word keeps it under 2^-32 beyond.
+  const auto deal_all = n <= (1u << 20) ? deal<2> : deal<1>;
+  std::uint64_t block = 0;
+  for (std::uint32_t i = n; i > 1; block += kBlocks) {
+    if (block % 4096 == 0 && block > 0 && stop && stop(context)) return false;
+    BlockPairs pairs;
+    draw(seed, Stream::shuffle, epoch, block, pairs);
+    i = deal_all(pairs, i, order);
   }
   return true;
 }

@@ -35,6 +35,13 @@ inline Philox philox(std::uint64_t seed, Stream stream, std::uint32_t index, std
   return {{c[0], c[1], c[2], c[3]}};
 }
 
+// The blocks of elements `first`, `first` + 1, ..., kBlocks of them: words 0 and 1 of each are one number of
+// pairs[0], words 2 and 3 one of pairs[1].
+constexpr int kBlocks = 16;
+using BlockPairs = std::uint64_t[2][kBlocks];
+using DrawBlocks = void (*)(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t first, BlockPairs& pairs);
+void draw_blocks(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t first, BlockPairs& pairs);
+
 // The stream of a layer at a training step. It packs the purpose into 4 bits, the layer into 16 and the
 // upper half of the step into 12; the lower half of the step is the index.
 inline Stream stream_of(Stream what, std::uint32_t layer, std::uint64_t step) {
@@ -54,8 +61,9 @@ inline double uniform(std::uint64_t seed, Stream stream, std::uint32_t index, st
 double normal(std::uint64_t seed, Stream stream, std::uint32_t index, std::uint64_t element);
 
 // Writes a shuffle of 0..n-1 for one epoch to `order`, by Fisher and Yates. `stop`, where given, is asked at
-// least once in each millisecond; if it says true, the function returns false and the order is unfinished.
+// least once in each millisecond; if it says true, the function returns false and the order is unfinished. `draw`
+// may give the same numbers in a faster way.
 bool permutation(std::uint64_t seed, std::uint32_t epoch, std::uint32_t n, std::uint32_t* order,
-                 bool (*stop)(void* context) = nullptr, void* context = nullptr);
+                 bool (*stop)(void* context) = nullptr, void* context = nullptr, DrawBlocks draw = draw_blocks);
 
 }  // namespace retrograd

@@ -20,6 +20,8 @@ struct Scalar {
   static V fma(V a, V b, V c) { return std::fma(a, b, c); }
   static V sqrt(V x) { return std::sqrt(x); }
   static V select(bool m, V a, V b) { return m ? a : b; }
+  static V at_most(V x, V limit) { return x > limit ? limit : x; }
+  static V at_least(V x, V limit) { return x < limit ? limit : x; }
   static U bits(V v) {
     U u;
     std::memcpy(&u, &v, sizeof u);

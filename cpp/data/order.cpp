@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/random.h"
+#include "kernels/dispatch.h"
 
 namespace retrograd {
 
@@ -18,7 +19,10 @@ bool EpochOrder::draw(std::uint64_t seed, std::uint32_t epoch, Interrupt& interr
   drawn_ = false;
   InterruptWatch watch(interrupt);
   const auto stop = [](void* context) { return static_cast<InterruptWatch*>(context)->spent(1e6); };
-  if (!permutation(seed, epoch, static_cast<std::uint32_t>(order_.size()), order_.data(), stop, &watch)) return false;
+  const auto blocks = [](std::uint64_t key, Stream stream, std::uint32_t index, std::uint64_t first, BlockPairs& pairs) {
+    active_kernels<float>().blocks({key, index, static_cast<std::uint32_t>(stream)}, first, kBlocks, pairs[0], pairs[1]);
+  };
+  if (!permutation(seed, epoch, static_cast<std::uint32_t>(order_.size()), order_.data(), stop, &watch, blocks)) return false;
   drawn_ = true;
   seed_ = seed;
   epoch_ = epoch;

@@ -10,10 +10,10 @@
 namespace retrograd {
 namespace {
 
-// The comparison is chosen so that NaN fails it and passes through.
+// NaN passes through.
 template <class T>
 RG_INLINE V<T> relu(V<T> z) {
-  return Ops<T>::select(z < V<T>{}, V<T>{}, z);
+  return Ops<T>::at_least(z, V<T>{});
 }
 
 template <class T>
@@ -45,8 +45,7 @@ void softmax(Index units, int lanes, T* a) {
     T* p = a + v * O::width;
     V<T> high = O::load(p), sum{};
     for (Index j = 1; j < units; ++j) {
-      const V<T> z = O::load(p + j * kLanes);
-      high = O::select(z > high, z, high);
+      high = O::at_least(high, O::load(p + j * kLanes));
     }
     for (Index j = 0; j < units; ++j) {
       const V<T> e = math::exp<O>(O::load(p + j * kLanes) - high);

@@ -2,8 +2,8 @@
 // operations in the same order on every vector type, with the `O` of base/elementary.h. There are no
 // branches and no tables; NaN gives NaN. Which activation calls which formula is in activate.h.
 //
-// A function that falls to zero on the left is written as max(z, 0) minus a remainder that is
-// computed from |z|, so that both sides keep their precision. |z| is held where exp(-|z|) becomes
+// A function that falls to zero on the left is z times a factor that keeps its precision there, or max(z, 0)
+// minus a remainder that is computed from |z|. z is held where the factor or the remainder has become
 // zero, so that infinity times zero never happens. The errors are those that
 // tests/cpp/base/elementary.cpp measures with fused multiply-add.
 #pragma once
@@ -20,25 +20,18 @@ inline typename O::V absolute(typename O::V x) {
 // min(|z|, limit); NaN stays NaN.
 template <class O>
 inline typename O::V distance(typename O::V z, double limit) {
-  const typename O::V t = absolute<O>(z);
-  return O::select(t > O::set(limit), O::set(limit), t);
+  return O::at_most(absolute<O>(z), O::set(limit));
 }
 
 template <class O>
 inline typename O::V above_zero(typename O::V z) {
-  return O::select(z < O::set(0), O::set(0), z);
+  return O::at_least(z, O::set(0));
 }
 
 // s where z < 0, else 1 - s: the derivative of z F(z) has this symmetry where F(z) + F(-z) = 1.
 template <class O>
 inline typename O::V mirrored(typename O::V z, typename O::V s) {
   return O::select(z < O::set(0), s, O::set(1) - s);
-}
-
-// exp(-|z|)
-template <class O>
-inline typename O::V decay(typename O::V t) {
-  return math::exp<O>(-t);
 }
 
 // gelu: z N(z) with N the normal distribution, erfc(-z / sqrt(2)) / 2 (Hendrycks, Gimpel, 2016). Error
@@ -64,78 +57,82 @@ inline typename O::V gelu_tanh_inner(typename O::V t) {
   return t * O::fma(t * t, O::set(thrice), O::set(once));
 }
 
+// z within [-limit, limit]; NaN stays.
+template <class O>
+inline typename O::V within(typename O::V z, double limit) {
+  return O::at_least(O::at_most(z, O::set(limit)), O::set(-limit));
+}
+
 // gelu by tanh: z (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (z + 0.044715 z^3), which is z
 // sigmoid(2u). Error below 2.5 ulp for z >= 0. For z < 0 it is up to 6 |u| ulp more, which is no
 // more than the last bit of z makes.
 template <class O>
 inline typename O::V gelu_tanh(typename O::V z) {
-  const typename O::V t = distance<O>(z, math::Constants<typename O::T>::tail_end);
-  const typename O::V e = decay<O>(gelu_tanh_inner<O>(t));
-  return above_zero<O>(z) - t * e / (O::set(1) + e);
+  constexpr double end = math::Constants<typename O::T>::tail_end;
+  return O::at_least(z, O::set(-end)) * math::sigmoid<O>(gelu_tanh_inner<O>(within<O>(z, end)));
 }
 
 // Its derivative: s(2u) + z s'(2u) 2u' with s = sigmoid.
 template <class O>
 inline typename O::V gelu_tanh_slope(typename O::V z) {
   constexpr double once = 1.5957691216057307118, thrice = 0.214064448817800747;
-  const typename O::V t = distance<O>(z, math::Constants<typename O::T>::tail_end);
-  const typename O::V e = decay<O>(gelu_tanh_inner<O>(t)), q = O::set(1) / (O::set(1) + e);
-  const typename O::V inner = O::fma(t * t, O::set(thrice), O::set(once));
-  return mirrored<O>(z, e * q * O::fma(-(t * q), inner, O::set(1)));
+  z = within<O>(z, math::Constants<typename O::T>::tail_end);
+  const math::Logistic<O> s(gelu_tanh_inner<O>(z));
+  const typename O::V q = O::set(1) / s.all, above = s.above * q, below = s.below * q;
+  return O::fma(z * above * below, O::fma(z * z, O::set(thrice), O::set(once)), above);
 }
 
-// silu: z sigmoid(z) (Elfwing, Uchibe, Doya, 2017). Error below 3.5 ulp for normal results.
+// silu: z sigmoid(z) (Elfwing, Uchibe, Doya, 2017). Error below 3.5 ulp where sigmoid(z) is normal.
 template <class O>
 inline typename O::V silu(typename O::V z) {
-  const typename O::V t = distance<O>(z, -math::Constants<typename O::T>::exp_low), e = decay<O>(t);
-  return above_zero<O>(z) - t * e / (O::set(1) + e);
+  return O::at_least(z, O::set(math::Constants<typename O::T>::logistic_low)) * math::sigmoid<O>(z);
 }
 
 // The derivative of silu: s(z) + z s(z) s(-z) with s = sigmoid.
 template <class O>
 inline typename O::V silu_slope(typename O::V z) {
-  const typename O::V t = distance<O>(z, -math::Constants<typename O::T>::exp_low);
-  const typename O::V e = decay<O>(t), q = O::set(1) / (O::set(1) + e);
-  return mirrored<O>(z, e * q * O::fma(-t, q, O::set(1)));
+  using C = math::Constants<typename O::T>;
+  z = O::at_least(O::at_most(z, O::set(C::logistic_high)), O::set(C::logistic_low));
+  const math::Logistic<O> s(z);
+  const typename O::V q = O::set(1) / s.all, above = s.above * q;
+  return O::fma(z * above, s.below * q, above);
 }
 
-// tanh(log(1 + exp(z))) as n / (n + r), where n and r are polynomials in e = exp(-|z|) with whole
-// coefficients, and r / (n + r) is what is missing to 1.
+// tanh(log(1 + exp(z))) as n / (n + r), where r / (n + r) is what is missing to 1: with e = exp(z), n = e^2 + 2e
+// and r = 2, both times the square of a number that keeps them in range. z is held within where it matters.
 template <class O>
 struct MishParts {
   using V = typename O::V;
-  V e, n, r;
-  explicit MishParts(V z, V t) {
-    e = decay<O>(t);
-    const auto negative = z < O::set(0);
-    n = O::select(negative, e * (e + O::set(2)), O::fma(O::set(2), e, O::set(1)));
-    r = O::select(negative, O::set(2), O::set(2) * e * e);
-  }
+  using C = math::Constants<typename O::T>;
+  V z;
+  math::Logistic<O> s;
+  V n, r;
+  explicit MishParts(V z_)
+      : z(O::at_least(O::at_most(z_, O::set(C::expm1_high)), O::set(C::logistic_low))),
+        s(z),
+        n(s.above * (s.above + (s.below + s.below))),
+        r((s.below + s.below) * s.below) {}
 };
 
-// mish: z tanh(log(1 + exp(z))) (Misra, 2019). Error below 5 ulp for normal results.
+// mish: z tanh(log(1 + exp(z))) (Misra, 2019). Error below 5 ulp where exp(z) is normal.
 template <class O>
 inline typename O::V mish(typename O::V z) {
-  constexpr double low = math::Constants<typename O::T>::exp_low;
-  const MishParts<O> p(z, distance<O>(z, -low));
-  return O::select(z < O::set(low), O::set(low), z) * (p.n / (p.n + p.r));
+  const MishParts<O> p(z);
+  return O::at_least(z, O::set(math::Constants<typename O::T>::logistic_low)) * (p.n / (p.n + p.r));
 }
 
 // The derivative of mish: w + z (1 - w^2) sigmoid(z) with w = mish(z) / z.
 template <class O>
 inline typename O::V mish_slope(typename O::V z) {
-  const typename O::V t = distance<O>(z, -math::Constants<typename O::T>::exp_low);
-  const MishParts<O> p(z, t);
+  const MishParts<O> p(z);
   const typename O::V all = O::set(1) / (p.n + p.r), w = p.n * all, missing = p.r * all;
-  const auto negative = z < O::set(0);
-  const typename O::V s = O::select(negative, p.e, O::set(1)) / (O::set(1) + p.e);
-  return O::fma(O::select(negative, -t, t) * (missing * (O::set(1) + w)), s, w);
+  return O::fma(p.z * (missing * (O::set(1) + w)), p.s.above / p.s.all, w);
 }
 
 // softplus: log(1 + exp(z)). Error below 2.5 ulp.
 template <class O>
 inline typename O::V softplus(typename O::V z) {
-  return above_zero<O>(z) + math::log1p<O>(decay<O>(absolute<O>(z)));
+  return above_zero<O>(z) + math::log1p<O>(math::exp<O>(-absolute<O>(z)));
 }
 
 // softsign: z / (1 + |z|). Error below 2 ulp; at infinity it is +-1.

@@ -1,5 +1,5 @@
-// Dropout and noise: random numbers by counter, drawn for as many rows at once as a vector has
-// lanes. It is a part of kernels.cpp. The numbers are those of base/random.h to the last bit;
+// Dropout, noise and the blocks of a shuffle: random numbers by counter, drawn for as many rows at once as a
+// vector has lanes. It is a part of kernels.cpp. The numbers are those of base/random.h to the last bit;
 // nothing is kept from call to call.
 #pragma once
 
@@ -38,15 +38,7 @@ class Generator {
       c[p][2] = step_ - Wide{};
       c[p][3] = stream_ - Wide{};
     }
-    for (int round = 0; round < kRounds; ++round) {
-      RG_UNROLL for (unsigned p = 0; p < parts; ++p) {
-        const Wide p0 = product_of_halves(c[p][0], 0xD2511F53u), p1 = product_of_halves(c[p][2], 0xCD9E8D57u);
-        c[p][0] = (p1 >> 32) ^ c[p][1] ^ key0_[round];
-        c[p][1] = p1;
-        c[p][2] = (p0 >> 32) ^ c[p][3] ^ key1_[round];
-        c[p][3] = p0;
-      }
-    }
+    run(c);
     RG_UNROLL for (int i = 0; i < 4; ++i) {
       const Wide even = c[0][i] & 0xffffffffu;
       if constexpr (parts == 2) {
@@ -57,7 +49,37 @@ class Generator {
     }
   }
 
+  // The blocks whose counters begin with the 64-bit numbers `first`, first + 1, ...: parts * width of them.
+  static constexpr int width = Ops<double>::width;
+  RG_INLINE void pairs(std::uint64_t first, std::uint64_t* a, std::uint64_t* b) const {
+    Wide c[parts][4];
+    RG_UNROLL for (unsigned p = 0; p < parts; ++p) {
+      c[p][0] = lanes_ + (first + p * width);
+      c[p][1] = c[p][0] >> 32;
+      c[p][2] = step_ - Wide{};
+      c[p][3] = stream_ - Wide{};
+    }
+    run(c);
+    RG_UNROLL for (unsigned p = 0; p < parts; ++p) {
+      const Wide low = (c[p][0] & 0xffffffffu) | c[p][1] << 32, high = (c[p][2] & 0xffffffffu) | c[p][3] << 32;
+      __builtin_memcpy(a + p * width, &low, sizeof low);
+      __builtin_memcpy(b + p * width, &high, sizeof high);
+    }
+  }
+
  private:
+  RG_INLINE void run(Wide (&c)[parts][4]) const {
+    for (int round = 0; round < kRounds; ++round) {
+      RG_UNROLL for (unsigned p = 0; p < parts; ++p) {
+        const Wide p0 = product_of_halves(c[p][0], 0xD2511F53u), p1 = product_of_halves(c[p][2], 0xCD9E8D57u);
+        c[p][0] = (p1 >> 32) ^ c[p][1] ^ key0_[round];
+        c[p][1] = p1;
+        c[p][2] = (p0 >> 32) ^ c[p][3] ^ key1_[round];
+        c[p][3] = p0;
+      }
+    }
+  }
+
   static constexpr int kRounds = 10;
   std::uint32_t step_, stream_;
   Wide lanes_{};
@@ -107,11 +129,18 @@ void add_noise(Index units, int lanes, const Draw& draw, Index unit, Index row, 
   });
 }
 
+void blocks(const Draw& draw, std::uint64_t first, Index count, std::uint64_t* a, std::uint64_t* b) {
+  using G = Generator<float>;  // which takes two vectors at once
+  const G generator(draw);
+  for (Index i = 0; i < count; i += G::parts * G::width) generator.pairs(first + static_cast<std::uint64_t>(i), a + i, b + i);
+}
+
 template <class T>
 constexpr Noise<T> noise_kernels() {
   Noise<T> table{};
   table.drop = drop<T>;
   table.add_noise = add_noise<T>;
+  table.blocks = blocks;
   return table;
 }
 

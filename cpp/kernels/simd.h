@@ -1,7 +1,8 @@
 // One vector type per instruction set: load, store, select, fused multiply-add, transpose of a square of registers.
 //
 // For kernels.cpp alone, which is compiled once per instruction set: everything lives in an unnamed namespace, so that no
-// linker can take a function built for one instruction set in place of another's. The only intrinsics are fma and sqrt.
+// linker can take a function built for one instruction set in place of another's. The only intrinsics are fma, sqrt, at_most
+// and at_least.
 #pragma once
 
 #include "base/panel.h"
@@ -101,6 +102,36 @@ struct Ops {
     asm("" : "+w"(m));  // LLVM takes z < 0 ? 0 : z for a maximum, which makes +0 of -0 (its issue 93414)
 #endif
     return m ? a : b;
+  }
+  // The lesser, and the greater, of x and a limit; NaN stays, and so does a zero beside another zero. x86 has an instruction
+  // for just this, which g++ does not find.
+  static RG_INLINE V at_most(V x, V limit) {
+#if defined(RG_HALVES) || !defined(__SSE2__)
+    return select(x > limit, limit, x);
+#elif defined(__AVX512F__)  // all lanes, as in sqrt
+    if constexpr (sizeof(T) == 4) return _mm512_maskz_min_ps(0xffff, limit, x);
+    if constexpr (sizeof(T) == 8) return _mm512_maskz_min_pd(0xff, limit, x);
+#elif defined(__AVX2__) && defined(__FMA__)
+    if constexpr (sizeof(T) == 4) return _mm256_min_ps(limit, x);
+    if constexpr (sizeof(T) == 8) return _mm256_min_pd(limit, x);
+#else
+    if constexpr (sizeof(T) == 4) return _mm_min_ps(limit, x);
+    if constexpr (sizeof(T) == 8) return _mm_min_pd(limit, x);
+#endif
+  }
+  static RG_INLINE V at_least(V x, V limit) {
+#if defined(RG_HALVES) || !defined(__SSE2__)
+    return select(x < limit, limit, x);
+#elif defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return _mm512_maskz_max_ps(0xffff, limit, x);
+    if constexpr (sizeof(T) == 8) return _mm512_maskz_max_pd(0xff, limit, x);
+#elif defined(__AVX2__) && defined(__FMA__)
+    if constexpr (sizeof(T) == 4) return _mm256_max_ps(limit, x);
+    if constexpr (sizeof(T) == 8) return _mm256_max_pd(limit, x);
+#else
+    if constexpr (sizeof(T) == 4) return _mm_max_ps(limit, x);
+    if constexpr (sizeof(T) == 8) return _mm_max_pd(limit, x);
+#endif
   }
   static RG_INLINE U bits(V v) { return reinterpret_cast<U>(v); }
   static RG_INLINE V from_bits(U u) { return reinterpret_cast<V>(u); }

@@ -179,6 +179,9 @@ struct Noise {
   // to = from + deviation n with n standard normal. Units u and u + 1 (u even) get a pair of Box and
   // Muller's numbers (elementary.h).
   void (*add_noise)(Index units, int lanes, const Draw& draw, Index unit, Index row, T deviation, const T* from, T* to);
+  // The blocks of Philox (base/random.h) whose counters are {first + i, draw.step, draw.stream} with a number first + i of 64
+  // bits, for i < count, a multiple of 16: words 0 and 1 of each as one number of a, words 2 and 3 as one of b.
+  void (*blocks)(const Draw& draw, std::uint64_t first, Index count, std::uint64_t* a, std::uint64_t* b);
 };
 
 // norms.h: normalisation, and the limit on norms of weights.

@@ -82,3 +82,26 @@ TEST_CASE_TEMPLATE("add_noise: the same numbers on every table", T, float, doubl
     kernels.add_noise(units, lanes, at.draw, at.unit, at.row, T(0.37), from, to);
   });
 }
+
+TEST_CASE_TEMPLATE("blocks: Philox one block at a time, on every table", T, float, double) {
+  Operand<std::uint64_t> low(64), high(64);
+  for (const KernelTable* table : tested_tables()) {
+    CAPTURE(std::string(table->isa));
+    for (const Draw& draw : {Draw{0, 0, 0}, Draw{0x123456789abcdef0u, 77, 2}, Draw{~0ull, ~0u, ~0u}}) {
+      for (const std::uint64_t first : {std::uint64_t{0}, (std::uint64_t{1} << 32) - 5, ~std::uint64_t{0} - 9}) {
+        for (const Index count : {16, 64}) {
+          for (const Guard guard : kGuards) {
+            std::vector<std::uint64_t> a(static_cast<std::size_t>(count)), b = a, want_a = a, want_b = a;
+            std::uint64_t *got_a = low.place(a, guard), *got_b = high.place(b, guard);
+            kernels_of<T>(*table).blocks(draw, first, count, got_a, got_b);
+            oracle_of<T>(*table).blocks(draw, first, count, want_a.data(), want_b.data());
+            CHECK(std::equal(want_a.begin(), want_a.end(), got_a));
+            CHECK(std::equal(want_b.begin(), want_b.end(), got_b));
+            CHECK(low.kept());
+            CHECK(high.kept());
+          }
+        }
+      }
+    }
+  }
+}

@@ -47,6 +47,7 @@ constexpr Kernels<T> table() {
   t.narrow_rows[static_cast<int>(Source::uint8)] = Narrow<O>::template narrow_rows<std::uint8_t>;
   t.drop = Noise<O>::drop;
   t.add_noise = Noise<O>::add_noise;
+  t.blocks = Noise<O>::blocks;
   t.limit_norm = Norms<O>::limit_norm;
   t.normalise_rows = Norms<O>::normalise_rows;
   t.denormalise_rows = Norms<O>::denormalise_rows;

@@ -31,11 +31,11 @@ TEST_CASE_TEMPLATE("training: the bits that every table with fused multiply-add 
   check_bits<T>({{64, 64, 10}, {kRelu, kIdentity}, Loss::cross_entropy, true}, 150, 32, sgd(0.05, 0.9, 0, false),
                 0x22f53cbc7ef9cb05, 0xa61433a939b2e48d);
   check_bits<T>({{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy}, 100, 7, sgd(0.05, 0.9, 0.001, true),
-                0x2a6d55319d1693b1, 0xb07b984ca51bb76b);
-  check_bits<T>({{31, 50, 4}, {kLeaky, kTanh}, Loss::mse}, 90, 20, sgd(0.05, 0.5, 0, false), 0x7359e3e5392dd3bc,
-                0xc38e3c7f7f62647a);
+                0xe98679211c62ff3d, 0xa67bcc56d8af911a);
+  check_bits<T>({{31, 50, 4}, {kLeaky, kTanh}, Loss::mse}, 90, 20, sgd(0.05, 0.5, 0, false), 0x5370401e2d88262b,
+                0xfc3b5f4206f218f1);
   check_bits<T>({{300, 130, 20}, {kSigmoid, kSigmoid}, Loss::binary_cross_entropy}, 210, 70, sgd(0.05, 0, 0, false),
-                0x6e91d8436d1991d4, 0xdc2a4b8698db1831);
+                0x931c0da84aaf4841, 0xda55cf4426d198c6);
   check_bits<T>({{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic}, 130, 64, sgd(0.05, 0.9, 0.01, false),
                 0xab957b284ece9978, 0x384e0459d7f95c0c);
 }
@@ -45,7 +45,7 @@ TEST_CASE_TEMPLATE("optimisers: the bits that every table with fused multiply-ad
   const Spec wide{{40, 200, 16, 3}, {kRelu, kLeaky, kIdentity}, Loss::quadratic},
       small{{13, 33, 17, 5}, {kTanh, kSigmoid, kSoftmax}, Loss::cross_entropy};
   check_bits<T>(wide, 130, 64, settings_of(Rule::adam), 0x61c08d569dfa46a2, 0xf7f145afbe151368);
-  check_bits<T>(small, 100, 7, settings_of(Rule::adam), 0xde741538f773ebf8, 0xf38766936c44b686);
+  check_bits<T>(small, 100, 7, settings_of(Rule::adam), 0x7b665adb03128b25, 0x3b8537a99bb6f547);
   check_bits<T>(wide, 130, 64, settings_of(Rule::rmsprop), 0xa1fcdcf096658bab, 0xc7d2db1ec04adc75);
   check_bits<T>(wide, 130, 64, settings_of(Rule::adagrad), 0x2ecfcaf68d15773a, 0xa0a6c63cfefe5af7);
   check_bits<T>(wide, 130, 3, settings_of(Rule::lion), 0x540078cd8c09634d, 0x40cbe1e0f4ddd672);
@@ -63,7 +63,7 @@ TEST_CASE_TEMPLATE("a thousand steps: the bits that every table with fused multi
     EpochArgs<T> args = arguments(data, 9);
     args.threads.exactly = team;
     for (args.epoch = 0; args.epoch < 10; ++args.epoch) REQUIRE(trainer.epoch(args, state).steps == 100);
-    CHECK(weights_hash(network) == (sizeof(T) == 4 ? 0xbf226b5094b1feafu : 0x7c87f9f22fa512fau));
+    CHECK(weights_hash(network) == (sizeof(T) == 4 ? 0xfed4345f326fd675u : 0xcf0c7cb9dca4579fu));
   }
 }
 
@@ -74,8 +74,8 @@ TEST_CASE_TEMPLATE("weights of rows, averages: the bits that every table with fu
     bool by_batch;
     std::uint64_t network[2], average[2];  // float32, float64
   };
-  const Pinned all[] = {{false, {0xbbf4595a42bdb76c, 0xf63921457e738f50}, {0x3e1e0fe63ac7a231, 0xce23b316b0843840}},
-                        {true, {0x4b5e0997788cff8e, 0xccf403181398c168}, {0x74fa534846a126b7, 0xf2f6eb831ea7ccc1}}};
+  const Pinned all[] = {{false, {0x2856bc987cf666c4, 0xce14e04aa663f4e4}, {0xedf9f87b4ed66548, 0x80f3b066111aa32f}},
+                        {true, {0xb70a7c9287fe4f85, 0xc9dc903c34c6d778}, {0x8432290c22635897, 0x50180fd0ea9e2faf}}};
   const Spec spec{{13, 33, 17, 5}, {kTanh, kRelu, kIdentity}, Loss::cross_entropy, true};
   const Data<T> data(spec, 100);
   std::vector<T> weights;

@@ -36,6 +36,14 @@ struct Noise {
       }
     }
   }
+
+  static void blocks(const Draw& draw, std::uint64_t first, Index count, std::uint64_t* a, std::uint64_t* b) {
+    for (Index i = 0; i < count; ++i) {
+      const Philox p = philox(draw.seed, static_cast<Stream>(draw.stream), draw.step, first + static_cast<std::uint64_t>(i));
+      a[i] = std::uint64_t{p.word[1]} << 32 | p.word[0];
+      b[i] = std::uint64_t{p.word[3]} << 32 | p.word[2];
+    }
+  }
 };
 
 }  // namespace retrograd::testing::oracle
