@@ -147,9 +147,10 @@ bool dense_delta(const Kernels<T>& kernels, const DenseLayer<T>& layer, Panels<T
   for (Index q = 0; q < blocks; ++q) {
     const Index j0 = cut(all, blocks, q), j1 = cut(all, blocks, q + 1);
     const Index n = std::min(layer.fan_out, j1 * kLanes) - j0 * kLanes;
-    for (Index t = 0; t < tiles.count; t += kDeltaTiles) {
-      const Index r = row0 + tiles.begin(t), end = row0 + tiles.begin(std::min(tiles.count, t + kDeltaTiles));
-      const Index next_end = row0 + tiles.begin(std::min(tiles.count, t + 2 * kDeltaTiles));
+    const Index at_once = kDeltaTiles * std::max<Index>(1, kKc<T> / ((j1 - j0) * kLanes));  // the same stretch of w in L1
+    for (Index t = 0; t < tiles.count; t += at_once) {
+      const Index r = row0 + tiles.begin(t), end = row0 + tiles.begin(std::min(tiles.count, t + at_once));
+      const Index next_end = row0 + tiles.begin(std::min(tiles.count, t + 2 * at_once));
       Index fetched = j0;
       const Index calls = (p1 - p0 + kernels.group - 1) / kernels.group;
       const Index fetch_share = layer.fan_out >= kFetchRows ? (j1 - j0) / calls + 1 : 0;
@@ -256,7 +257,7 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
       } else {
         // With something to prefetch in between, each call takes only a few tiles.
         const bool fetch = batch >= kFetchRows && j + columns < last_unit;
-        const Index at_once = fetch ? 2 : t1 - t;
+        const Index at_once = fetch ? kFetchTiles : t1 - t;
         Ahead<T> ahead(delta_t.panel((j + columns) / kLanes), fetch ? batch * kLanes : 0,
                        blocks * (t1 - t + at_once - 1) / at_once);
         for (Index q = 0; q < blocks; ++q) {
