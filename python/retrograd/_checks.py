@@ -50,6 +50,8 @@ def above_zero(value: object, name: str, below: float = float("inf")) -> float:
 
 
 def _number(value: object, name: str) -> float:
+    if type(value) is float:  # this comes first because a learning rate may change before every step
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         hint = "; the trainer names the network: rg.Trainer(net, rg.SGD(lr=0.1))" if name == "lr" and _is_network(value) else ""
         raise TypeError(f"{name}: expected a number, got {_shown(value)}{hint}")
