@@ -35,7 +35,7 @@ def as_int(value: object, name: str, least: int, bits: int = 63) -> int:
 
 def as_float(value: object, name: str, least: float, below: float = float("inf")) -> float:
     """A finite number in [least, below)."""
-    number = _number(value, name)
+    number = value if type(value) is float else _number(value, name)  # a learning rate may change before every step
     if not least <= number < below:
         _refuse_range(name, value, f"from {least:g}" + ("" if below == float("inf") else f" to below {below:g}"))
     return number
@@ -50,8 +50,6 @@ def above_zero(value: object, name: str, below: float = float("inf")) -> float:
 
 
 def _number(value: object, name: str) -> float:
-    if type(value) is float:  # this comes first because a learning rate may change before every step
-        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         hint = "; the trainer names the network: rg.Trainer(net, rg.SGD(lr=0.1))" if name == "lr" and _is_network(value) else ""
         raise TypeError(f"{name}: expected a number, got {_shown(value)}{hint}")

@@ -143,10 +143,12 @@ class Optimizer(_HasRate):
         self._checked_settings()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "lr":  # it may change before every step, so it is told by itself
-            if not getattr(self, "_stale", "all"):
+        if name == "lr" and getattr(self, "_stale", None) is not None:  # it may change before every step
+            if not self._stale:
                 set_own(self, "_stale", name)  # this comes first: Ctrl-C may come between the two
-        elif not name.startswith("_"):
+            set_own(self, name, value)
+            return
+        if not name.startswith("_"):
             set_own(self, "_stale", "all")
             if name in ("groups", "betas") and isinstance(value, list):  # a change inside a list would go unnoticed
                 value = tuple(value)
