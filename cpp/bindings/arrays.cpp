@@ -14,36 +14,43 @@ std::string shape_of(const py::array& x) {
 
 int plain_type(const py::handle& x) {
   if (Py_TYPE(x.ptr()) != Numpy::get().PyArray_Type_) return -1;
-  const py::dtype type = py::reinterpret_borrow<py::array>(x).dtype();
+  const auto* type = py::detail::array_descriptor_proxy(py::detail::array_proxy(x.ptr())->descr);
   constexpr char native = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>';  // as dtype.newbyteorder() has it
-  const char order = type.byteorder();
-  return order == '=' || order == '|' || order == native ? type.num() : -1;
+  const char order = type->byteorder;
+  return order == '=' || order == '|' || order == native ? type->type_num : -1;
 }
 
 // ---------------------------------------------------------------------------------------------- rows
 
-bool view_rows(const py::handle& x, Index cols, Rows& rows) {
+bool source_of_array(const py::handle& x, Source& source) {
   switch (plain_type(x)) {
     case Numpy::NPY_FLOAT_:
-      rows.source = Source::float32;
-      break;
+      source = Source::float32;
+      return true;
     case Numpy::NPY_DOUBLE_:
-      rows.source = Source::float64;
-      break;
+      source = Source::float64;
+      return true;
     case Numpy::NPY_UBYTE_:
-      rows.source = Source::uint8;
-      break;
+      source = Source::uint8;
+      return true;
     default:
       return false;
   }
+}
+
+bool aligned(const Rows& rows) {
+  const Index size = source_size(rows.source);
+  return reinterpret_cast<std::uintptr_t>(rows.data) % static_cast<std::uintptr_t>(size) == 0 &&
+         (rows.rows == 1 || rows.stride % size == 0);
+}
+
+bool view_rows(const py::handle& x, Index cols, Rows& rows) {
+  if (!source_of_array(x, rows.source)) return false;
   const auto* array = py::detail::array_proxy(x.ptr());
   if (array->nd != 2 || array->dimensions[1] != cols) return false;
   rows = {array->data, array->dimensions[0], cols, array->strides[0], rows.source};
   if (rows.rows == 0 || cols == 0) return true;
-  const Index size = source_size(rows.source);
-  const bool contiguous = cols == 1 || array->strides[1] == size;
-  const bool aligned = reinterpret_cast<std::uintptr_t>(rows.data) % static_cast<std::uintptr_t>(size) == 0;
-  return contiguous && aligned && (rows.rows == 1 || rows.stride % size == 0);
+  return (cols == 1 || array->strides[1] == source_size(rows.source)) && aligned(rows);
 }
 
 Rows rows_of(const py::array& x, Index cols, const char* what) {
@@ -128,37 +135,11 @@ py::object labels_of(const py::object& y, Index rows, Index outputs) {
   return copy;
 }
 
-template <class T>
-bool view_targets(const py::handle& y, const Network<T>& network, Index rows, std::vector<std::int32_t>& buffer,
-                  Targets& targets) {
-  const int type = plain_type(y);
-  if (type < 0) return false;
-  const auto* array = py::detail::array_proxy(y.ptr());
-  const Index outputs = network.outputs();
-  if (network.picks_one()) {
-    const PlainLabels labels(y, rows);
-    if (!labels.data) return false;
-    buffer.resize(static_cast<std::size_t>(rows));
-    targets.labels = buffer.data();
-    return labels.copy(rows, outputs, buffer.data());
-  }
-  if (array->nd == 1 && outputs == 1) {
-    if (type != (sizeof(T) == 4 ? Numpy::NPY_FLOAT_ : Numpy::NPY_DOUBLE_) || array->dimensions[0] != rows) return false;
-    if (reinterpret_cast<std::uintptr_t>(array->data) % sizeof(T) != 0 ||
-        array->strides[0] % static_cast<Index>(sizeof(T)) != 0)
-      return false;
-    targets.rows = {array->data, rows, 1, array->strides[0], source_of<T>};
-  } else if (!view_rows(y, outputs, targets.rows) || targets.rows.source != source_of<T> || targets.rows.rows != rows) {
-    return false;
-  }
-  if (!all_finite(network.kernels(), targets.rows)) return false;
-  if (network.targets() == TargetKind::numbers) return true;
-  if (network.targets() != TargetKind::shares) return false;  // the long way checks them
-  for (Index r = 0; r < rows; ++r) {
-    const T* row = static_cast<const T*>(targets.rows.row(r));
-    if (std::any_of(row, row + outputs, [](T v) { return v < 0 || v > 1; })) return false;
-  }
-  return true;
+bool copy_labels(const py::handle& y, Index rows, Index outputs, std::vector<std::int32_t>& buffer) {
+  const PlainLabels labels(y, rows);
+  if (!labels.data || outputs < 1) return false;
+  buffer.resize(static_cast<std::size_t>(rows));
+  return labels.copy(rows, outputs, buffer.data());
 }
 
 template <class T>
@@ -204,9 +185,11 @@ void copy_out(Panels<T> from, Index rows, Index cols, T* out) {
 }
 
 template <class T>
-void copy_in(const T* from, Index rows, Index cols, Panels<T> to) {
-  for (Index p = 0; p < panels(cols); ++p) {
-    for (Index r = 0; r < rows; ++r) std::copy_n(from + r * cols + p * kLanes, lanes_of(cols, p), to.row(p, r));
+void copy_in(const Rows& from, Panels<T> to) {
+  for (Index p = 0; p < panels(from.cols); ++p) {
+    for (Index r = 0; r < from.rows; ++r) {
+      std::copy_n(static_cast<const T*>(from.row(r)) + p * kLanes, lanes_of(from.cols, p), to.row(p, r));
+    }
   }
 }
 
@@ -240,7 +223,23 @@ Array<T> unpack_parameter(const ParameterArray& array, T* base) {
 
 template <class T>
 void pack_parameter(const ParameterArray& array, const Array<T>& from, T* base) {
-  copy_in(from.data(), array.rows, array.cols, array.in(base));
+  const Index stride = array.cols * static_cast<Index>(sizeof(T));
+  pack_parameter(array, Rows{from.data(), array.rows, array.cols, stride, source_of<T>}, base);
+}
+
+template <class T>
+void pack_parameter(const ParameterArray& array, const Rows& from, T* base) {
+  copy_in(from, array.in(base));
+}
+
+bool view_parameter(const ParameterArray& array, const py::handle& given, Rows& rows) {
+  if (!array.vector()) return view_rows(given, array.cols, rows) && rows.rows == array.rows;
+  if (!source_of_array(given, rows.source)) return false;
+  const auto* proxy = py::detail::array_proxy(given.ptr());
+  const Index size = source_size(rows.source);
+  if (proxy->nd != 1 || proxy->dimensions[0] != array.cols) return false;
+  rows = {proxy->data, 1, array.cols, array.cols * size, rows.source};
+  return (array.cols == 1 || proxy->strides[0] == size) && aligned(rows);
 }
 
 void check_shape(const ParameterArray& array, const py::array& given) {
@@ -253,13 +252,13 @@ void check_shape(const ParameterArray& array, const py::array& given) {
       (array.vector() ? cols + ",)" : std::to_string(array.rows) + ", " + cols + ")") + ", got " + shape_of(given));
 }
 
-#define RG_INSTANTIATE(T)                                                                                        \
-  template bool view_targets(const py::handle&, const Network<T>&, Index, std::vector<std::int32_t>&, Targets&); \
-  template Targets targets_of<T>(const py::array&, Index, Index, const std::optional<py::array>&);               \
-  template Array<T> unpack(Panels<T>, Index, Index);                                                             \
-  template Array<T> unpack_rows(const Kernels<T>&, Panels<T>, Index, Index);                                     \
-  template Array<T> unpack_parameter(const ParameterArray&, T*);                                                 \
-  template void pack_parameter(const ParameterArray&, const Array<T>&, T*);
+#define RG_INSTANTIATE(T)                                                                          \
+  template Targets targets_of<T>(const py::array&, Index, Index, const std::optional<py::array>&); \
+  template Array<T> unpack(Panels<T>, Index, Index);                                               \
+  template Array<T> unpack_rows(const Kernels<T>&, Panels<T>, Index, Index);                       \
+  template Array<T> unpack_parameter(const ParameterArray&, T*);                                   \
+  template void pack_parameter(const ParameterArray&, const Array<T>&, T*);                        \
+  template void pack_parameter(const ParameterArray&, const Rows&, T*);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

@@ -3,7 +3,7 @@
 //
 // Many questions come in two forms. The long form takes what the Python layer has coerced, and throws
 // an error that says what is wrong. The quick form is asked first, with whatever the user gave. Within
-// a microsecond it takes a plain array that fits as it is, and says no (false, or None) to everything
+// a microsecond it takes a plain array that fits as it is (batch.h: and a list), and says no (false, or None) to everything
 // else, right or wrong; the caller then takes the long form.
 #pragma once
 
@@ -32,6 +32,12 @@ int plain_type(const py::handle& x);
 
 // ---------------------------------------------------------------------------------------------- rows
 
+// The kind of numbers in a plain array; false where it is none that is read in place.
+bool source_of_array(const py::handle& x, Source& source);
+
+// Whether each row begins where a number of its kind may.
+bool aligned(const Rows& rows);
+
 // Quick form: a view of a 2-D array (rows, cols) whose rows are contiguous and aligned.
 bool view_rows(const py::handle& x, Index cols, Rows& rows);
 
@@ -43,10 +49,8 @@ Rows rows_of(const py::array& x, Index cols, const char* what);
 // Quick form: a copy of labels as the core takes them, if they are right and come in a plain array; else None.
 py::object labels_of(const py::object& y, Index rows, Index outputs);
 
-// Quick form: the targets of a batch. Labels are copied to `buffer`.
-template <class T>
-bool view_targets(const py::handle& y, const Network<T>& network, Index rows, std::vector<std::int32_t>& buffer,
-                  Targets& targets);
+// Quick form: the same into a buffer; false where they are not right or not plain.
+bool copy_labels(const py::handle& y, Index rows, Index outputs, std::vector<std::int32_t>& buffer);
 
 // Long form: int32 labels, one for each row, or rows of outputs; and None or row weights of type T, (rows, 1).
 template <class T>
@@ -57,6 +61,13 @@ Targets targets_of(const py::array& y, Index rows, Index outputs, const std::opt
 template <class T>
 Array<T> empty(Index rows, Index cols) {
   return Array<T>(std::vector<py::ssize_t>{rows, cols});
+}
+
+// The same copy, which cannot be written to: a change of it would look like a change of the network, and be none.
+template <class T>
+Array<T> read_only(Array<T> copy) {
+  py::detail::array_proxy(copy.ptr())->flags &= ~Numpy::NPY_ARRAY_WRITEABLE_;
+  return copy;
 }
 
 // A [rows][cols] array from panels whose lanes are columns (weights, gradients, transposed deltas).
@@ -74,6 +85,13 @@ Array<T> unpack_parameter(const ParameterArray& array, T* base);
 // Writes such an array into the arena.
 template <class T>
 void pack_parameter(const ParameterArray& array, const Array<T>& from, T* base);
+
+// The same from rows of T; a vector is one row.
+template <class T>
+void pack_parameter(const ParameterArray& array, const Rows& from, T* base);
+
+// Quick form: a view of a plain array of that shape.
+bool view_parameter(const ParameterArray& array, const py::handle& given, Rows& rows);
 
 // Throws std::invalid_argument where the shape of `given` is not that of the array.
 void check_shape(const ParameterArray& array, const py::array& given);

@@ -44,7 +44,7 @@ template <class T>
 Array<T> get_array(PyNetwork<T>& self, const std::string& name, Index l) {
   const ParameterArray& array = self.array_of(name, l, false);
   const auto use = self.shared();
-  return unpack_parameter(array, self.network.arena_of(array).data());
+  return read_only(unpack_parameter(array, self.network.arena_of(array).data()));
 }
 
 template <class T>
@@ -56,12 +56,46 @@ void set_array(PyNetwork<T>& self, const std::string& name, Index l, const Array
   ++self.network.version;
 }
 
+// Quick form: replaces arrays, which `places` names by their numbers in the table, all of them or none. They may be
+// of any kind that batch.h takes.
+template <class T>
+bool put_quick(PyNetwork<T>& self, const std::vector<std::size_t>& places, const std::vector<py::object>& given) {
+  struct Part {
+    const ParameterArray& array;
+    py::object made;
+    py::handle values;
+    Rows rows;
+  };
+  const std::vector<ParameterArray>& table = self.network.table().arrays();
+  if (places.size() != given.size()) return false;
+  std::vector<Part> parts;
+  parts.reserve(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (places[i] >= table.size()) return false;
+    Part& part = parts.emplace_back(Part{table[places[i]], {}, {}, {}});
+    part.values = as_plain<T>(given[i], part.made);
+  }
+  const auto use = self.alone();
+  for (Part& part : parts) {
+    if (!part.values || !view_parameter(part.array, part.values, part.rows)) return false;
+    if (!all_finite(self.network.kernels(), part.rows)) return false;
+    if (part.array.kind == ParameterKind::running_var && !all_within(part.rows, 0, std::numeric_limits<double>::max()))
+      return false;
+  }
+  std::vector<T> buffer;
+  for (const Part& part : parts) {
+    pack_parameter(part.array, rows_as(part.rows, buffer), self.network.arena_of(part.array).data());
+  }
+  ++self.network.version;
+  return true;
+}
+
 template <class T>
 Array<T> get_gradient(PyNetwork<T>& self, const std::string& name, Index l) {
   const ParameterArray& array = self.array_of(name, l, true);
   const auto use = self.shared();
   self.need_backward();
-  return unpack_parameter(array, self.stages.work().gradients().data());
+  return read_only(unpack_parameter(array, self.stages.work().gradients().data()));
 }
 
 template <class T>
@@ -151,9 +185,11 @@ py::tuple network_predict(PyNetwork<T>& self, const py::array& x, int answer_, i
 template <class T>
 py::object network_predict_quick(PyNetwork<T>& self, const py::object& x, int answer_) {
   const Answer answer = answer_of(answer_);
+  py::object made;
+  const py::handle plain = as_plain<T>(x, made);
   Rows rows;
-  if (!view_rows(x, self.network.inputs(), rows) || rows.rows < 1 || self.exactly > 0) return py::none();
-  if (self.network.flops_per_row() * static_cast<double>(rows.rows) > kQuickFlops) return py::none();
+  if (!plain || !view_rows(plain, self.network.inputs(), rows) || rows.rows < 1 || !self.takes_quickly(rows.rows))
+    return py::none();
   if (!all_finite(self.network.kernels(), rows)) return py::none();
   py::array out = empty_answer(self.network, rows.rows, answer);
   const auto use = self.shared();
@@ -177,6 +213,22 @@ std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& 
   }
   poll.raise_if_interrupted();
   return {score.mean(score.loss), score.mean(score.metric)};
+}
+
+// Quick form. It is also None where the work is not small, a team is forced, or the loss is not finite.
+template <class T>
+py::object network_evaluate_quick(PyNetwork<T>& self, const py::object& x, const py::object& y, const py::object& row_weights) {
+  QuickBatch<T> batch(x, y, row_weights);
+  BatchBuffers<T> buffers;
+  Rows rows;
+  Targets targets;
+  const auto use = self.shared();
+  if (!self.takes_quickly(batch.count()) || !batch.take(self.network, buffers, rows, targets)) return py::none();
+  Score score;
+  evaluate(self.network, rows, targets, score, Threads{1}, {});
+  const double loss = score.mean(score.loss);
+  if (!std::isfinite(loss)) return py::none();
+  return py::make_tuple(loss, score.mean(score.metric));
 }
 
 // ---------------------------------------------------------------------------------------------- the stages by hand
@@ -236,10 +288,9 @@ void network_apply(PyNetwork<T>& self, PyOptimizer<T>& optimizer, int n_threads)
   apply_update(self.network, self.stages.work().gradients(), optimizer.optimizer, optimizer.stored, Threads{n_threads});
 }
 
+// The outputs of the last pass; somebody holds the network.
 template <class T>
-Array<T> network_output(PyNetwork<T>& self) {
-  const auto use = self.shared();
-  self.need_forward();
+Array<T> outputs_of(const PyNetwork<T>& self) {
   const Network<T>& network = self.network;
   const Index rows = self.stages.rows(), units = network.outputs();
   const Panels<T> a = self.stages.work().a({network.depth()});
@@ -252,11 +303,62 @@ Array<T> network_output(PyNetwork<T>& self) {
 }
 
 template <class T>
+Array<T> network_output(PyNetwork<T>& self) {
+  const auto use = self.shared();
+  self.need_forward();
+  return outputs_of(self);
+}
+
+// Quick forms of forward, with the outputs, and of both ways backward: None where the work is not small.
+template <class T>
+py::object network_forward_quick(PyNetwork<T>& self, const py::object& x, bool training) {
+  py::object made;
+  const py::handle plain = as_plain<T>(x, made);
+  Rows rows;
+  if (!plain || !view_rows(plain, self.network.inputs(), rows) || rows.rows < 1 || !self.takes_quickly(rows.rows))
+    return py::none();
+  if (!all_finite(self.network.kernels(), rows)) return py::none();
+  const auto use = self.alone();
+  self.stages.forward(rows, Threads{1}, {}, training);
+  return outputs_of(self);
+}
+
+template <class T>
+py::object network_backward_quick(PyNetwork<T>& self, const py::object& y, const py::object& row_weights, bool by_batch) {
+  QuickBatch<T> batch(py::none(), y, row_weights);
+  BatchBuffers<T> buffers;
+  const auto use = self.alone();
+  self.need_fresh_forward();
+  const Index rows = self.stages.rows();
+  Targets targets;
+  if (!self.takes_quickly(rows) || !batch.take_targets(self.network, buffers, rows, targets)) return py::none();
+  targets.by_batch = by_batch;
+  double loss = 0;
+  self.stages.backward(targets, loss, Threads{1}, {});
+  return py::float_(loss);
+}
+
+template <class T>
+bool network_backward_dz_quick(PyNetwork<T>& self, const py::object& dz) {
+  py::object made;
+  const py::handle plain = as_plain<T>(dz, made);
+  const auto use = self.alone();
+  self.need_fresh_forward();
+  const Index rows = self.stages.rows();
+  Rows view;
+  if (!self.takes_quickly(rows) || !view_numbers(plain, rows, self.network.outputs(), view)) return false;
+  if (!all_finite(self.network.kernels(), view)) return false;
+  self.stages.backward(view, Threads{1}, {});
+  return true;
+}
+
+template <class T>
 Array<T> network_z(PyNetwork<T>& self, Index l) {
   self.check_layer(l);
   const auto use = self.shared();
   self.need_forward();
-  return unpack_rows(self.network.kernels(), self.stages.work().z(l), self.stages.rows(), self.network.layer(l).fan_out);
+  const Index units = self.network.layer(l).fan_out;
+  return read_only(unpack_rows(self.network.kernels(), self.stages.work().z(l), self.stages.rows(), units));
 }
 
 template <class T>
@@ -264,7 +366,8 @@ Array<T> network_a(PyNetwork<T>& self, Index level) {
   if (level != 0) self.check_layer(level - 1);
   const auto use = self.shared();
   self.need_forward();
-  return unpack_rows(self.network.kernels(), self.stages.work().a({level}), self.stages.rows(), self.network.size_of({level}));
+  const Index units = self.network.size_of({level});
+  return read_only(unpack_rows(self.network.kernels(), self.stages.work().a({level}), self.stages.rows(), units));
 }
 
 template <class T>
@@ -272,7 +375,7 @@ Array<T> network_delta(PyNetwork<T>& self, Index l) {
   self.check_layer(l);
   const auto use = self.shared();
   self.need_backward();
-  return unpack(self.stages.work().delta_t(l), self.stages.rows(), self.network.layer(l).fan_out);
+  return read_only(unpack(self.stages.work().delta_t(l), self.stages.rows(), self.network.layer(l).fan_out));
 }
 
 template <class T>
@@ -288,7 +391,7 @@ Array<T> network_dx(PyNetwork<T>& self, int n_threads) {
     const WithoutGil release;
     memory = self.stages.input_gradient(dx, Threads{n_threads});
   }
-  return unpack_rows(self.network.kernels(), dx, self.stages.rows(), self.network.inputs());
+  return read_only(unpack_rows(self.network.kernels(), dx, self.stages.rows(), self.network.inputs()));
 }
 
 // ---------------------------------------------------------------------------------------------- numbers that are not finite
@@ -372,6 +475,7 @@ void define_network(py::class_<PyNetwork<T>>& network) {
           py::arg("steps"))
       .def("get", &get_array<T>, py::arg("name"), py::arg("layer"))
       .def("set", &set_array<T>, py::arg("name"), py::arg("layer"), py::arg("values").noconvert())
+      .def("put_quick", &put_quick<T>, py::arg("places"), py::arg("arrays"))
       .def("fill", &fill_layer<T>, py::arg("layer"), py::arg("distribution"), py::arg("scale"), py::arg("seed"))
       .def("fill_biases", &fill_layer_biases<T>, py::arg("layer"), py::arg("scale"), py::arg("seed"))
       .def("copy_from", &copy_network<T>, py::arg("other"), py::arg("tau") = 1.0)
@@ -380,6 +484,9 @@ void define_network(py::class_<PyNetwork<T>>& network) {
            py::arg("by_batch") = false)
       .def("backward_dz", &network_backward_dz<T>, py::arg("dz"), py::arg("n_threads") = 0)
       .def("apply", &network_apply<T>, py::arg("optimizer"), py::arg("n_threads") = 0)
+      .def("forward_quick", &network_forward_quick<T>, py::arg("x"), py::arg("training"))
+      .def("backward_quick", &network_backward_quick<T>, py::arg("y"), py::arg("row_weights"), py::arg("by_batch"))
+      .def("backward_dz_quick", &network_backward_dz_quick<T>, py::arg("dz"))
       .def("output", &network_output<T>)
       .def("batch_rows",
            [](Net& self) {
@@ -396,6 +503,7 @@ void define_network(py::class_<PyNetwork<T>>& network) {
       .def("predict_quick", &network_predict_quick<T>, py::arg("x"), py::arg("answer"))
       .def("evaluate", &network_evaluate<T>, py::arg("x"), py::arg("y"), py::arg("n_threads") = 0,
            py::arg("row_weights") = py::none())
+      .def("evaluate_quick", &network_evaluate_quick<T>, py::arg("x"), py::arg("y"), py::arg("row_weights"))
       .def("find_nonfinite_weight", &find_nonfinite_weight<T>)
       .def_static("find_nonfinite", &find_nonfinite_number<T>, py::arg("x"), py::arg("n_threads") = 0)
       .def_static("takes", &takes<T>, py::arg("x"), py::arg("cols"));

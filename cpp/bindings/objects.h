@@ -3,7 +3,7 @@
 // have them and register each class.
 #pragma once
 
-#include "bindings/arrays.h"
+#include "bindings/batch.h"
 #include "bindings/users.h"
 #include "network/stages.h"
 #include "training/trainer.h"
@@ -22,6 +22,11 @@ struct PyNetwork {
 
   Threads threads(int n_threads) const { return {n_threads, exactly}; }
 
+  // Whether work on so many rows is done within a call that keeps the GIL and looks for no signal.
+  bool takes_quickly(Index rows) const {
+    return exactly == 0 && network.flops_per_row() * static_cast<double>(rows) <= kQuickFlops;
+  }
+
   void check_layer(Index l) const {
     if (l < 0 || l >= network.depth()) {
       throw py::index_error("layer " + std::to_string(l) + " of " + std::to_string(network.depth()));
@@ -39,7 +44,8 @@ struct PyNetwork {
     if (!stages.has_forward()) throw std::runtime_error("nothing there yet: call forward(X) first");
   }
   void need_backward() const {
-    if (!stages.has_backward()) throw std::runtime_error("there are no gradients of the last forward pass: call backward(y) after forward(X)");
+    if (!stages.has_backward())
+      throw std::runtime_error("there are no gradients of the last forward pass: call backward(y) after forward(X)");
   }
   // A backward pass needs activations that belong to the present weights.
   void need_fresh_forward() const {
@@ -80,8 +86,8 @@ struct PyTrainer {
 
   PyNetwork<T>& network;
   Trainer<T> trainer;
-  std::vector<std::int32_t> labels;  // for a step's batch
-  int team = 0;                      // threads of the last epoch or part of one
+  BatchBuffers<T> buffers;  // for a step's batch
+  int team = 0;             // threads of the last epoch or part of one
 };
 
 template <class T>

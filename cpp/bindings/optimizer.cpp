@@ -15,6 +15,13 @@ void configure_optimizer(PyOptimizer<T>& self, const OptimizerSettings& settings
   self.optimizer.configure(settings, list);
 }
 
+// The learning rate alone, which may change before every step; the other settings must have been told before.
+template <class T>
+void set_rate(PyOptimizer<T>& self, double lr) {
+  const auto use = self.network.shared();  // as above
+  self.optimizer.set_rate(lr);
+}
+
 template <class T>
 Array<T> get_plane(PyOptimizer<T>& self, int i, const std::string& name, Index l) {
   const auto use = self.network.shared();
@@ -49,6 +56,7 @@ void define_optimizer(py::class_<PyOptimizer<T>>& optimizer) {
   using State = PyOptimizer<T>;
   optimizer.def(py::init<PyNetwork<T>&>(), py::arg("network"), py::keep_alive<1, 2>())
       .def("configure", &configure_optimizer<T>, py::arg("settings"), py::arg("groups"))
+      .def("set_rate", &set_rate<T>, py::arg("lr"))
       .def("clear",
            [](State& self) {
              const auto use = self.network.alone();

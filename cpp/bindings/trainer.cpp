@@ -77,16 +77,18 @@ EpochResult trainer_epoch(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const p
   return result;
 }
 
-// Quick form: one step on one batch as it is; returns its mean loss. It returns None, and has changed
+// Quick form: one step on one batch as it is; returns its loss. It returns None, and has changed
 // nothing, also where the loss is not finite.
 template <class T>
-py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::object& x, const py::object& y,
-                        int n_threads) {
+py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::object& x, const py::object& y, int n_threads,
+                        const py::handle& row_weights, bool by_batch) {
+  if (&optimizer.network != &self.network) return py::none();
   const Network<T>& network = self.network.network;
-  EpochArgs<T> args;
-  if (!view_rows(x, network.inputs(), args.x) || args.x.rows < 1 || &optimizer.network != &self.network) return py::none();
+  QuickBatch<T> batch(x, y, row_weights);
   const auto use = self.network.alone();
-  if (!all_finite(network.kernels(), args.x) || !view_targets(y, network, args.x.rows, self.labels, args.y)) return py::none();
+  EpochArgs<T> args;
+  if (!batch.take(network, self.buffers, args.x, args.y)) return py::none();
+  args.y.by_batch = by_batch;
   args.batch = args.x.rows;
   args.snapshot = false;
   args.threads = self.network.threads(n_threads);
@@ -104,7 +106,7 @@ py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py:
     poll.raise_if_interrupted();
   }
   if (result.end != EpochEnd::finished) return py::none();
-  return py::float_(result.score.mean(result.score.loss));
+  return py::float_(batch_loss(args.y, result.score, args.x.rows));
 }
 
 template <class T>
@@ -125,7 +127,15 @@ void define_trainer(py::module_& m, const char* name) {
              const Planned<T>& planned = self.trainer.planned();
              return std::make_tuple(planned.names(), planned.best(), planned.reason());
            })
-      .def("step", &trainer_step<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("n_threads") = 0);
+      // Two functions, for pybind11 takes memory from the heap where there are more than 6 arguments.
+      .def(
+          "step",
+          [](PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py::object& x, const py::object& y, int n_threads) {
+            return trainer_step(self, optimizer, x, y, n_threads, py::none(), false);
+          },
+          py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("n_threads") = 0)
+      .def("step_weighted", &trainer_step<T>, py::arg("optimizer"), py::arg("x"), py::arg("y"), py::arg("n_threads"),
+           py::arg("row_weights"), py::arg("by_batch"));
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ class Optimizer {
   // `settings` holds for all of them.
   void configure(const OptimizerSettings& settings, const std::vector<GroupSettings>& groups = {});
   const OptimizerSettings& settings() const { return settings_; }
+  void set_rate(double lr) { settings_.lr = lr; }
 
   // Makes sure that the planes which the settings need exist; what they hold is kept.
   void prepare();

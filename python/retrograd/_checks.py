@@ -35,7 +35,7 @@ def as_int(value: object, name: str, least: int, bits: int = 63) -> int:
 
 def as_float(value: object, name: str, least: float, below: float = float("inf")) -> float:
     """A finite number in [least, below)."""
-    number = _number(value, name)
+    number = value if type(value) is float else _number(value, name)  # a learning rate may change before every step
     if not least <= number < below:
         _refuse_range(name, value, f"from {least:g}" + ("" if below == float("inf") else f" to below {below:g}"))
     return number

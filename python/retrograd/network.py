@@ -272,12 +272,13 @@ class Network(Careful):
 
     def _array(self, name: str, layer: int) -> Array | None:
         """A read-only copy of one array of a layer; None where the layer has none of that name."""
-        if not any(array.name == name for array in self._spec.arrays[layer]):
+        if (name, layer) not in self._spec.places:
             return None
-        return read_only(self._core.get(name, layer))
+        return self._core.get(name, layer)
 
     def _of_all(self, name: str) -> tuple[Any, ...]:
-        return tuple(self._array(name, layer) for layer in range(self.depth))
+        core, places = self._core, self._spec.places
+        return tuple([core.get(name, layer) if (name, layer) in places else None for layer in range(self.depth)])
 
     def _put(self, layer: int, arrays: Mapping[str, Any]) -> None:
         """Replace arrays of a layer that have been checked."""
@@ -288,11 +289,11 @@ class Network(Careful):
         """The gradients of all layers for "delta" or the name of an array; for "dx" the one gradient of the inputs."""
         core = self._core
         if name == "dx":
-            return read_only(core.dx())
+            return core.dx()
         if name == "delta":
-            return tuple(read_only(core.delta(layer)) for layer in range(self.depth))
-        there = [any(array.name == name for array in arrays) for arrays in self._spec.arrays]
-        return tuple(read_only(core.gradient(name, layer)) if has else None for layer, has in enumerate(there))
+            return tuple(core.delta(layer) for layer in range(self.depth))
+        places = self._spec.places
+        return tuple(core.gradient(name, layer) if (name, layer) in places else None for layer in range(self.depth))
 
     @property
     def weights(self) -> Arrays:
@@ -339,6 +340,8 @@ class Network(Careful):
         ValueError, TypeError
             Wrong number, shape or type of arrays, or values that are not finite. Nothing is changed then.
         """
+        if self._put_quickly(weights, biases):
+            return
         given = {"weights": weights, "biases": self.biases if biases is None else biases}
         ready: list[dict[str, Array]] = [{} for _ in range(self.depth)]
         for (name, arrays), kind in zip(given.items(), ("w", "b"), strict=True):
@@ -357,6 +360,22 @@ class Network(Careful):
             self._put(i, arrays_of_layer)
         if biases is not None:
             self._forget_prior()
+
+    def _put_quickly(self, weights: Any, biases: Any) -> bool:
+        """Replace weights and biases if they come in plain arrays that fit; whether they did."""
+        spec, depth = self._spec, self.depth
+        if type(weights) not in (list, tuple) or len(weights) != depth:
+            return False
+        places, arrays = spec.weight_places, [*weights]
+        if biases is not None:
+            if type(biases) not in (list, tuple) or not len(biases) == len(spec.bias_places) == depth:
+                return False
+            places, arrays = [*places, *spec.bias_places], [*arrays, *biases]
+        self._about_to_change()
+        done = self._core.put_quick(places, arrays)
+        if done and biases is not None:
+            self._forget_prior()
+        return done
 
     def set_norm(
         self,
@@ -496,7 +515,8 @@ class Network(Careful):
 
     def _state(self) -> dict[str, Any]:
         """The steps, and the arrays of each layer by name."""
-        arrays = [{place.name: self._array(place.name, place.layer) for place in layer} for layer in self._spec.arrays]
+        get = self._core.get
+        arrays = [{place.name: get(place.name, place.layer) for place in layer} for layer in self._spec.arrays]
         return {"steps": self.steps, "arrays": arrays}
 
     def _load_state(self, state: Mapping[str, Any]) -> None:
@@ -505,13 +525,17 @@ class Network(Careful):
         steps, given = as_int(state["steps"], "steps", 0), state["arrays"]
         if len(given) != self.depth:
             raise ValueError(f"arrays: expected those of {self.depth} layers, got {len(given)}")
-        ready = []
         for layer, arrays in zip(self._spec.arrays, given, strict=True):
             check_state(arrays, [place.name for place in layer], f"arrays of layer {layer[0].layer}")
-            ready.append({p.name: self._checked(f"{p.name}[{p.layer}]", p, arrays[p.name]) for p in layer})
         self._about_to_change()
-        for i, arrays in enumerate(ready):
-            self._put(i, arrays)
+        plain = [given[layer][name] for name, layer in self._spec.places]
+        if not self._core.put_quick([*self._spec.places.values()], plain):
+            ready = [
+                {p.name: self._checked(f"{p.name}[{p.layer}]", p, arrays[p.name]) for p in layer}
+                for layer, arrays in zip(self._spec.arrays, given, strict=True)
+            ]
+            for i, arrays in enumerate(ready):
+                self._put(i, arrays)
         self._core.set_steps(steps)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -585,9 +609,12 @@ class Network(Careful):
         """
         if training is not True and training is not False:
             training = _as_training(training)
-        rows = self._rows(X, least=1)
+        threads = as_threads(n_threads)
         self._about_to_change(weights_only=False)
-        self._core.forward(rows, as_threads(n_threads), training)
+        quick = self._core.forward_quick(X, training)  # for little work on plain rows; None for anything else
+        if quick is not None:
+            return quick
+        self._core.forward(self._rows(X, least=1), threads, training)
         return self._core.output()
 
     def __call__(self, X: ArrayLike, training: bool = False, *, n_threads: int | None = None) -> Array:
@@ -636,15 +663,18 @@ class Network(Careful):
             raise TypeError("backward: expected either y or dz, got " + ("neither" if y is None else "both"))
         if dz is not None and sample_weight is not None:
             raise TypeError("backward: expected sample_weight with y, got it with dz, which can hold it")
-        by_batch = weigh_by_batch(weights)
-        rows, outputs = self._core.batch_rows(), self._spec.outputs
+        by_batch, threads = weigh_by_batch(weights), as_threads(n_threads)
         self._about_to_change(weights_only=False)
         loss = None
         if y is not None:
-            targets = self._targets(y, rows)
-            of_rows = as_weights(sample_weight, rows, self.dtype, zeros=not by_batch)
-            loss = self._core.backward(targets, as_threads(n_threads), of_rows, by_batch)
-        else:
+            loss = self._core.backward_quick(y, sample_weight, by_batch)  # as in forward
+            if loss is None:
+                rows = self._core.batch_rows()
+                targets = self._targets(y, rows)
+                of_rows = as_weights(sample_weight, rows, self.dtype, zeros=not by_batch)
+                loss = self._core.backward(targets, threads, of_rows, by_batch)
+        elif not self._core.backward_dz_quick(dz):
+            rows, outputs = self._core.batch_rows(), self._spec.outputs
             seed = as_array(dz, "dz")  # type: ignore[arg-type]  # not None
             if seed.ndim == 1 and outputs == 1:
                 seed = seed.reshape(-1, 1)
@@ -652,7 +682,7 @@ class Network(Careful):
                 raise ValueError(f"dz: expected shape {(rows, outputs)}, got {seed.shape}")
             rows_of_dz = as_rows(seed, outputs, self.dtype, "dz")
             check_finite(self._core, rows_of_dz, "dz", seed)
-            self._core.backward_dz(rows_of_dz, as_threads(n_threads))
+            self._core.backward_dz(rows_of_dz, threads)
         gradients = Gradients(self, loss)
         set_own(self, "_gradients", weakref.ref(gradients))
         return gradients
@@ -660,13 +690,13 @@ class Network(Careful):
     @property
     def z(self) -> Arrays:
         """Sums of each layer, z = x w + b (rows, fan_out), of the last `forward`: copies, read-only."""
-        return tuple(read_only(self._core.z(i)) for i in range(self.depth))
+        return tuple(map(self._core.z, range(self.depth)))
 
     @property
     def a(self) -> Arrays:
         """The inputs, then a = f(z) of each layer (rows, units), of the last `forward`: copies, read-only."""
         core = self._core
-        return (*(read_only(core.a(i)) for i in range(self.depth)), read_only(core.output()))
+        return (*(core.a(i) for i in range(self.depth)), read_only(core.output()))
 
     # ---------------------------------------------------------------- use
 
@@ -732,7 +762,15 @@ class Network(Careful):
         n_threads: int | None = None,
     ) -> float:
         """Mean loss over the rows of X with targets y; with `sample_weight` (rows,) it is sum w l / sum w."""
-        return self._scored(self._examples(X, y, sample_weight), n_threads)[0]
+        return self._score(X, y, sample_weight, n_threads)[0]
+
+    def _score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, n_threads: int | None) -> tuple[float, float]:
+        """Loss and metric of data as a user gives them, both as means."""
+        as_threads(n_threads)
+        quick = self._core.evaluate_quick(X, y, sample_weight)  # as in predict
+        if quick is None:
+            return self._scored(self._examples(X, y, sample_weight), n_threads)
+        return quick[0], self._metric(quick[1])
 
     def _scored(self, data: Examples, n_threads: int | None) -> tuple[float, float]:
         """Loss and metric, both as means."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._careful import Careful, names_of, says_where
+from ._careful import Careful, names_of, says_where, set_own
 from ._checks import above_zero, as_bool, as_float, as_int, as_threads
 from ._data.arrays import Array
 from ._names import resolved
@@ -136,15 +136,20 @@ class Optimizer(_HasRate):
                 f"{type(self).__name__}: expected one of {', '.join(_RULES)}, or a class derived from one of them; there are "
                 "no rules of your own: take gradients = net.backward(y) and write the new weights by net.set_weights(...)"
             )
-        self._stale: bool  # whether the core has not seen the present settings
+        self._stale: Literal["", "lr", "all"]  # which of the present settings the core has not seen
         self._network: Network | None = None
         self._core: Any = None
         self._loaded: dict[str, Any] | None = None  # a state that is kept until there is a network
         self._checked_settings()
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "lr" and getattr(self, "_stale", None) is not None:  # it may change before every step
+            if not self._stale:
+                set_own(self, "_stale", name)  # this comes first: Ctrl-C may come between the two
+            set_own(self, name, value)
+            return
         if not name.startswith("_"):
-            object.__setattr__(self, "_stale", True)  # this comes first: Ctrl-C may come between the two
+            set_own(self, "_stale", "all")
             if name in ("groups", "betas") and isinstance(value, list):  # a change inside a list would go unnoticed
                 value = tuple(value)
         super().__setattr__(name, value)
@@ -195,8 +200,11 @@ class Optimizer(_HasRate):
         if self._network is not network:
             self._first_bind(network)
         if self._stale:
-            self._configure(self._core, network)
-            self._stale = False
+            if self._stale == "lr":
+                self._core.set_rate(as_float(self.lr, "lr", 0.0))
+            else:
+                self._configure(self._core, network)
+            set_own(self, "_stale", "")
         return self._core
 
     def _first_bind(self, network: Network) -> None:
@@ -209,7 +217,7 @@ class Optimizer(_HasRate):
             self._configure(core, network)  # steps need the betas
             self._put(core, network, self._loaded)
         self._core, self._network, self._loaded = core, network, None
-        self._stale = True
+        self._stale = "all"
 
     def step(self, network: Network, *, n_threads: int | None = None) -> None:
         """Stage 3: update weights and biases with the gradients of `network.backward`.
@@ -624,7 +632,5 @@ def as_optimizer(given: object) -> Optimizer:
 def _whose(state: dict[str, Any]) -> str:
     """Which optimisers have such a state."""
     planes = set(state) - {"steps"}
-    kinds = [
-        name for name, rule in _RULES.items() if planes and set(rule._always) <= planes <= set(filter(None, rule._planes))
-    ]
+    kinds = [name for name, rule in _RULES.items() if planes and set(rule._always) <= planes <= set(filter(None, rule._planes))]
     return f", a state of {' or '.join(kinds)}" if kinds else ""

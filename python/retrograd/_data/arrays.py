@@ -38,6 +38,8 @@ def as_array(value: ArrayLike, name: str) -> Array:
 
 def converted(array: Array, dtype: np.dtype[Any]) -> Array:
     """A contiguous, aligned array of the dtype; what does not fit becomes infinite, and later checks look for that."""
+    if array.dtype == dtype:
+        return np.require(array, dtype, ("C", "A"))
     with np.errstate(over="ignore"):
         return np.require(array, dtype, ("C", "A"))
 

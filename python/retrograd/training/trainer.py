@@ -501,15 +501,17 @@ class Trainer(Careful):
         averaging = None if self.average is None else self._averaging
         core = self.optimizer._bind(network)
         network._about_to_change()
-        if self.weights is not _BY_ROWS:
-            weigh_by_batch(self.weights)
+        by_batch = self.weights is not _BY_ROWS and weigh_by_batch(self.weights)
+        threads = as_threads(self.n_threads)
+        quick: float | None
         if sample_weight is None:
-            quick: float | None = self._core.step(core, X, y, as_threads(self.n_threads))
-            if quick is not None:  # the arrays were plain and the loss finite
-                if averaging is not None:
-                    self._average_step(averaging)
-                return quick
-        by_batch = weigh_by_batch(self.weights)
+            quick = self._core.step(core, X, y, threads)
+        else:
+            quick = self._core.step_weighted(core, X, y, threads, sample_weight, by_batch)
+        if quick is not None:  # the arrays were plain and the loss finite
+            if averaging is not None:
+                self._average_step(averaging)
+            return quick
         data = network._examples(X, y, sample_weight, zeros=not by_batch)
         options = self._options(len(data.rows))
         options.snapshot = False  # the rows keep their order, and there are no weights to go back to
@@ -549,6 +551,9 @@ class Trainer(Careful):
             As `fit`.
         """
         network = self.averaged or self._network
+        if type(metrics) is tuple and not metrics:
+            loss, metric = network._score(X, y, sample_weight, self.n_threads)
+            return {"loss": loss, network.metric_name: metric}
         data = network._examples(X, y, sample_weight)
         measures = MetricsRun(metrics, network, data, {"": data})
         loss, metric = network._scored(data, self.n_threads)
