@@ -296,12 +296,31 @@ def test_variances_below_0_are_refused() -> None:
 
 
 def test_gradients_in_hand_survive_weights_that_are_set() -> None:
-    net = network([5, 9, 3])
-    net.forward(inputs(4, 5))
-    g = net.backward(targets("mse", 4, 3))
-    expected = copy.copy(g).dx
-    net.set_weights([np.ones(w.shape) for w in net.weights])
-    assert same_bits(g.dx, expected)
+    state = network([5, 9, 3], seed=2).state_dict()
+    changes: list[Callable[[rg.Network], None]] = [
+        lambda net: net.set_weights([np.ones(w.shape) for w in net.weights]),
+        lambda net: net.load_state_dict(state),
+    ]
+    for change in changes:
+        net, twin = network([5, 9, 3]), network([5, 9, 3])
+        found = []
+        for one in (net, twin):
+            one.forward(inputs(4, 5))
+            found.append(one.backward(targets("mse", 4, 3)))
+        change(net)
+        assert same_bits(found[0].dx, found[1].dx)
+    for again in (
+        lambda: net.forward(inputs(2, 5)),
+        lambda: net.backward(targets("mse", 4, 3)),
+        lambda: net.backward(dz=np.ones((4, 3))),
+    ):
+        net.forward(inputs(4, 5))
+        g = net.backward(dz=np.full((4, 3), 0.5))
+        twin.copy_from(net)
+        twin.forward(inputs(4, 5))
+        expected = twin.backward(dz=np.full((4, 3), 0.5)).dw
+        again()
+        assert same_bits(g.dw, expected)
 
 
 # ---------------------------------------------------------------- a rate that changes before every step
