@@ -225,6 +225,9 @@ def test_stages_refuse_what_they_did() -> None:
     for dz in (np.full((2, 3), np.nan), np.zeros((3, 3)), np.zeros((2, 2))):
         with pytest.raises(ValueError, match="dz: expected"):
             net.backward(dz=dz)
+    for wrong in (np.nan, np.inf, 1e39):
+        with pytest.raises(ValueError, match="y: expected finite"):
+            net.backward(np.array([[0, 0, 0], [0, wrong, 0]]))
     with pytest.raises(ValueError, match="sample_weight: expected"):
         net.backward(np.zeros((2, 3)), sample_weight=[1, -1])
 
@@ -262,7 +265,16 @@ def test_weights_that_come_in_any_form(dtype: str) -> None:
 def test_one_wrong_array_of_several_changes_nothing(which: int) -> None:
     net = network([5, 9, 3])
     before, fresh = parameters(net), [np.ones(a.shape, np.float32) for a in parameters(net)]
-    wrong: list[Any] = [np.full(fresh[which].shape, np.nan), np.full(fresh[which].shape, 1e39), np.ones((2, 2, 2)), "w", None]
+    long, short = (np.ones((len(fresh[which]) + more, *fresh[which].shape[1:]), np.float32) for more in (1, -1))
+    wrong: list[Any] = [
+        long,
+        short,
+        np.full(fresh[which].shape, np.nan),
+        np.full(fresh[which].shape, 1e39),
+        np.ones((2, 2, 2)),
+        "w",
+        None,
+    ]
     for array in wrong:
         given = [*fresh[:which], array, *fresh[which + 1 :]]
         assert not net._core.put_quick([0, 2, 1, 3], given)
@@ -284,12 +296,31 @@ def test_variances_below_0_are_refused() -> None:
 
 
 def test_gradients_in_hand_survive_weights_that_are_set() -> None:
-    net = network([5, 9, 3])
-    net.forward(inputs(4, 5))
-    g = net.backward(targets("mse", 4, 3))
-    expected = copy.copy(g).dx
-    net.set_weights([np.ones(w.shape) for w in net.weights])
-    assert same_bits(g.dx, expected)
+    state = network([5, 9, 3], seed=2).state_dict()
+    changes: list[Callable[[rg.Network], None]] = [
+        lambda net: net.set_weights([np.ones(w.shape) for w in net.weights]),
+        lambda net: net.load_state_dict(state),
+    ]
+    for change in changes:
+        net, twin = network([5, 9, 3]), network([5, 9, 3])
+        found = []
+        for one in (net, twin):
+            one.forward(inputs(4, 5))
+            found.append(one.backward(targets("mse", 4, 3)))
+        change(net)
+        assert same_bits(found[0].dx, found[1].dx)
+    for again in (
+        lambda: net.forward(inputs(2, 5)),
+        lambda: net.backward(targets("mse", 4, 3)),
+        lambda: net.backward(dz=np.ones((4, 3))),
+    ):
+        net.forward(inputs(4, 5))
+        g = net.backward(dz=np.full((4, 3), 0.5))
+        twin.copy_from(net)
+        twin.forward(inputs(4, 5))
+        expected = twin.backward(dz=np.full((4, 3), 0.5)).dw
+        again()
+        assert same_bits(g.dw, expected)
 
 
 # ---------------------------------------------------------------- a rate that changes before every step
