@@ -66,7 +66,7 @@ constexpr Index kSplitFirstBytes = 65536;
 constexpr double kFlopsForTwo = kFlopsPerThread / 2;
 
 // Few rows are tried up to so many, and the first layer by rows in place as well as by panels.
-constexpr Index kFewRowsTried = 12, kRowsTried = 256;
+constexpr Index kFewRowsTried = 8, kRowsTried = 256;
 
 // Panels are tried beside the narrow way where the levels of a network have so many units on average (with AVX2, the
 // narrow way by panels: 24-48-20-3 1.4, 64 wide 1.4, 16 wide 1.7 to 1.9, 4-32-16-4 2.7 times as fast).

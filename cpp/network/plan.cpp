@@ -10,6 +10,8 @@
 namespace retrograd {
 namespace {
 
+static_assert(kFewRowsTried <= kDeltaRows);  // what one call of delta_rows takes
+
 auto tied(const Plan& p) {
   return std::tie(p.way.first_rows, p.way.few_rows, p.way.small, p.way.narrow, p.team, p.split, p.vectors, p.chunk);
 }

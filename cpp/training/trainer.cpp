@@ -34,6 +34,7 @@ void Trainer<T>::prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
   if (args.snapshot) snapshot_.prepare(network_);
   if (args.snapshot && args.average) average_snapshot_.prepare(*args.average);
   optimizer.prepare();
+  if (batch == 0) return;  // there is nothing to learn from
   planned_.prepare(batch, args.x.source, args.threads, args.planning);
   bool stores = false, chained = false;
   for (const Plan& plan : planned_.plans()) {
@@ -104,6 +105,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
     progress_.loss = 0;
   }
   EpochResult result;
+  if (args.x.rows == 0) return result;
   Interrupt interrupt(args.poll);
   if (args.shuffle && !order_.draw(args.seed, args.epoch, interrupt)) {
     result.end = EpochEnd::interrupted;

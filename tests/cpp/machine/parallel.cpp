@@ -110,7 +110,7 @@ TEST_CASE("team_size: calls at the same time share the threads, each has one") {
   CHECK(offered() == all);
   for (const int size : {1, 2, 3}) {
     const Team team(size);
-    CHECK(offered() == std::max(1, all - size));
+    CHECK(offered() == std::max(1, all - team.size()));
   }
   CHECK(offered() == all);  // given back
   const Team one;

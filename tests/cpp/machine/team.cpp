@@ -182,7 +182,7 @@ TEST_CASE("a forked child of a process that had a team has one thread, and works
   CHECK(max_threads() == 4);
   CHECK(in_child(works_alone) == 42);
   CHECK(in_child([&] { return in_child(works_alone); }) == 42);  // and so has its child
-  CHECK(Team(4).size() == 4);
+  CHECK(Team(4).size() > 1);
 }
 
 TEST_CASE("a child that is forked between two phases goes on alone") {
