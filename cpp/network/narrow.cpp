@@ -92,7 +92,7 @@ NarrowWork<T>::NarrowWork(const Network<T>& network, Index rows, Purpose purpose
   }
   for (Index l = 0; l < depth && learns; ++l) plan_pieces(l, blocks);
   const auto work = [](const Piece& piece) { return piece.rows * piece.lanes; };
-  std::stable_sort(pieces_.begin(), pieces_.end(), [&](const Piece& a, const Piece& b) { return work(a) > work(b); });
+  std::sort(pieces_.begin(), pieces_.end(), [&](const Piece& a, const Piece& b) { return work(a) > work(b); });
 }
 
 // The pieces of layer l, of a network with so many blocks of 16 rows by the lanes of one call.
