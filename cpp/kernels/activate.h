@@ -21,6 +21,11 @@ RG_INLINE V<T> relu_derivative(V<T> d, V<T> a) {
   return Ops<T>::select(a <= V<T>{}, V<T>{}, d);
 }
 
+template <class T>
+RG_INLINE V<T> tanh_derivative(V<T> d, V<T> a, V<T> one) {
+  return d * Ops<T>::fma(-a, a, one);
+}
+
 template <class T, class F>
 RG_INLINE void map_rows(Index units, int lanes, T* p, F f) {
   for (Index v = 0, end = vectors<T>(lanes) * Ops<T>::width; v < end; v += Ops<T>::width) {
@@ -140,7 +145,7 @@ void derive(Index units, int lanes, T* d, const T* a, Activation activation) {
       each([](V<T> g, V<T> y) RG_LAMBDA { return O::select(y <= V<T>{}, g * O::set(kLeakySlope), g); });
       break;
     case Activation::tanh:
-      each([](V<T> g, V<T> y) RG_LAMBDA { return g * O::fma(-y, y, O::set(1)); });
+      each([](V<T> g, V<T> y) RG_LAMBDA { return tanh_derivative<T>(g, y, O::set(1)); });
       break;
     case Activation::sigmoid:
       each([](V<T> g, V<T> y) RG_LAMBDA { return g * O::fma(-y, y, y); });

@@ -208,7 +208,7 @@ template <class T>
 RG_ONCE void dw_general(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Panels<T> g, bool first,
                         Panels<T> w, Panels<T> v, const Update<T>& update) {
   sum_and_step(rows, lanes, g, first, w, v, update, [=](Index row, Index n, Panels<T> sums) RG_LAMBDA {
-    run_tiles<DeltaTile<T>>({m, a.at(0, row), d, sums, {}, first, false}, n, lanes);
+    run_tiles<DeltaTile<T>>({m, a.at(0, row), d, sums, {}, first, InTile::none}, n, lanes);
   });
 }
 
@@ -218,7 +218,7 @@ void dw(Index rows, Index m, int lanes, Panels<const T> a, Panels<const T> d, Pa
   with_mode(last ? update : nullptr, [=](auto mode) RG_LAMBDA {
     constexpr Mode M = decltype(mode)::value;
     if constexpr (M == kStore) {
-      run_tiles<DeltaTile<T>>({m, a, d, g, {}, first, false}, rows, lanes);
+      run_tiles<DeltaTile<T>>({m, a, d, g, {}, first, InTile::none}, rows, lanes);
     } else if constexpr (M == kGeneral) {
       dw_general(rows, m, lanes, a, d, g, first, w, v, *update);
     } else {
@@ -251,11 +251,18 @@ struct DwRowsTile {
     const T* d = p.d.data + lane;
     Index m = 0;
     for (; m + 2 <= p.m; m += 2) {
-      RG_UNROLL for (int u = 0; u < 2; ++u) step<T, MR, NV, 1>(c, p.x[m + u] + offset, d + u * kLanes, jump);
+      RG_UNROLL for (int u = 0; u < 2; ++u) step<T, MR, NV, 1>(c, values(p.x[m + u], offset), d + u * kLanes, jump);
       d += 2 * kLanes;
     }
-    if (m < p.m) step<T, MR, NV, 1>(c, p.x[m] + offset, d, jump);
+    if (m < p.m) step<T, MR, NV, 1>(c, values(p.x[m], offset), d, jump);
     finish_dw<T, M>(c, o, p.g, p.w, p.v, p.update);
+  }
+
+  // One pointer for all values of a row; else the compiler keeps an offset for each of them, and spills some.
+  static RG_INLINE const T* values(const T* x, Index offset) {
+    x += offset;
+    asm("" : "+r"(x));
+    return x;
   }
 };
 

@@ -175,70 +175,92 @@ void margin_loss(const LossArgs<T>& p) {
 }
 
 // -sum t log softmax(z) in one stable step: log sum exp(z - max) - (z - max)_label; delta = softmax(z) - t.
-// `smooth`: with (1 - s) t + s / n in place of t.
-template <class T, bool smooth>
-void cross_entropy_loss(const LossArgs<T>& p) {
+// `smooth`: with (1 - s) t + s / n in place of t. N vectors of lanes from lane o on, side by side, as each waits for its own
+// maximum, sum and logarithm.
+template <class T, bool smooth, int N>
+RG_INLINE void cross_entropy_lanes(const LossArgs<T>& p, Index o) {
   using O = Ops<T>;
+  constexpr Index W = O::width;
+  const Index units = p.units;
   const V<T> one = O::set(1);
   [[maybe_unused]] const V<T> spread = O::broadcast(&p.parameter), keep = one - spread,
-                              part = spread / O::set(static_cast<double>(p.units));
-  for (int v = 0; v < vectors<T>(p.lanes); ++v) {
-    const Index o = v * O::width;
-    const T* z = p.a + o;
-    const T* t = p.target + o;
-    const V<T> label = p.labels ? load_as<T, std::int32_t>(p.labels + o) : V<T>{};
-    V<T> high = O::load(z), guess{}, sum{}, loss{}, mass = one, picked{};
-    [[maybe_unused]] V<T> all{};
-    V<T> unit = one;  // an integer made a vector would take three instructions
-    for (Index j = 1; j < p.units; ++j, unit += one) {
-      const V<T> x = O::load(z + j * kLanes);
-      const auto larger = x > high;
-      high = O::select(larger, x, high);
-      guess = O::select(larger, O::set(static_cast<double>(j)), guess);
+                              part = spread / O::set(static_cast<double>(units));
+  const T* z = p.a + o;
+  const T* t = p.target + o;
+  T* delta = p.delta ? p.delta + o : nullptr;
+  V<T> label[N], high[N], guess[N], picked[N], sum[N], loss[N], mass[N];  // picked: z of the label
+  [[maybe_unused]] V<T> all[N];
+  RG_UNROLL for (int v = 0; v < N; ++v) {
+    label[v] = p.labels ? load_as<T, std::int32_t>(p.labels + o + v * W) : V<T>{};
+    high[v] = picked[v] = O::load(z + v * W);
+    guess[v] = sum[v] = loss[v] = all[v] = V<T>{};
+    mass[v] = one;
+  }
+  for (Index j = 1; j < units; ++j) {
+    const V<T> unit = O::set(static_cast<double>(j));
+    RG_UNROLL for (int v = 0; v < N; ++v) {
+      const V<T> x = O::load(z + j * kLanes + v * W);
+      const auto larger = x > high[v];
+      high[v] = O::select(larger, x, high[v]);
+      guess[v] = O::select(larger, unit, guess[v]);
+      picked[v] = O::select(label[v] == unit, x, picked[v]);
     }
-    unit = V<T>{};
-    for (Index j = 0; j < p.units; ++j, unit += one) {
-      const V<T> x = O::load(z + j * kLanes) - high, e = math::exp<O>(x);
-      sum += e;
-      picked = O::select(label == O::set(static_cast<double>(j)), x, picked);
-      if constexpr (smooth) all += x;
-      if (p.delta) O::store(p.delta + j * kLanes + o, e);
+  }
+  for (Index j = 0; j < units; ++j) {
+    RG_UNROLL for (int v = 0; v < N; ++v) {
+      const V<T> x = O::load(z + j * kLanes + v * W) - high[v], e = math::exp<O>(x);
+      sum[v] += e;
+      if constexpr (smooth) all[v] += x;
+      if (delta) O::store(delta + j * kLanes + v * W, e);
     }
-    const V<T> log_sum = math::log<O>(sum);
+  }
+  RG_UNROLL for (int v = 0; v < N; ++v) {
+    const V<T> log_sum = math::log<O>(sum[v]);
     if (p.labels) {
-      loss = log_sum - picked;
-      O::store(p.metric_rows + o, O::select(guess == label, one, V<T>{}));
+      loss[v] = log_sum - (picked[v] - high[v]);
+      O::store(p.metric_rows + o + v * W, O::select(guess[v] == label[v], one, V<T>{}));
     } else {
-      V<T> best = O::load(t), answer{};
-      mass = V<T>{};
-      for (Index j = 0; j < p.units; ++j) {
-        const V<T> y = O::load(t + j * kLanes);
-        loss = O::fma(y, log_sum - (O::load(z + j * kLanes) - high), loss);
-        mass += y;
+      V<T> best = O::load(t + v * W), answer{};
+      mass[v] = V<T>{};
+      for (Index j = 0; j < units; ++j) {
+        const V<T> y = O::load(t + j * kLanes + v * W);
+        loss[v] = O::fma(y, log_sum - (O::load(z + j * kLanes + v * W) - high[v]), loss[v]);
+        mass[v] += y;
         const auto larger = y > best;
         best = O::select(larger, y, best);
         answer = O::select(larger, O::set(static_cast<double>(j)), answer);
       }
-      O::store(p.metric_rows + o, O::select(guess == answer, one, V<T>{}));
+      O::store(p.metric_rows + o + v * W, O::select(guess[v] == answer, one, V<T>{}));
     }
     if constexpr (smooth) {
-      loss = O::fma(keep, loss, part * O::fma(O::set(static_cast<double>(p.units)), log_sum, -all));
-      mass = O::fma(keep, mass, spread);
+      loss[v] = O::fma(keep, loss[v], part * O::fma(O::set(static_cast<double>(units)), log_sum, -all[v]));
+      mass[v] = O::fma(keep, mass[v], spread);
     }
-    O::store(p.loss_rows + o, loss);
-    if (!p.delta) continue;
-    V<T> scale = O::broadcast(&p.scale);
-    const V<T> of_sum = scale * mass / sum;
-    [[maybe_unused]] const V<T> floor = scale * part;
-    if constexpr (smooth) scale = scale * keep;
-    unit = V<T>{};
-    for (Index j = 0; j < p.units; ++j, unit += one) {
-      T* d = p.delta + j * kLanes + o;
-      V<T> g = O::load(d) * of_sum;
+    O::store(p.loss_rows + o + v * W, loss[v]);
+  }
+  if (!delta) return;
+  V<T> scale = O::broadcast(&p.scale), of_sum[N];
+  RG_UNROLL for (int v = 0; v < N; ++v) of_sum[v] = scale * mass[v] / sum[v];
+  [[maybe_unused]] const V<T> floor = scale * part;
+  if constexpr (smooth) scale = scale * keep;
+  for (Index j = 0; j < units; ++j) {
+    const V<T> unit = O::set(static_cast<double>(j));
+    RG_UNROLL for (int v = 0; v < N; ++v) {
+      T* d = delta + j * kLanes + v * W;
+      V<T> g = O::load(d) * of_sum[v];
       if constexpr (smooth) g -= floor;
-      O::store(d, p.labels ? O::select(label == O::set(static_cast<double>(j)), g - scale, g)
-                           : O::fma(-scale, O::load(t + j * kLanes), g));
+      O::store(d, p.labels ? O::select(label[v] == unit, g - scale, g) : O::fma(-scale, O::load(t + j * kLanes + v * W), g));
     }
+  }
+}
+
+template <class T, bool smooth>
+void cross_entropy_loss(const LossArgs<T>& p) {
+  constexpr int pair = Ops<T>::per_panel > 1 && !smooth ? 2 : 1;
+  int v = 0;
+  for (; v + pair <= vectors<T>(p.lanes); v += pair) cross_entropy_lanes<T, smooth, pair>(p, v * Ops<T>::width);
+  if constexpr (pair > 1) {
+    if (v < vectors<T>(p.lanes)) cross_entropy_lanes<T, smooth, 1>(p, v * Ops<T>::width);
   }
 }
 

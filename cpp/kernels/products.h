@@ -99,14 +99,10 @@ struct ForwardRowsTile {
   template <int MR, int NV>
   static RG_INLINE void one(V<T> (&c)[MR][NV], const T* const (&x)[MR], Index k, const T* w, Index jump) {
     V<T> b[NV];
-    RG_UNROLL for (int j = 0; j < NV; ++j) {
-      b[j] = Ops<T>::load(w + place<T>(j, jump));
-      Ops<T>::pin(b[j]);
-    }
+    RG_UNROLL for (int j = 0; j < NV; ++j) b[j] = Ops<T>::load(w + place<T>(j, jump));
     RG_UNROLL for (int r = 0; r < MR; ++r) {
-      V<T> s = Ops<T>::broadcast(x[r] + k);
-      Ops<T>::pin(s);
-      RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::fma(s, b[j], c[r][j]);
+      const V<T> s = Ops<T>::broadcast(x[r] + k);
+      RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::add_product(c[r][j], s, b[j]);
     }
   }
 };
@@ -133,6 +129,9 @@ void forward_rows(Index k, Index rows, int lanes, const T* const* x, Index offse
   run_tiles<ForwardRowsTile<T>>(args, rows, lanes);
 }
 
+// The derivatives that a tile of delta takes in its registers. Any other would cost the inner loop some of them.
+enum class InTile { none, relu, tanh };
+
 template <class T_>
 struct DeltaTile {
   using T = T_;
@@ -143,7 +142,7 @@ struct DeltaTile {
     Panels<T> out;
     Panels<const T> a;
     bool first;
-    bool relu;
+    InTile derive;
   };
 
   template <int MR, int NV>
@@ -160,22 +159,32 @@ struct DeltaTile {
       load_tile<T>(c, p.out.data + o, jump_of(p.out));
     }
     accumulate_lanes<T, MR, NV>(c, p.n, p.w.data + row * kLanes, jump_of(p.w), p.d.data + lane, jump_of(p.d));
-    if (p.relu) {
+    if (p.derive == InTile::relu) {
       const Columns<const T, NV> a(p.a.data + o, jump_of(p.a));
       RG_UNROLL for (int r = 0; r < MR; ++r) {
         RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = relu_derivative<T>(c[r][j], Ops<T>::load(a.at(r, j)));
+      }
+    } else if (p.derive == InTile::tanh) {
+      const Columns<const T, NV> a(p.a.data + o, jump_of(p.a));
+      const V<T> one = Ops<T>::set(1);
+      RG_UNROLL for (int r = 0; r < MR; ++r) {
+        RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = tanh_derivative<T>(c[r][j], Ops<T>::load(a.at(r, j)), one);
       }
     }
     store_tile<T>(c, p.out.data + o, jump_of(p.out));
   }
 };
 
+RG_INLINE InTile derived_in_tile(Activation activation) {
+  return activation == Activation::relu ? InTile::relu : activation == Activation::tanh ? InTile::tanh : InTile::none;
+}
+
 template <class T>
 void delta(Index rows, Index n, int lanes, Panels<const T> w, Panels<const T> d, Panels<T> out, Panels<const T> a, bool first,
            bool last, Activation activation) {
-  const bool in_tile = last && activation == Activation::relu;  // any other would cost the inner loop its registers
+  const InTile in_tile = last ? derived_in_tile(activation) : InTile::none;
   run_tiles<DeltaTile<T>>({n, w, d, out, a, first, in_tile}, rows, lanes);
-  if (!last || in_tile || activation == Activation::identity) return;
+  if (!last || in_tile != InTile::none || activation == Activation::identity) return;
   each_panel<T>(lanes, [&](Index p, int n_lanes) RG_LAMBDA { derive(rows, n_lanes, out.panel(p), a.panel(p), activation); });
 }
 

@@ -192,6 +192,20 @@ struct Ops {
     }
   }
 
+  // sum = fma(a, b, sum), in place and of registers alone: for x86, g++ else folds loads into the multiply-adds or overwrites
+  // an operand, and then moves and spills sums. clang does not.
+  static RG_INLINE void add_product(V& sum, V a, V b) {
+#if defined(RG_HALVES) || defined(__clang__) || !defined(__x86_64__) || !defined(__FMA__)
+    sum = fma(a, b, sum);
+#elif defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) asm("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    if constexpr (sizeof(T) == 8) asm("vfmadd231pd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+#else
+    if constexpr (sizeof(T) == 4) asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    if constexpr (sizeof(T) == 8) asm("vfmadd231pd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+#endif
+  }
+
   // Rounded correctly, everywhere.
   static RG_INLINE V sqrt(V x) {
 #if defined(__AVX512F__)
@@ -214,18 +228,6 @@ struct Ops {
 #else
     for (int i = 0; i < width; ++i) x[i] = sizeof(T) == 4 ? __builtin_sqrtf(static_cast<float>(x[i])) : __builtin_sqrt(x[i]);
     return x;
-#endif
-  }
-
-  // Keeps a value in a register: for x86, g++ otherwise folds loads into the multiply-adds and spills accumulators. clang
-  // does not, and NEON's multiply-add takes a lane of a register, without a broadcast.
-  static RG_INLINE void pin(V& v) {
-#if defined(RG_HALVES) || defined(__clang__) || !defined(__x86_64__)
-    (void)v;
-#elif defined(__AVX512F__)
-    asm("" : "+v"(v));
-#else
-    asm("" : "+x"(v));
 #endif
   }
 };

@@ -36,10 +36,11 @@ void small_forward_tile(const SmallCall<T>& c) {
   ForwardTile<T>::template tile<N, 1>({c.length, c.p, {c.q, 0}, c.r, {c.out, 0}, c.relu}, 0, 0);
 }
 
-// `r` null: without relu's derivative.
+// `activation`: the one below if its derivative is taken here, else identity.
 template <class T, int N>
 void small_delta_tile(const SmallCall<T>& c) {
-  DeltaTile<T>::template tile<N, 1>({c.length, {c.p, c.jump}, {c.q, 0}, {c.out, 0}, {c.r, 0}, true, c.r != nullptr}, 0, 0);
+  DeltaTile<T>::template tile<N, 1>(
+      {c.length, {c.p, c.jump}, {c.q, 0}, {c.out, 0}, {c.r, 0}, true, derived_in_tile(c.activation)}, 0, 0);
 }
 
 // dw with an update. Without one its sums are a tile of delta, which writes them to `out`.
@@ -152,7 +153,7 @@ Index small_backward(Index depth, const SmallLayer<T>* layers, int lanes, SmallC
     }
     if (l == layers) return calls.count;
     const SmallLayer<T>& below = l[-1];
-    const bool in_tile = below.activation == Activation::relu;
+    const bool in_tile = derived_in_tile(below.activation) != InTile::none;
     for (Index v = 0; v < lanes; v += Ops<T>::width) {
       each_small_tile(l->fan_in, kSmallDelta<T>, [&](Index row, SmallTile<T> tile) {
         const Index o = row * kLanes + v;
@@ -160,7 +161,8 @@ Index small_backward(Index depth, const SmallLayer<T>* layers, int lanes, SmallC
         c.p = l->w.data + row * kLanes;
         c.jump = l->w.rows;
         c.q = l->delta + v;
-        c.r = in_tile ? l->x + o : nullptr;
+        c.r = l->x + o;
+        if (in_tile) c.activation = below.activation;
         c.out = below.delta + o;
         calls.add(c);
       });

@@ -68,14 +68,10 @@ struct Columns {
 template <class T, int MR, int NV, Index RowStride>
 RG_INLINE void step(V<T> (&c)[MR][NV], const T* a, const T* b, Index b_jump) {
   V<T> x[NV];
-  RG_UNROLL for (int j = 0; j < NV; ++j) {
-    x[j] = Ops<T>::load(b + place<T>(j, b_jump));
-    Ops<T>::pin(x[j]);
-  }
+  RG_UNROLL for (int j = 0; j < NV; ++j) x[j] = Ops<T>::load(b + place<T>(j, b_jump));
   RG_UNROLL for (int r = 0; r < MR; ++r) {
-    V<T> s = Ops<T>::broadcast(a + r * RowStride);
-    Ops<T>::pin(s);
-    RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = Ops<T>::fma(s, x[j], c[r][j]);
+    const V<T> s = Ops<T>::broadcast(a + r * RowStride);
+    RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::add_product(c[r][j], s, x[j]);
   }
 }
 
@@ -100,15 +96,18 @@ RG_INLINE void accumulate(V<T> (&c)[MR][NV], Index k, const T* a, const T* b, In
   }
 }
 
-// The reduction runs along the lanes of a: 16 within a panel, then on to the next.
+// The reduction runs along the lanes of a: 16 within a panel, then on to the next. One loop for all panels has one branch,
+// which is foreseen where two loops of few rounds are not.
 template <class T, int MR, int NV>
 RG_INLINE void accumulate_lanes(V<T> (&c)[MR][NV], Index n, const T* a, Index a_jump, const T* b, Index b_jump) {
-  for (; n >= kLanes; n -= kLanes) {
-    const T* lane = a;
-    accumulate_fours<T, MR, NV, kLanes, 1>(c, kLanes, lane, b, b_jump);
-    a += a_jump;
+  const Index wrap = a_jump - kLanes;
+  Index lane = 0;
+  for (; n >= 4; n -= 4) {
+    RG_UNROLL for (int u = 0; u < 4; ++u) step<T, MR, NV, kLanes>(c, a + u, b + u * kLanes, b_jump);
+    lane = (lane + 4) % kLanes;
+    a += 4 + (wrap & ((lane - 1) >> 63));  // without a branch: at lane 0 it goes on to the next panel
+    b += 4 * kLanes;
   }
-  n = accumulate_fours<T, MR, NV, kLanes, 1>(c, n, a, b, b_jump);
   // unrolled, these few steps would be a third of a tile's code, and g++ would spill sums of the loop above
   RG_NO_UNROLL for (; n > 0; --n) {
     step<T, MR, NV, kLanes>(c, a++, b, b_jump);

@@ -10,7 +10,8 @@ namespace {
 template <class T>
 class Ahead {
  public:
-  Ahead(const T* next, Index values, Index shares) : p_(next), end_(next + values), share_(values / shares + kLanes) {}
+  Ahead(const T* next, Index values, Index shares)
+      : p_(next), end_(next + values), share_(values ? values / shares + kLanes : 0) {}
   void fetch() {
     for (const T* stop = std::min(end_, p_ + share_); p_ < stop; p_ += 64 / sizeof(T)) __builtin_prefetch(p_, 0, 2);
   }
