@@ -155,10 +155,7 @@ template <class T, int K, int NV>
 RG_NOINLINE void narrow_short(const NarrowArgs<T>& p, Index rows, Index lane) {
   V<T> w[K][NV], b[NV];
   RG_UNROLL for (int j = 0; j < NV; ++j) {
-    RG_UNROLL for (int k = 0; k < K; ++k) {
-      w[k][j] = Ops<T>::load(p.w + lane + k * kLanes + place<T>(j, p.jump));
-      Ops<T>::pin(w[k][j]);
-    }
+    RG_UNROLL for (int k = 0; k < K; ++k) w[k][j] = Ops<T>::load(p.w + lane + k * kLanes + place<T>(j, p.jump));
     b[j] = p.bias ? Ops<T>::load(p.bias + lane + j * Ops<T>::width) : V<T>{};
   }
   with_end(p.end, [&](auto end) RG_LAMBDA {
@@ -170,9 +167,8 @@ RG_NOINLINE void narrow_short(const NarrowArgs<T>& p, Index rows, Index lane) {
       V<T> c[NV];
       RG_UNROLL for (int j = 0; j < NV; ++j) c[j] = b[j];
       RG_UNROLL for (int k = 0; k < K; ++k) {
-        V<T> s = Ops<T>::broadcast(x + i + k);
-        Ops<T>::pin(s);
-        RG_UNROLL for (int j = 0; j < NV; ++j) c[j] = Ops<T>::fma(s, w[k][j], c[j]);
+        const V<T> s = Ops<T>::broadcast(x + i + k);
+        RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::add_product(c[j], s, w[k][j]);
       }
       RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::store(out.at(0, j) + i, ended<T, E>(c[j], a.at(0, j) + i));
     }
