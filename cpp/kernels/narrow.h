@@ -14,65 +14,6 @@
 namespace retrograd {
 namespace {
 
-// c += a b in place. g++ else writes every third sum to another register, and has to move or spill others for it.
-template <class T>
-RG_INLINE void add_product(V<T>& c, V<T> a, V<T> b) {
-#if defined(__clang__) || defined(RG_HALVES)
-  c = Ops<T>::fma(a, b, c);
-#elif defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) asm("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-  if constexpr (sizeof(T) == 8) asm("vfmadd231pd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-#elif defined(__AVX2__) && defined(__FMA__)
-  if constexpr (sizeof(T) == 4) asm("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
-  if constexpr (sizeof(T) == 8) asm("vfmadd231pd %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
-#else
-  c = Ops<T>::fma(a, b, c);
-#endif
-}
-
-// c[r][j] += a[r * RowStride] * b[j]
-template <class T, int MR, int NV, Index RowStride>
-RG_INLINE void add_step(V<T> (&c)[MR][NV], const T* a, const T* b, Index b_jump) {
-  V<T> x[NV];
-  RG_UNROLL for (int j = 0; j < NV; ++j) {
-    x[j] = Ops<T>::load(b + place<T>(j, b_jump));
-    Ops<T>::pin(x[j]);
-  }
-  RG_UNROLL for (int r = 0; r < MR; ++r) {
-    V<T> s = Ops<T>::broadcast(a + r * RowStride);
-    Ops<T>::pin(s);
-    RG_UNROLL for (int j = 0; j < NV; ++j) add_product<T>(c[r][j], s, x[j]);
-  }
-}
-
-// n steps; a moves by StepStride, b by a panel's row. The addresses are kept in registers and counted on.
-template <class T, int MR, int NV, Index RowStride, Index StepStride>
-RG_INLINE void add_steps(V<T> (&c)[MR][NV], Index n, const T*& a, const T*& b, Index b_jump) {
-  for (; n >= 4; n -= 4) {
-    RG_UNROLL for (int u = 0; u < 4; ++u) add_step<T, MR, NV, RowStride>(c, a + u * StepStride, b + u * kLanes, b_jump);
-    a += 4 * StepStride;
-    b += 4 * kLanes;
-    asm("" : "+r"(a), "+r"(b));
-  }
-  // unrolled, these few steps would be a third of a tile's code, and g++ would spill sums of the loop above
-  RG_NO_UNROLL for (; n > 0; --n) {
-    add_step<T, MR, NV, RowStride>(c, a, b, b_jump);
-    a += StepStride;
-    b += kLanes;
-  }
-}
-
-// The same along the lanes of a: 16 within a panel, then on to the next.
-template <class T, int MR, int NV>
-RG_INLINE void add_lanes(V<T> (&c)[MR][NV], Index n, const T* a, Index a_jump, const T* b, Index b_jump) {
-  for (; n > kLanes; n -= kLanes) {
-    const T* lane = a;
-    add_steps<T, MR, NV, kLanes, 1>(c, kLanes, lane, b, b_jump);
-    a += a_jump;
-  }
-  add_steps<T, MR, NV, kLanes, 1>(c, n, a, b, b_jump);
-}
-
 // What becomes of a sum: it is stored as it is, after relu, or times the slope of an activation. The activations are those
 // whose few instructions leave the inner loop its registers.
 enum class End { sum, relu, relu_slope, tanh_slope, sigmoid_slope };
@@ -137,7 +78,7 @@ struct NarrowTile {
     } else {
       clear_tile<T>(c);
     }
-    add_lanes<T, MR, NV>(c, p.k, p.x.data + row * kLanes, jump_of(p.x), p.w + lane, p.jump);
+    accumulate_lanes<T, MR, NV>(c, p.k, p.x.data + row * kLanes, jump_of(p.x), p.w + lane, p.jump);
     const Index o = row * kLanes + lane;
     with_end(p.end, [&](auto end) RG_LAMBDA {
       constexpr End E = decltype(end)::value;
@@ -274,7 +215,7 @@ struct NarrowDwTile {
       load_tile<T>(c, g, jump_of(p.g));
     }
     const T *a = p.a + row, *d = p.d.data + lane;
-    add_steps<T, MR, NV, 1, kLanes>(c, p.m, a, d, jump_of(p.d));
+    accumulate<T, MR, NV, 1, kLanes>(c, p.m, a, d, jump_of(p.d));
     RG_UNROLL for (int r = 0; r < MR; ++r) {
       RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = existing<T>(c[r][j], lane + j * Ops<T>::width, p.lanes);
     }
