@@ -18,7 +18,9 @@ bool rows_beat_panels(const Network<T>& network, Index batch) {
   const Index alone = kernels.group == 2 && panels(batch) % 2 == 1 ? kernels.width / 3 : 0;
   const Index lanes = (batch + kernels.width - 1) / kernels.width * kernels.width + alone;
   const bool ragged = 10 * lanes >= kRaggedTenths * batch && network.inputs() >= kRaggedInputs;
-  const bool much_to_gather = network.inputs() >= kLongGatherInputs && network.layer(0).fan_out <= kLongGatherUnits;
+  const Index units = network.layer(0).fan_out;
+  const bool few_sums = kernels.group == 2 || (batch <= kOnePanelRows && batch * units <= kOnePanelSums);
+  const bool much_to_gather = network.inputs() >= kLongGatherInputs && units <= kLongGatherUnits && few_sums;
   return batch <= kRowsInPlace && (ragged || much_to_gather);
 }
 
