@@ -46,7 +46,9 @@ bool rows_beat_panels(const Shape& shape, Index batch, const TileSizes& tiles) {
   const Index alone = tiles.group == 2 && panels(batch) % 2 == 1 ? tiles.width / 3 : 0;
   const Index lanes = (batch + tiles.width - 1) / tiles.width * tiles.width + alone;
   const bool ragged = 10 * lanes >= kRaggedTenths * batch && shape.inputs() >= kRaggedInputs;
-  const bool much_to_gather = shape.inputs() >= kLongGatherInputs && shape.sizes[1] <= kLongGatherUnits;
+  const Index units = shape.sizes[1];
+  const bool few_sums = tiles.group == 2 || (batch <= kOnePanelRows && batch * units <= kOnePanelSums);
+  const bool much_to_gather = shape.inputs() >= kLongGatherInputs && units <= kLongGatherUnits && few_sums;
   return batch <= kRowsInPlace && (ragged || much_to_gather);
 }
 
