@@ -102,7 +102,7 @@ class Network {
   bool perturbs() const { return shape_.perturbs; }
   bool normalises() const { return shape_.normalises; }              // any layer does
   bool normalises_batch() const { return shape_.normalises_batch; }  // any layer does over the rows of the batch
-  bool limits_norms() const { return limits_norms_; }          // any layer does
+  bool limits_norms() const { return limits_norms_; }                // any layer does
 
   // Counts the changes of the parameters.
   std::uint64_t version = 0;

@@ -53,8 +53,7 @@ void Pass<T>::perturb_inputs(const Part& rows) const {
   const Panels<T> to = work_.x(Level{0});
   const double deviation = network_.regularisation().input_noise;
   if (deviation > 0) {
-    add_noise(work_.kernels(), deviation, draw_of(Stream::noise, Level{0}), network_.inputs(), from, to, rows, batch_,
-              first_);
+    add_noise(work_.kernels(), deviation, draw_of(Stream::noise, Level{0}), network_.inputs(), from, to, rows, batch_, first_);
     from = to;
   }
   if (work_.drops(Level{0})) drop_level(Level{0}, from, to, rows);
