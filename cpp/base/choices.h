@@ -72,6 +72,9 @@ constexpr double kFlopsForTwo = kFlopsPerThread / 2;
 // Few rows are tried up to so many, and the first layer by rows in place as well as by panels.
 constexpr Index kFewRowsTried = 8, kRowsTried = 256;
 
+// Up to so many units of the first layer it is tried whether its rows are gathered: with more, the gather is a small part.
+constexpr Index kGatherCounts = 512;
+
 // Panels are tried beside the narrow way where the levels of a network have so many units on average (with AVX2, the
 // narrow way by panels: 24-48-20-3 1.4, 64 wide 1.4, 16 wide 1.7 to 1.9, 4-32-16-4 2.7 times as fast).
 constexpr Index kPanelUnits = 24;

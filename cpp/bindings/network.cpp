@@ -209,7 +209,7 @@ std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& 
   Score score;
   {
     const WithoutGil release;
-    evaluate(self.network, rows, targets, score, self.threads(n_threads), poll.poll(), &self.spare);
+    evaluate(self.network, rows, targets, score, self.threads(n_threads), poll.poll(), &self.spare.teams);
   }
   poll.raise_if_interrupted();
   return {score.mean(score.loss), score.mean(score.metric)};

@@ -238,8 +238,8 @@ void Team::hire(int helpers) {
   asked_ = helpers;
   helpers = std::min(helpers, omp_get_thread_limit() - 1);
   if (helpers < 1 || threads_are_lost() || forked()) return;
-  // In a parallel region of the caller's own, OpenMP says how deep teams may be nested.
-  if (omp_get_active_level() > 0 && omp_get_active_level() >= omp_get_max_active_levels()) return;
+  // OpenMP says how deep teams may be nested, in a parallel region of the caller or at all.
+  if (omp_get_active_level() >= omp_get_max_active_levels()) return;
   note_team();
   if (crew_) resting().give(std::move(crew_));
   crew_ = resting().take(helpers);

@@ -11,11 +11,11 @@ namespace {
 // Calls use(work, pass, first row of the slice, rows) for every slice, when the workspace
 // holds the outputs of its rows.
 template <class T, class F>
-bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll poll, SpareWorkspace<T>* spare, int kind,
+bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll poll, SpareWorkspace<T>* spare, TeamChoices* teams,
                 F use) {
   const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
   const Index all = panels(x.rows);
-  TeamChoices::Turn turn(spare ? &spare->teams : nullptr, kind, flops, all, threads);
+  TeamChoices::Turn turn(teams, spare ? 1 : 0, flops, all, threads);
   Team team(turn.threads());
   const Index size = team.size();
   const Index slice = std::max<Index>(1, std::min(kSlicePanels, (all + size - 1) / size));
@@ -121,7 +121,7 @@ template <class T>
 bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, Threads threads, Poll poll,
              SpareWorkspace<T>* spare, BadRows* bad) {
   const Index units = network.outputs();
-  return for_slices(network, x, threads, poll, spare, 0, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
+  return for_slices(network, x, threads, poll, spare, spare ? &spare->teams : nullptr, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
     const Panels<T> a = work.a({network.depth()});
     if (probabilities) activate_panels(work.kernels(), a, rows, units, network.loss_activation());
     unpack_batch(work.kernels(), a, rows, units, out + row * units);
@@ -134,7 +134,7 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threa
               BadRows* bad) {
   const Index units = network.outputs();
   const bool one_of_all = network.picks_one();
-  return for_slices(network, x, threads, poll, spare, 0, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
+  return for_slices(network, x, threads, poll, spare, spare ? &spare->teams : nullptr, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
     const Panels<T> a = work.a({network.depth()});
     if (bad) find_bad_rows(work.kernels(), a, units, rows, row, *bad);
     if (one_of_all) {
@@ -150,10 +150,9 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threa
 
 template <class T>
 bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll,
-              SpareWorkspace<T>* spare) {
+              TeamChoices* teams) {
   std::vector<Score> scores(static_cast<std::size_t>(panels(x.rows)));
-  const bool finished = for_slices<T>(network, x, threads, poll, spare, 1,
-                                      [&](const Workspace<T>& work, const Pass<T>& pass, Index row, Index rows) {
+  const bool finished = for_slices<T>(network, x, threads, poll, nullptr, teams, [&](const Workspace<T>& work, const Pass<T>& pass, Index row, Index rows) {
                                         pass.load_targets(y, Selection{nullptr, row}, pass.all());
                                         pass.loss(y, 0, false, pass.all());
                                         std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);
@@ -168,7 +167,7 @@ bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score&
   template class SpareWorkspace<T>;                                                                                   \
   template bool predict(const Network<T>&, const Rows&, bool, T*, Threads, Poll, SpareWorkspace<T>*, BadRows*);       \
   template bool classify(const Network<T>&, const Rows&, std::int64_t*, Threads, Poll, SpareWorkspace<T>*, BadRows*); \
-  template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, Threads, Poll, SpareWorkspace<T>*);
+  template bool evaluate(const Network<T>&, const Rows&, const Targets&, Score&, Threads, Poll, TeamChoices*);
 
 RG_INSTANTIATE(float)
 RG_INSTANTIATE(double)

@@ -69,7 +69,7 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threa
 // that y has. False: interrupted.
 template <class T>
 bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll,
-              SpareWorkspace<T>* spare = nullptr);
+              TeamChoices* teams = nullptr);
 
 // a = activation(a) for the rows of a batch, in panels whose lanes are its rows.
 template <class T>

@@ -206,7 +206,7 @@ class Candidates {
     const bool in_place = source_ == (shape_.bytes == 4 ? Source::float32 : Source::float64);
     const Index most = in_place ? kRowsTried : kRowsInPlace;  // rows that must be converted are not in place
     if (may_read_rows(shape_, limits_.purpose) && !likely.small && !likely.few_rows && shape_.inputs() >= kRaggedInputs &&
-        batch > 1 && batch <= most) {
+        shape_.sizes[1] <= kGatherCounts && batch > 1 && batch <= most) {
       Way other = likely;
       other.first_rows = !likely.first_rows;
       form(other);

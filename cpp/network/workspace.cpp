@@ -18,16 +18,14 @@ Index countable(Index batch) {
 
 template <class T>
 Workspace<T>::Workspace(const Network<T>& network, Index batch, Purpose purpose)
-    : Workspace(network, batch, purpose, likely_way(network.shape(), batch, purpose, network.kernels()), Vectors::wide) {}
+    : Workspace(network, batch, purpose, likely_way(network.shape(), batch, purpose, network.kernels())) {}
 
 template <class T>
-Workspace<T>::Workspace(const Network<T>& network, Index batch, Purpose purpose, const Way& way, Vectors vectors)
+Workspace<T>::Workspace(const Network<T>& network, Index batch, Purpose purpose, const Way& way)
     : training(purpose == Purpose::training),
       batch_(countable(batch)),
       way_(way),
-      kernels_(way.small                  ? &kernels_for<T>(batch)
-               : vectors == Vectors::half ? network.kernels().for_few_lanes
-                                          : &network.kernels()) {
+      kernels_(way.small ? &kernels_for<T>(batch) : &network.kernels()) {
   make_panels(network, purpose);
   labels_ = Arena<std::int32_t>(checked_multiply(panels(batch), kLanes));
   scores_ = Arena<Score>(panels(batch));

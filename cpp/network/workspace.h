@@ -48,15 +48,17 @@ class CallList {
 template <class T>
 class Workspace {
  public:
-  // The way that is likely the best, or the one of a plan.
+  // For the way that is likely the best, or for the one of a plan.
   Workspace(const Network<T>& network, Index batch, Purpose purpose);
-  Workspace(const Network<T>& network, Index batch, Purpose purpose, const Way& way, Vectors vectors);
+  Workspace(const Network<T>& network, Index batch, Purpose purpose, const Way& way);
 
   // Whether passes do what only training does, and the step whose random numbers they take.
   bool training;
   std::uint64_t step = 0;
 
   Index batch() const { return batch_; }
+  // Other vectors with the same bits; not for the way of small networks.
+  void use(const Kernels<T>& kernels) { kernels_ = &kernels; }
   const Way& way() const { return way_; }
   const Kernels<T>& kernels() const { return *kernels_; }  // the kernels for passes over this batch
 

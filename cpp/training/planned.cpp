@@ -64,7 +64,12 @@ const Plan& Planned<T>::next() {
       measures_ = false;
     }
   }
-  return plans_[static_cast<std::size_t>(in_memory_)];
+  const Plan& plan = plans_[static_cast<std::size_t>(in_memory_)];
+  if (memory_of_current_->panels && !plan.way.small) {
+    const Kernels<T>& kernels = network_.kernels();
+    memory_of_current_->panels->use(plan.vectors == Vectors::half ? *kernels.for_few_lanes : kernels);
+  }
+  return plan;
 }
 
 template <class T>
@@ -73,6 +78,7 @@ const StepMemory<T>& Planned<T>::memory_for(const Plan& plan) {
     Plan of_it = other.plan;
     of_it.team = plan.team;
     of_it.split = plan.split;
+    of_it.vectors = plan.vectors;
     return of_it == plan;
   };
   const auto found = std::find_if(memory_.begin(), memory_.end(), serves);
@@ -83,7 +89,7 @@ const StepMemory<T>& Planned<T>::memory_for(const Plan& plan) {
   if (plan.way.narrow) {
     made.parts.narrow = std::make_unique<NarrowWork<T>>(network_, panels(rows) * kLanes, Purpose::training);
   } else {
-    made.parts.panels = std::make_unique<Workspace<T>>(network_, rows, Purpose::training, plan.way, plan.vectors);
+    made.parts.panels = std::make_unique<Workspace<T>>(network_, rows, Purpose::training, plan.way);
   }
   memory_.push_back(std::move(made));
   tidy_ = false;

@@ -25,7 +25,7 @@ struct Planning {
   bool operator==(const Planning& other) const { return mode == other.mode && number == other.number && seed == other.seed; }
 };
 
-// The memory for steps by one plan, or by several that differ in their team alone.
+// The memory for steps by one plan, or by several that differ in their team or vectors alone.
 template <class T>
 struct StepMemory {
   std::unique_ptr<Workspace<T>> panels;
@@ -74,7 +74,7 @@ class Planned {
   static constexpr unsigned kUntimed = 16;  // of single short steps one in so many is timed: a look at the clock costs 20 ns
 
   struct Memory {
-    Plan plan;  // whose team does not matter
+    Plan plan;  // whose team and vectors do not matter
     StepMemory<T> parts;
   };
   const StepMemory<T>& memory_for(const Plan& plan);

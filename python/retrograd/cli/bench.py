@@ -122,8 +122,9 @@ def race(workload: Workload, X: npt.NDArray[Any], y: npt.NDArray[Any], threads: 
     Returns
     -------
     dict
-        "threads", "rounds", "ratio" (median over rounds of NumPy's time by the engine's), "ratios" (all of them), "plan" (how the engine's steps are done, and why), and
-        for "retrograd" and "numpy" each: "rows_per_second" and "us_per_step" (medians) and "epochs_per_turn".
+        "threads", "rounds", "ratio" (median over rounds of NumPy's time by the engine's), "ratios" (all of them),
+        "plan" (how the engine's steps are done, and why), and for "retrograd" and "numpy" each: "rows_per_second" and
+        "us_per_step" (medians) and "epochs_per_turn".
     """
     network = Network(list(workload.sizes), activation=workload.activation, loss=workload.loss)
     optimizer = SGD(workload.lr, momentum=workload.momentum, weight_decay=workload.weight_decay)

@@ -98,6 +98,7 @@ def state(s: Subject) -> Any:
 ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "Network.__init__": lambda s: s.network().get("w", 1),
     "Network.force_team": lambda s: s.net.force_team(0),
+    "Network.force_plan": lambda s: s.net.force_plan("measured"),
     "Network.get": lambda s: [s.net.get(name, 1) for name in ("w", "b")],
     "Network.set": lambda s: (s.net.set("w", 0, np.ones(SIZES[:2], s.dtype)), s.parameters()),
     "Network.put_quick": lambda s: (s.net.put_quick([0], [np.ones(SIZES[:2], s.dtype)]), s.parameters()),
@@ -148,6 +149,7 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
     ),
     "Trainer.__init__": lambda s: (s.of("Trainer")(s.net).step(s.optimizer, s.x, s.y), s.parameters()),
     "Trainer.epoch": lambda s: (figures(epoch(s)), s.parameters()),
+    "Trainer.plan": lambda s: (figures(epoch(s)), len(s.trainer.plan()) == 3),
     "Trainer.team": lambda s: (figures(epoch(s)), s.trainer.team() >= 1),
     "Trainer.gradient_norms": lambda s: (figures(epoch(s, gradient_norms=True)), s.trainer.gradient_norms()),
     "Trainer.step": lambda s: (s.trainer.step(s.optimizer, s.x, s.y.astype(np.int64)), s.parameters()),
@@ -164,6 +166,8 @@ ENTRIES: dict[str, Callable[[Subject], Any]] = {
     "labels": lambda s: _core.labels(s.y, ROWS, SIZES[-1]),
     "within": lambda s: _core.within(s.x, -9.0, 9.0),
     "max_threads": lambda s: _core.max_threads() >= 1,
+    "plans_are_measured": lambda s: _core.plans_are_measured() in (True, False),
+    "plans_forget": lambda s: _core.plans_forget() is None,
     "cgroup_cpus": lambda s: _core.cgroup_cpus(""),
     "openmp": lambda s: _core.openmp(),
     "compiler": lambda s: _core.compiler(),
@@ -179,6 +183,7 @@ FREE = {
     "OptimizerSettings.__init__",
     "EpochOptions.__init__",
     "Network.force_team",  # a wish for the calls that follow
+    "Network.force_plan",  # the same
     "Trainer.__init__",
     *(name for name in ENTRIES if "." not in name),
 }

@@ -319,7 +319,7 @@ def relu_killed_by_the_rate() -> None:
 
 
 def far_too_large_a_rate() -> None:
-    fit(classifier(activation="tanh"), *blobs(), rg.SGD(100.0), epochs=10)
+    fit(classifier(activation="tanh"), *blobs(), rg.SGD(300.0), epochs=10)
 
 
 def saturated_by_large_x() -> None:
