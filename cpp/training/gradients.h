@@ -16,7 +16,7 @@ class StoredGradients {
   const Arena<T>& own() const { return own_; }
   T* chains() const { return chains_.data(); }
 
-  // Takes this share of the sums of squares, in pieces of fixed size; a barrier must follow.
+  // Takes this share of the sums of squares, in pieces of fixed size.
   void square(const Network<T>& network, const T* gradients, const Share& share);
   // The sum of squares of layer l's gradients: its pieces, added in their order.
   double squares_of_layer(Index l) const;

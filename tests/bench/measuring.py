@@ -4,7 +4,7 @@
 
 Before the first of each pair all that was found is forgotten, so it measures while it trains; the second is told the plan on
 which a longer fit had settled. Each has a network of its own, and its time is that of the whole call. The figure is the lowest
-time of the first by the lowest of the second. Where this build has no plans, both are the same, and the figure is the noise.
+time of the first by the lowest of the second.
 """
 
 from __future__ import annotations
@@ -24,27 +24,18 @@ NETWORKS = "16-32-4:32,64-64-10:32,8-64-64-4:32,4-128-128-2:64,784-128-10:64,100
 SETTLED = 400  # steps after which a plan is no longer looked for
 
 
-# ---------------------------------------------------------------------------------------------- the only places that know plans
+# ---------------------------------------------------------------------------------------------- plans
 
 
-def forget() -> bool:
-    """Forget in this process what was found for all shapes; False where there are no plans."""
-    clear = getattr(_core, "plans_forget", None)
-    if clear is not None:
-        clear()
-    return clear is not None
+def plan_of(trainer: rg.Trainer) -> tuple[int, str]:
+    """The number and the name of the plan that a trainer has settled on."""
+    names, best, _ = trainer._core.plan()
+    return best, names[best]
 
 
-def plan_of(trainer: rg.Trainer) -> Any:
-    """The plan that a trainer has settled on."""
-    return getattr(trainer, "plan", None)
-
-
-def force(trainer: rg.Trainer, plan: Any) -> None:
+def force(trainer: rg.Trainer, plan: int) -> None:
     """Have a trainer keep to a plan and measure nothing."""
-    override = getattr(trainer._core, "force_plan", None)
-    if override is not None:
-        override(plan)
+    trainer.network._core.force_plan("fixed", plan)
 
 
 # ---------------------------------------------------------------------------------------------- measured
@@ -64,10 +55,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--threads", type=int, help="at most so many; default: as many as it takes")
     options = parser.parse_args()
-    plans = forget()
-    print(
-        f"{_core.isa()}; one epoch of {STEPS} steps, measuring by forced" + ("" if plans else "; NO PLANS in this build: noise")
-    )
+    print(f"{_core.isa()}; one epoch of {STEPS} steps, measuring by forced")
     print(f"{'':<22}{'us a step':>10}{'lowest':>9}{'median':>9}   plan")
     for given in options.networks.split(","):
         layers, _, batch = given.partition(":")
@@ -84,19 +72,19 @@ def main() -> None:
 
         settled = trainer()
         settled.fit(X, y, epochs=max(1, SETTLED // STEPS))
-        best = plan_of(settled)
+        best, named = plan_of(settled)
         times: dict[str, list[float]] = {"measuring": [], "forced": []}
         for pair in range(options.pairs):
             for name in sorted(times, reverse=pair % 2 == 0):  # the two take turns in being first
                 one = trainer()
                 if name == "forced":
                     force(one, best)
-                forget()
+                _core.plans_forget()
                 times[name].append(seconds_of(one, X, y))
         lowest = min(times["measuring"]) / min(times["forced"])
         median = statistics.median(a / b for a, b in zip(times["measuring"], times["forced"], strict=True))
         step = min(times["forced"]) / STEPS * 1e6
-        print(f"{given:<22}{step:>10.1f}{lowest:>9.3f}{median:>9.3f}   {best or ''}", flush=True)
+        print(f"{given:<22}{step:>10.1f}{lowest:>9.3f}{median:>9.3f}   {named}", flush=True)
 
 
 if __name__ == "__main__":
