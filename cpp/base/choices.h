@@ -47,10 +47,6 @@ constexpr Index kLongGatherInputs = 512, kLongGatherUnits = 128;
 // 1.04, 1.05 times as fast as rows at batch 16, 32, 64, 80, 128 of 784-128-10, and 0.97, 1.04 at 64, 128 of 784-64-10.
 constexpr Index kOnePanelRows = 64, kOnePanelSums = 4096;
 
-// Rows that a narrow network takes at once, forward, backward and into dw, and from how many bytes a row is asked for ahead.
-constexpr Index kNarrowRows = 192;
-constexpr Index kNarrowFetchBytes = 64;
-
 // ---------------------------------------------------------------------------------------------- how a team shares a batch
 
 // A team splits the units of each layer instead of the rows if two things hold: with panels the members
@@ -79,9 +75,7 @@ constexpr Index kGatherCounts = 512;
 // narrow way by panels: 24-48-20-3 1.4, 64 wide 1.4, 16 wide 1.7 to 1.9, 4-32-16-4 2.7 times as fast).
 constexpr Index kPanelUnits = 24;
 
-// Rows of a chunk. The activations and deltas of a narrow network's chunk take this share of the second cache (48 to
-// 192 rows are equal within 3 %); in panels they take half of it.
-constexpr Index kNarrowCacheShare = 4, kNarrowChunkLeast = 48, kNarrowChunkMost = 192;
+// Rows of a chunk, whose activations and deltas take half of the second cache.
 constexpr Index kChunkLeast = 128, kChunkMost = 512;
 
 // ---------------------------------------------------------------------------------------------- blocks and memory
@@ -130,5 +124,15 @@ constexpr Index kInCacheBytes = 48 << 10;
 
 // Bytes that a search for NaN reads before it asks again whether to go on.
 constexpr Index kLookBytes = 65536;
+
+// ---------------------------------------------------------------------------------------------- narrow networks
+
+// A narrow network takes as many rows at once, forward, backward and into dw, as fit into kNarrowBytes with their deltas
+// (4-32-16-4 at 64, 96, 128, 192, 256 rows: 730, 711, 708, 700, 702 us for 10000 rows; 16-16-16-16: 566, 551, 546, 538, 534).
+constexpr Index kNarrowBytes = 192 << 10;
+constexpr Index kNarrowLeast = 64, kNarrowMost = 256;
+
+// So many pieces of gradients are shared evenly enough.
+constexpr std::size_t kNarrowPieces = 12;
 
 }  // namespace retrograd

@@ -48,13 +48,24 @@ void point_at_rows(const Kernels<T>& kernels, const Rows& x, Selection selection
   }
 }
 
-void fetch_ahead(const Rows& x, Selection selection, Index i0, Index i1) {
+namespace {
+
+// `locality` is what __builtin_prefetch calls so.
+template <int locality>
+void fetch_rows(const Rows& x, Selection selection, Index i0, Index i1) {
   constexpr Index line = 64;
   const Index bytes = std::min(kFetchBytes, x.cols * source_size(x.source));
   for (Index i = i0; i < i1; ++i) {
     const char* row = static_cast<const char*>(x.row(selection[i]));
-    for (Index k = 0; k < bytes; k += line) __builtin_prefetch(row + k);
+    for (Index k = 0; k < bytes; k += line) __builtin_prefetch(row + k, 0, locality);
   }
+}
+
+}  // namespace
+
+void fetch_ahead(const Rows& x, Selection selection, Index i0, Index i1, Cache cache) {
+  if (cache == Cache::l1) return fetch_rows<3>(x, selection, i0, i1);
+  fetch_rows<2>(x, selection, i0, i1);
 }
 
 namespace {

@@ -37,9 +37,12 @@ void gather_panels(const Kernels<T>& kernels, const Rows& x, Selection selection
 template <class T>
 void point_at_rows(const Kernels<T>& kernels, const Rows& x, Selection selection, Index i0, Index i1, T* buffer, const T** out);
 
+// Where prefetched rows are to wait until they are read.
+enum class Cache { l1, l2 };
+
 // Prefetches the first kFetchBytes of the selected rows i0..i1 long before they are read. The hardware
 // prefetcher cannot predict shuffled rows; within a row it can.
-void fetch_ahead(const Rows& x, Selection selection, Index i0, Index i1);
+void fetch_ahead(const Rows& x, Selection selection, Index i0, Index i1, Cache cache = Cache::l1);
 
 // Whether point_at_rows reads x where it is.
 template <class T>

@@ -109,14 +109,58 @@ RG_NOINLINE void narrow_short(const NarrowArgs<T>& p, Index rows, Index lane) {
       RG_UNROLL for (int j = 0; j < NV; ++j) c[j] = b[j];
       RG_UNROLL for (int k = 0; k < K; ++k) {
         const V<T> s = Ops<T>::broadcast(x + i + k);
-        RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::add_product(c[j], s, w[k][j]);
+        RG_UNROLL for (int j = 0; j < NV; ++j) c[j] = Ops<T>::fma(s, w[k][j], c[j]);
       }
       RG_UNROLL for (int j = 0; j < NV; ++j) Ops<T>::store(out.at(0, j) + i, ended<T, E>(c[j], a.at(0, j) + i));
     }
   });
 }
 
-constexpr Index kNarrowShort = 4;
+// Number U of each half of a vector, in all lanes of that half.
+template <class T, int U, int... I>
+RG_INLINE V<T> spread_halves(V<T> v, Lanes<I...>) {
+  return __builtin_shufflevector(v, v, (I / (Ops<T>::width / 2) * (Ops<T>::width / 2) + U)...);
+}
+
+// c[i] += the numbers U... of rows 2 i and 2 i + 1 of x, times rows U... of w.
+template <class T, int P, int... U>
+RG_INLINE void add_pairs(V<T> (&c)[P], const T* x, const T* w, Lanes<U...>) {
+  using O = Ops<T>;
+  const V<T> b[] = {O::load_halves(w + U * kLanes, w + U * kLanes)...};
+  RG_UNROLL for (int i = 0; i < P; ++i) {
+    const V<T> two = O::load_halves(x + 2 * i * kLanes, x + (2 * i + 1) * kLanes);
+    ((c[i] = O::fma(spread_halves<T, U>(two, typename MakeLanes<O::width>::type{}), b[U], c[i])), ...);
+  }
+}
+
+// Where half a vector holds the outputs, two rows share one: P pairs of rows, without an end.
+template <class T, int P>
+RG_NOINLINE void narrow_pairs(const NarrowArgs<T>& p, Index row) {
+  using O = Ops<T>;
+  constexpr Index half = 4;
+  V<T> c[P];
+  RG_UNROLL for (int i = 0; i < P; ++i) c[i] = O::load_halves(p.bias, p.bias);
+  const T *x = p.x.data + row * kLanes, *w = p.w;
+  Index k = 0;
+  for (; k + half <= p.k; w += half * kLanes) {
+    add_pairs<T>(c, x, w, typename MakeLanes<half>::type{});
+    k += half;
+    x += k % kLanes == 0 ? jump_of(p.x) - kLanes + half : half;
+  }
+  if (p.k - k == 1) add_pairs<T>(c, x, w, Lanes<0>{});
+  if (p.k - k == 2) add_pairs<T>(c, x, w, Lanes<0, 1>{});
+  if (p.k - k == 3) add_pairs<T>(c, x, w, Lanes<0, 1, 2>{});
+  T* out = p.out.data + row * kLanes;
+  RG_UNROLL for (int i = 0; i < P; ++i) O::store_halves(out + 2 * i * kLanes, out + (2 * i + 1) * kLanes, c[i]);
+}
+
+template <class T>
+RG_INLINE void narrow_few_outputs(const NarrowArgs<T>& p, Index rows) {
+  Index r = 0;
+  for (; r + 12 <= rows; r += 12) narrow_pairs<T, 6>(p, r);
+  for (; r + 4 <= rows; r += 4) narrow_pairs<T, 2>(p, r);
+  for (; r < rows; ++r) NarrowTile<T>::template run<1, 1>(p, r, 0);
+}
 
 template <class T, int K, int NV>
 RG_INLINE void narrow_short_columns(const NarrowArgs<T>& p, Index rows, int nv) {
@@ -140,6 +184,9 @@ RG_INLINE void narrow_product(const NarrowArgs<T>& p, Index rows, int lanes) {
     case 4:
       return narrow_short_columns<T, 4, kNv<T>>(p, rows, nv);
     default:
+      if constexpr (Ops<T>::width == 8) {
+        if (lanes <= 4 && p.bias && p.end == End::sum) return narrow_few_outputs(p, rows);
+      }
       return run_tiles<NarrowTile<T>>(p, rows, lanes);
   }
 }
@@ -214,8 +261,7 @@ struct NarrowDwTile {
     } else {
       load_tile<T>(c, g, jump_of(p.g));
     }
-    const T *a = p.a + row, *d = p.d.data + lane;
-    accumulate<T, MR, NV, 1, kLanes>(c, p.m, a, d, jump_of(p.d));
+    accumulate<T, MR, NV, 1, kLanes>(c, p.m, p.a + row, p.d.data + lane, jump_of(p.d));
     RG_UNROLL for (int r = 0; r < MR; ++r) {
       RG_UNROLL for (int j = 0; j < NV; ++j) c[r][j] = existing<T>(c[r][j], lane + j * Ops<T>::width, p.lanes);
     }
@@ -295,6 +341,39 @@ void narrow_rows(Index cols, Index rows, const void* x, Index stride, const std:
   }
 }
 
+// ---------------------------------------------------------------------------------------------- at the outputs
+
+// Turns squares of vectors: from rows `down` wide to rows `across` wide, of which the first WANTED of each square are stored.
+template <class T, int WANTED>
+RG_INLINE void turn_square(const T* src, T* dst) {
+  V<T> r[Ops<T>::width];
+  RG_UNROLL for (int i = 0; i < Ops<T>::width; ++i) r[i] = Ops<T>::load(src + i * kLanes);
+  transpose_square<T>(r);
+  RG_UNROLL for (int i = 0; i < WANTED; ++i) Ops<T>::store(dst + i * kLanes, r[i]);
+}
+
+template <class T>
+void turn(int lanes, const T* src, T* dst) {
+  constexpr int width = Ops<T>::width, half = width < 8 ? width : width / 2;
+  for (Index h = 0; h < lanes; h += width) {
+    for (Index g = 0; g < kLanes; g += width) {
+      if (lanes - h <= half) {
+        turn_square<T, half>(src + g * kLanes + h, dst + h * kLanes + g);
+      } else {
+        turn_square<T, width>(src + g * kLanes + h, dst + h * kLanes + g);
+      }
+    }
+  }
+}
+
+template <class T>
+void turn_back(int lanes, const T* src, T* dst) {
+  constexpr int width = Ops<T>::width;
+  for (Index h = 0; h < lanes; h += width) {
+    for (Index g = 0; g < kLanes; g += width) turn_square<T, width>(src + h * kLanes + g, dst + g * kLanes + h);
+  }
+}
+
 template <class T>
 constexpr Narrow<T> narrow_kernels() {
   Narrow<T> table{};
@@ -302,6 +381,8 @@ constexpr Narrow<T> narrow_kernels() {
   table.narrow_delta = narrow_delta<T>;
   table.narrow_dw = narrow_dw<T>;
   table.db_part = db_part<T>;
+  table.turn = turn<T>;
+  table.turn_back = turn_back<T>;
   table.narrow_rows[static_cast<int>(Source::float32)] = narrow_rows<T, float>;
   table.narrow_rows[static_cast<int>(Source::float64)] = narrow_rows<T, double>;
   table.narrow_rows[static_cast<int>(Source::uint8)] = narrow_rows<T, std::uint8_t>;

@@ -164,6 +164,13 @@ struct Narrow {
   // last call. Lanes past `lanes` become zero as in narrow_dw. sums: [4][16]; db over these 4 rows is db of all rows.
   void (*db_part)(Index m, int lanes, const T* d, T* sums, bool first);
 
+  // dst[i][r] = src[r][i] for r < 16, i < lanes: outputs of 16 rows of the batch, all of which are read, for a loss. src, dst:
+  // [16][16], of which rows behind the lanes may be written, up to a multiple of the vector's width.
+  void (*turn)(int lanes, const T* src, T* dst);
+  // The way back: dst[r][i] = src[i][r] for r < 16, i < lanes, with as many rows of src read as `turn` writes of dst: those
+  // behind the lanes must be 0. All vectors of dst that hold these lanes are written.
+  void (*turn_back)(int lanes, const T* src, T* dst);
+
   // out[r][k] = row order[r] of x (row r where order is null) at k, converted to T, for r < rows and k < cols. Rows of x lie
   // `stride` bytes apart; neither need be aligned. out: panels of k. There is one function for each Source.
   void (*narrow_rows[kSources])(Index cols, Index rows, const void* x, Index stride, const std::uint32_t* order, Panels<T> out);

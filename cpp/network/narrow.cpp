@@ -13,12 +13,6 @@ bool narrow_fits(const Network<T>& network, Purpose purpose) {
   return widest <= kSmallUnits && !perturbs && !network.normalises() && purpose != Purpose::by_hand;
 }
 
-template <class T>
-Index narrow_rows(const Network<T>& network, int size) {
-  (void)network;
-  return kNarrowRows * size;
-}
-
 namespace {
 
 // f(panel, panels, lanes) for the panels of `units` units that one call of a product takes.
@@ -29,21 +23,21 @@ void each_group(const Kernels<T>& kernels, Index units, F f) {
   }
 }
 
-// Asks for rows between the products, a few each time, so that they arrive while these compute.
+}  // namespace
+
+// Asks for rows between the products, a few each time. They go to L2, as L1 is too small for them beside the stretch at work.
 class Fetching {
  public:
-  Fetching(const NarrowRows& batch, Ahead ahead, Index calls)
+  Fetching(const NarrowRows& batch, Ahead ahead, Index products)
       : x_(batch.x), y_(batch.y.rows), selection_(batch.selection), next_(ahead.begin), end_(ahead.end) {
     if (batch.y.labels) y_ = {batch.y.labels, batch.x.rows, 1, sizeof(std::int32_t), Source::float32};
-    // the hardware finds short rows soon enough
-    if (x_.cols * source_size(x_.source) < kNarrowFetchBytes) next_ = end_;
-    each_ = (end_ - next_) / std::max<Index>(1, calls) + 1;
+    if (next_ < end_) each_ = (end_ - next_ + products - 1) / products;
   }
   void some() {
+    if (next_ >= end_) return;
     const Index end = std::min(end_, next_ + each_);
-    if (next_ >= end) return;
-    fetch_ahead(x_, selection_, next_, end);
-    fetch_ahead(y_, selection_, next_, end);
+    fetch_ahead(x_, selection_, next_, end, Cache::l2);
+    fetch_ahead(y_, selection_, next_, end, Cache::l2);
     next_ = end;
   }
 
@@ -52,8 +46,6 @@ class Fetching {
   Selection selection_;
   Index next_, end_, each_ = 0;
 };
-
-}  // namespace
 
 template <class T>
 NarrowWork<T>::NarrowWork(const Network<T>& network, Index rows, Purpose purpose)
@@ -70,48 +62,50 @@ NarrowWork<T>::NarrowWork(const Network<T>& network, Index rows, Purpose purpose
   const Index height = padded_rows(rows_);
   for (Index i = 0; i <= depth; ++i) plan.panels_of(a_[at(i)], panels(network.size_of({i})), height);
   plan.panels_of(target_, panels(network.outputs()), height);
-  for (Index l = 0; l < depth && learns; ++l) {
+  for (Index l = 0; l < depth; ++l) {
     const DenseLayer<T>& layer = network.layer(l);
     const Index in = panels(layer.fan_in), out = panels(layer.fan_out);
+    each_group(kernels_, layer.fan_out, [&](Index, int) { ++products_; });
+    if (!learns) continue;
+    if (l > 0) each_group(kernels_, layer.fan_in, [&](Index, int) { ++products_; });
     plan.panels_of(delta_[at(l)], out, height);
     plan.panels_of(sums_[at(l)], out, 4);
     const auto cost = [&](Index count, Index lanes) { return count * ((lanes + kernels_.width - 1) / kernels_.width); };
     if (cost(layer.fan_out, layer.fan_in) < cost(layer.fan_in, layer.fan_out)) plan.panels_of(dwt_[at(l)], in, layer.fan_out);
     if (l > 0) plan.panels_of(wt_[at(l)], in, padded_rows(out * kLanes));
     if (l + 1 < depth && derived_from_z(layer.activation)) plan.panels_of(z_[at(l)], out, height);
-    const auto groups = [&](Index count) { return (count + kernels_.group - 1) / kernels_.group; };
-    products_ += groups(out) + (l > 0 ? groups(in) : 0);
   }
   values_ = plan.make();
   scores_ = Arena<Score>(panels(rows_));
-  Index blocks = 0;
-  for (Index l = 0; l < depth && learns; ++l) {
-    const DenseLayer<T>& layer = network.layer(l);
-    each_group(kernels_, turned(l) ? layer.fan_in : layer.fan_out,
-               [&](Index, int) { blocks += panels(turned(l) ? layer.fan_out : layer.fan_in); });
-  }
-  for (Index l = 0; l < depth && learns; ++l) plan_pieces(l, blocks);
-  const auto work = [](const Piece& piece) { return piece.rows * piece.lanes; };
-  std::sort(pieces_.begin(), pieces_.end(), [&](const Piece& a, const Piece& b) { return work(a) > work(b); });
+  if (learns) plan_gradients();
 }
 
-// The pieces of layer l, of a network with so many blocks of 16 rows by the lanes of one call.
+// Blocks are 16 rows by the lanes of one call. Where they are few, a piece is a tile of one, so that a team shares them evenly.
 template <class T>
-void NarrowWork<T>::plan_pieces(Index l, Index blocks) {
-  constexpr Index many = 12;  // so many are shared evenly enough
-  const DenseLayer<T>& layer = network_.layer(l);
-  const Index rows = turned(l) ? layer.fan_out : layer.fan_in;
-  each_group(kernels_, turned(l) ? layer.fan_in : layer.fan_out, [&](Index p, int lanes) {
-    const Kernels<T>& kernels = kernels_.of(lanes);
-    const Index tile = lanes <= kernels.width ? 2 * kernels.mr : kernels.mr;
-    for (Index row = 0; row < rows; row += kLanes) {
-      const Index all = std::min(kLanes, rows - row), parts = blocks >= many ? 1 : (all + tile - 1) / tile;
-      for (Index i = 0; i < parts; ++i) {
-        const Index from = row + cut(all, parts, i), to = row + cut(all, parts, i + 1);
-        pieces_.push_back({l, from, to - from, p, lanes, layer.biased && (turned(l) ? p == 0 && from == 0 : from == 0)});
+void NarrowWork<T>::plan_gradients() {
+  for (Index l = 0; l < network_.depth(); ++l) {
+    const DenseLayer<T>& layer = network_.layer(l);
+    const Index rows = turned(l) ? layer.fan_out : layer.fan_in;
+    each_group(kernels_, turned(l) ? layer.fan_in : layer.fan_out, [&](Index p, int lanes) {
+      for (Index row = 0; row < rows; row += kLanes) {
+        blocks_.push_back({l, row, std::min(kLanes, rows - row), p, lanes, layer.biased && row == 0 && (!turned(l) || p == 0)});
       }
+    });
+  }
+  for (const Piece& block : blocks_) {
+    const Kernels<T>& kernels = kernels_.of(block.lanes);
+    const Index tile = block.lanes <= kernels.width ? 2 * kernels.mr : kernels.mr;
+    const Index parts = blocks_.size() >= kNarrowPieces ? 1 : (block.rows + tile - 1) / tile;
+    for (Index i = 0; i < parts; ++i) {
+      Piece piece = block;
+      piece.row += cut(block.rows, parts, i);
+      piece.rows = cut(block.rows, parts, i + 1) - cut(block.rows, parts, i);
+      piece.biases = block.biases && i == 0;
+      pieces_.push_back(piece);
     }
-  });
+  }
+  const auto work = [](const Piece& piece) { return piece.rows * piece.lanes; };
+  std::stable_sort(pieces_.begin(), pieces_.end(), [&](const Piece& a, const Piece& b) { return work(a) > work(b); });
 }
 
 template <class T>
@@ -139,8 +133,13 @@ void NarrowWork<T>::copy(const Rows& x, Selection selection, Index begin, Index 
 
 template <class T>
 void NarrowWork<T>::forward(const NarrowRows& batch, Index begin, Index end, Ahead ahead) const {
-  copy(batch.x, batch.selection, begin, end, a_.front());
   Fetching fetching(batch, ahead, products_);
+  forward_layers(batch, begin, end, fetching);
+}
+
+template <class T>
+void NarrowWork<T>::forward_layers(const NarrowRows& batch, Index begin, Index end, Fetching& fetching) const {
+  copy(batch.x, batch.selection, begin, end, a_.front());
   const Index depth = network_.depth();
   for (Index l = 0; l < depth; ++l) {
     const DenseLayer<T>& layer = network_.layer(l);
@@ -154,12 +153,12 @@ void NarrowWork<T>::forward(const NarrowRows& batch, Index begin, Index end, Ahe
   }
 }
 
-// Turns numbers of the outputs, of the rows of panel p, to lanes = rows: [units][16].
+// Turns numbers of the outputs, of the 16 rows of panel p, to lanes = rows: [units][16].
 template <class T>
-void NarrowWork<T>::turn_outputs(Panels<const T> from, Index p, int lanes, T* to) const {
+void NarrowWork<T>::turn_outputs(Panels<const T> from, Index p, T* to) const {
   const Index units = network_.outputs();
   for (Index j = 0; j < panels(units); ++j) {
-    kernels_.of(kLanes).transpose(lanes, lanes_of(units, j), from.row(j, p * kLanes), to + j * kLanes * kLanes);
+    kernels_.of(kLanes).turn(lanes_of(units, j), from.row(j, p * kLanes), to + j * kLanes * kLanes);
   }
 }
 
@@ -167,32 +166,38 @@ template <class T>
 void NarrowWork<T>::losses(const NarrowRows& batch, Index begin, Index end, bool want_delta) const {
   const Index units = network_.outputs(), last = network_.depth() - 1;
   const Activation activation = network_.layer(last).activation;
-  const bool keeps_z = derived_from_z(activation);
-  alignas(64) T a[kSmallUnits * kLanes], z[kSmallUnits * kLanes], target[kSmallUnits * kLanes], delta[kSmallUnits * kLanes];
-  alignas(64) T row_weights[kLanes];
+  const bool weighted = batch.y.row_weights.data != nullptr;
+  const BatchLoss<T> loss_of(network_, kernels_, batch.divisor, weighted);
+  constexpr Index room = kSmallUnits * kLanes;
+  alignas(64) T a[room], z[room], target[room], delta[room];
+  alignas(64) T losses[kLanes], metrics[kLanes], row_weights[kLanes];
   alignas(64) std::int32_t labels[kLanes] = {};
+  PanelLoss<T> panel{0, a};
+  panel.losses = losses;
+  panel.metrics = metrics;
+  if (derived_from_z(activation)) panel.z = z;
+  if (weighted) panel.row_weights = row_weights;
+  if (batch.y.labels) {
+    panel.labels = labels;
+  } else {
+    panel.target = target;
+  }
+  if (want_delta) {
+    panel.delta = delta;
+    std::fill(delta + units * kLanes, delta + panels(units) * kLanes * kLanes, T(0));  // units that do not exist
+  }
   for (Index r = begin; r < end; r += kLanes) {
-    const int lanes = static_cast<int>(std::min(kLanes, end - r));
-    PanelLoss<T> panel{lanes, a};
-    turn_outputs(a_.back(), r / kLanes, lanes, a);
-    if (keeps_z) std::copy_n(a, units * kLanes, z);
-    kernels_.activate(units, lanes, a, activation);
-    if (keeps_z) panel.z = z;
-    if (batch.y.labels) {
-      for (int i = 0; i < lanes; ++i) labels[i] = batch.y.labels[batch.selection[r + i]];
-      panel.labels = labels;
-    } else {
-      turn_outputs(target_, r / kLanes, lanes, target);
-      panel.target = target;
-    }
-    if (batch.y.row_weights.data) {
-      for (int i = 0; i < lanes; ++i) row_weights[i] = row_weight<T>(batch.y, batch.selection[r + i]);
-      panel.row_weights = row_weights;
-    }
-    panel.delta = want_delta ? delta : nullptr;
-    scores_.data()[r / kLanes] = panel_loss(network_, kernels_, panel, batch.divisor);
-    for (Index j = 0; want_delta && j < panels(units); ++j) {
-      kernels_.of(kLanes).transpose(lanes_of(units, j), lanes, delta + j * kLanes * kLanes, delta_[at(last)].row(j, r));
+    panel.lanes = static_cast<int>(std::min(kLanes, end - r));
+    turn_outputs(a_.back(), r / kLanes, a);
+    if (panel.z) std::copy_n(a, units * kLanes, z);
+    kernels_.activate(units, panel.lanes, a, activation);
+    if (panel.target) turn_outputs(target_, r / kLanes, target);
+    for (int i = 0; panel.labels && i < panel.lanes; ++i) labels[i] = batch.y.labels[batch.selection[r + i]];
+    for (int i = 0; weighted && i < panel.lanes; ++i) row_weights[i] = row_weight<T>(batch.y, batch.selection[r + i]);
+    loss_of(panel);
+    scores_.data()[r / kLanes] = score_of(panel);
+    for (Index j = 0; panel.delta && j < panels(units); ++j) {
+      kernels_.of(kLanes).turn_back(lanes_of(units, j), delta + j * kLanes * kLanes, delta_[at(last)].row(j, r));
     }
   }
 }
@@ -202,7 +207,7 @@ void NarrowWork<T>::forward_backward(const NarrowRows& batch, Index begin, Index
   const Index rows = end - begin;
   Fetching fetching(batch, ahead, products_);
   if (!batch.y.labels) copy(batch.y.rows, batch.selection, begin, end, target_);
-  forward(batch, begin, end, {});
+  forward_layers(batch, begin, end, fetching);
   losses(batch, begin, end, true);
   for (Index l = network_.depth() - 1; l > 0; --l) {
     const DenseLayer<T>& layer = network_.layer(l);
@@ -219,8 +224,7 @@ void NarrowWork<T>::forward_backward(const NarrowRows& batch, Index begin, Index
 // ---------------------------------------------------------------------------------------------- gradients
 
 template <class T>
-void NarrowWork<T>::gradients(Index i, Index rows, T* into, bool first) const {
-  const Piece& piece = pieces_[at(i)];
+void NarrowWork<T>::gradients(const Piece& piece, Index rows, T* into, bool first) const {
   const Index l = piece.layer;
   const DenseLayer<T>& layer = network_.layer(l);
   const Panels<T> delta = delta_[at(l)], g = {into + (layer.w.data - network_.parameters().data()), layer.w.rows};
@@ -237,8 +241,13 @@ void NarrowWork<T>::gradients(Index i, Index rows, T* into, bool first) const {
 }
 
 template <class T>
+void NarrowWork<T>::gradients(Index piece, Index rows, T* into, bool first) const {
+  gradients(pieces_[at(piece)], rows, into, first);
+}
+
+template <class T>
 void NarrowWork<T>::gradients(Index rows, T* into, bool first) const {
-  for (Index i = 0; i < gradient_pieces(); ++i) gradients(i, rows, into, first);
+  for (const Piece& block : blocks_) gradients(block, rows, into, first);
 }
 
 template <class T>
@@ -270,7 +279,7 @@ void NarrowWork<T>::finish(T* into) const {
 
 template <class T>
 void NarrowWork<T>::outputs(Index p, int lanes, T* a) const {
-  turn_outputs(a_.back(), p, lanes, a);
+  turn_outputs(a_.back(), p, a);
   kernels_.activate(network_.outputs(), lanes, a, network_.layer(network_.depth() - 1).activation);
 }
 
@@ -294,7 +303,6 @@ void NarrowWork<T>::score(const NarrowRows& batch, Index begin, Index end) const
 
 #define RG_INSTANTIATE(T)                                \
   template bool narrow_fits(const Network<T>&, Purpose); \
-  template Index narrow_rows(const Network<T>&, int);    \
   template class NarrowWork<T>;
 
 RG_INSTANTIATE(float)

@@ -18,10 +18,6 @@ namespace retrograd {
 template <class T>
 bool narrow_fits(const Network<T>& network, Purpose purpose);
 
-// The rows of a stretch that one thread does best, and those that a team of `size` shares. Both are multiples of 16 rows.
-template <class T>
-Index narrow_rows(const Network<T>& network, int size);
-
 // Where the rows of a stretch come from, and what their loss is a part of.
 struct NarrowRows {
   Rows x;
@@ -31,10 +27,13 @@ struct NarrowRows {
   double divisor = 0;   // divisor_of the whole batch
 };
 
-// Rows that another call will read soon, counted as those of the stretch (they may lie behind it): they are prefetched.
+// Rows that another call will read soon, counted as those of the stretch, behind which they may lie: they are prefetched. It
+// pays where the data set lies far away in memory (kFarBytes; 16-16-16-16 on 100000 rows: 6.7 -> 5.6 ms an epoch).
 struct Ahead {
   Index begin = 0, end = 0;
 };
+
+class Fetching;  // narrow.cpp
 
 template <class T>
 class NarrowWork {
@@ -89,9 +88,11 @@ class NarrowWork {
   };
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
   bool turned(Index l) const { return dwt_[at(l)].data != nullptr; }
-  void plan_pieces(Index l, Index blocks);
+  void plan_gradients();
+  void gradients(const Piece& piece, Index rows, T* into, bool first) const;
+  void forward_layers(const NarrowRows& batch, Index begin, Index end, Fetching& fetching) const;
   void turn_dw(Index l, Panels<T> g) const;
-  void turn_outputs(Panels<const T> from, Index p, int lanes, T* to) const;
+  void turn_outputs(Panels<const T> from, Index p, T* to) const;
   void copy(const Rows& x, Selection selection, Index begin, Index end, Panels<T> to) const;
   void losses(const NarrowRows& batch, Index begin, Index end, bool want_delta) const;
 
@@ -108,7 +109,7 @@ class NarrowWork {
   Panels<T> target_;
   Arena<T> values_;
   Arena<Score> scores_;
-  std::vector<Piece> pieces_;
+  std::vector<Piece> blocks_, pieces_;
   Index products_ = 0;  // calls of a product on the way forward and back
 };
 

@@ -107,6 +107,8 @@ template <class T>
 void Pass<T>::loss(const Targets& y, double divisor, bool want_delta, const Part& rows) const {
   const Index last = network_.depth() - 1;
   const Panels<T> z = work_.z(last), a = work_.a(above(last));
+  const BatchLoss<T> loss_of(network_, work_.kernels(), divisor, y.row_weights.data != nullptr);
+  alignas(64) T losses[kLanes], metrics[kLanes];
   for (Index p = rows.p0; p < rows.p1; ++p) {
     PanelLoss<T> panel{lanes_of(batch_, p), a.panel(p)};
     panel.z = z.data ? z.panel(p) : nullptr;
@@ -114,7 +116,10 @@ void Pass<T>::loss(const Targets& y, double divisor, bool want_delta, const Part
     panel.labels = y.labels ? work_.labels() + p * kLanes : nullptr;
     panel.row_weights = y.row_weights.data ? work_.row_weights(p) : nullptr;
     panel.delta = want_delta ? work_.delta(last).panel(p) : nullptr;
-    work_.scores()[p] = panel_loss(network_, work_.kernels(), panel, divisor);
+    panel.losses = losses;
+    panel.metrics = metrics;
+    loss_of(panel);
+    work_.scores()[p] = score_of(panel);
   }
 }
 

@@ -106,6 +106,13 @@ Index bytes_per_row(const Shape& shape, const Way& way) {
   return shape.bytes * (2 * units + (way.first_rows ? 0 : shape.inputs()));
 }
 
+// The rows that one thread takes best at once in the narrow way.
+Index narrow_rows(const Shape& shape) {
+  Index lanes = 0;  // of a row of the batch, with deltas
+  for (const Index units : shape.sizes) lanes += 2 * panels(units) * kLanes;
+  return std::clamp(kNarrowBytes / (lanes * shape.bytes) / kLanes * kLanes, kNarrowLeast, kNarrowMost);
+}
+
 // Cuts `batch` rows into equal chunks of about `rows`, each a multiple of `step`; 0 where one chunk would hold them.
 Index chunk_of(Index batch, Index rows, Index step) {
   const Index pieces = (batch + rows - 1) / rows;
@@ -178,8 +185,7 @@ class Candidates {
     plan.split = limits_.purpose == Purpose::by_hand ? (shape_.normalises_batch ? Split::units : Split::rows)
                                                      : likely_split(shape_, way, batch_, team, limits_.exactly, limits_.tiles);
     if (way.narrow && limits_.chunks) {
-      const Index rows = limits_.l2 / kNarrowCacheShare / bytes_per_row(shape_, way);
-      plan.chunk = chunk_of(batch_, std::clamp(rows, kNarrowChunkLeast, kNarrowChunkMost) * team, 1);
+      plan.chunk = chunk_of(batch_, narrow_rows(shape_) * team, 1);
     }
     return plan;
   }

@@ -70,13 +70,14 @@ StepEnd Step<T>::run_narrow(Index number, Score& score) {
     rows.selection.start = selection.start + r;
     rows.rows = n;
     if (c.team.size() == 1) {
-      narrow_->forward_backward(rows, 0, n, {n, next});
+      narrow_->forward_backward(rows, 0, n, c.far ? Ahead{n, next} : Ahead{});
       narrow_->gradients(n, gradients, r == 0);
     } else {
       const Index groups = panels(n);
       c.team.each(std::min<Index>(groups, 2 * c.team.size()), [&](const Share& share, int) {
         const Index begin = share.begin(groups) * kLanes, end = std::min(n, share.end(groups) * kLanes);
-        narrow_->forward_backward(rows, begin, end, {n + share.begin(next - n), n + share.end(next - n)});
+        const Ahead ahead{n + share.begin(next - n), n + share.end(next - n)};
+        narrow_->forward_backward(rows, begin, end, c.far ? ahead : Ahead{});
       });
       c.team.each(narrow_->gradient_pieces(),
                   [&](const Share& share, int) { narrow_->gradients(share.id, n, gradients, r == 0); });
