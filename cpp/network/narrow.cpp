@@ -105,7 +105,7 @@ void NarrowWork<T>::plan_gradients() {
     }
   }
   const auto work = [](const Piece& piece) { return piece.rows * piece.lanes; };
-  std::stable_sort(pieces_.begin(), pieces_.end(), [&](const Piece& a, const Piece& b) { return work(a) > work(b); });
+  std::sort(pieces_.begin(), pieces_.end(), [&](const Piece& a, const Piece& b) { return work(a) > work(b); });
 }
 
 template <class T>
