@@ -47,6 +47,9 @@ constexpr double kPaidPause = 5, kUnpaidPause = 50, kStepsAway = 2;
 // A team may have to wake its threads first, which takes up to so long.
 constexpr double kWaking = 200e-6;
 
+// A team is not left for a block that was slow by less than this: such interruptions come and go on every machine.
+constexpr double kHiccup = 300e-6;
+
 // Trying may not cost more at once than its share of a second.
 constexpr double kMostCredit = 0.02;
 constexpr double kMostCreditSteps = 20;
@@ -191,7 +194,8 @@ bool Choice::spoilt(double seconds, double each, Index steps, bool late, bool wa
   const double alone = best_alone();
   if (late) return alone == 0 || each > alone;
   if (alone == 0) return false;
-  return warm ? seconds > 4 * alone * static_cast<double>(steps) + kWaking : each > kHopeless * alone;
+  if (warm) return seconds > 4 * alone * static_cast<double>(steps) + kWaking;
+  return each > kHopeless * alone && seconds - alone * static_cast<double>(steps) > kHiccup;
 }
 
 // ---------------------------------------------------------------------------------------------- turns

@@ -21,8 +21,9 @@ using Clock = std::chrono::steady_clock;
 // A helper without work looks for some without a pause, then lets others have its core in between, then sleeps.
 constexpr int kSpins = 1000;  // some 20 us
 constexpr std::chrono::microseconds kAwake{300};
-// A helper is late if the caller waits for it for so much longer than the caller's own part of the phase took.
-constexpr std::chrono::microseconds kPatience{50};
+// A helper is late if the caller waits for it for so much longer than the caller's own part of the phase took. Shorter
+// interruptions come and go on every machine; a time slice that another process has takes milliseconds.
+constexpr std::chrono::microseconds kPatience{500};
 
 // A word that holds what is left of a member's pieces: the number of the phase, the pieces of the member, and
 // how many of these were claimed. A claim is one addition, and it says to which phase it belongs: whoever
@@ -69,21 +70,20 @@ class Crew : public std::enable_shared_from_this<Crew> {
   // The caller's part: offers a phase to `members`, works on it, and waits for its end. True: a helper was late.
   bool run(int members, Index count, void (*body)(void*, const Share&, int), void* context) {
     const Clock::time_point begin = Clock::now();
-    body_ = body;
-    context_ = context;
-    count_ = count;
-    shares_ = members;
-    done_.store(0, std::memory_order_relaxed);
+    job_.body = body;
+    job_.context = context;
+    job_.count = count;
+    job_.members = members;
     ++phase_;
     for (int i = 0; i < members; ++i) {
       const auto pieces = static_cast<std::uint64_t>(cut(count, members, i + 1) - cut(count, members, i));
       words_[static_cast<std::size_t>(i)].value.store(word_of(phase_, pieces), std::memory_order_release);
     }
-    members_.store(members, std::memory_order_relaxed);
-    offered_.store(phase_);  // before the question who sleeps: who falls asleep looks again, in the other order
+    job_.asked.store(members, std::memory_order_relaxed);
+    job_.offered.store(phase_);  // before the question who sleeps: who falls asleep looks again, in the other order
     if (asleep_.load() > 0) wake();
-    work(0, members);
-    if (done_.load(std::memory_order_acquire) == count) return false;
+    by_others_ += count - work(0, members);
+    if (done_.load(std::memory_order_acquire) == by_others_) return false;
     return wait(begin);
   }
 
@@ -92,8 +92,9 @@ class Crew : public std::enable_shared_from_this<Crew> {
     std::atomic<std::uint64_t> value{0};
   };
 
-  // Claims pieces, one's own first, and does them, until none is left.
-  void work(int id, int members) {
+  // Claims pieces, one's own first, and does them, until none is left. Returns how many these were.
+  Index work(int id, int members) {
+    Index did = 0;
     for (int i = 0; i < members; ++i) {
       const int owner = (id + i) % members;
       std::atomic<std::uint64_t>& word = words_[static_cast<std::size_t>(owner)].value;
@@ -103,16 +104,18 @@ class Crew : public std::enable_shared_from_this<Crew> {
         const std::uint64_t claimed = word.fetch_add(1, std::memory_order_acq_rel);
         if (claims_of(claimed) >= pieces_of(claimed)) break;
         // A piece is claimed: the phase cannot end before it is done, and what describes the phase stays as it is.
-        const Share share{cut(count_, shares_, owner) + static_cast<Index>(claims_of(claimed)), count_};
-        body_(context_, share, id);
-        done_.fetch_add(1, std::memory_order_release);
+        const Share share{cut(job_.count, job_.members, owner) + static_cast<Index>(claims_of(claimed)), job_.count};
+        job_.body(job_.context, share, id);
+        ++did;
+        if (id > 0) done_.fetch_add(1, std::memory_order_release);
       }
     }
+    return did;
   }
 
   bool wait(Clock::time_point begin) {
     const Clock::time_point from = Clock::now();
-    for (int spins = 0; done_.load(std::memory_order_acquire) != count_; ++spins) {
+    for (int spins = 0; done_.load(std::memory_order_acquire) != by_others_; ++spins) {
       if (spins < kSpins) {
         relax();
       } else {
@@ -135,13 +138,13 @@ class Crew : public std::enable_shared_from_this<Crew> {
   void help(int id) {
     std::uint32_t seen = 0;
     while (!leave_.load(std::memory_order_relaxed)) {
-      const std::uint32_t offered = offered_.load(std::memory_order_acquire);
+      const std::uint32_t offered = job_.offered.load(std::memory_order_acquire);
       if (offered == seen) {
         await(seen);
         continue;
       }
       seen = offered;
-      const int members = members_.load(std::memory_order_relaxed);
+      const int members = job_.asked.load(std::memory_order_relaxed);
       if (id < members) work(id, members);
     }
   }
@@ -149,7 +152,7 @@ class Crew : public std::enable_shared_from_this<Crew> {
   // Returns when another phase than `seen` was offered, or when the crew is dismissed.
   void await(std::uint32_t seen) {
     const auto news = [&] {
-      return offered_.load(std::memory_order_relaxed) != seen || leave_.load(std::memory_order_relaxed);
+      return job_.offered.load(std::memory_order_relaxed) != seen || leave_.load(std::memory_order_relaxed);
     };
     for (int spins = 0; spins < kSpins; ++spins) {
       if (news()) return;
@@ -165,24 +168,29 @@ class Crew : public std::enable_shared_from_this<Crew> {
     }
     std::unique_lock<std::mutex> lock(mutex_);
     asleep_.fetch_add(1);
-    woken_.wait(lock, [&] { return offered_.load() != seen || leave_.load(); });
+    woken_.wait(lock, [&] { return job_.offered.load() != seen || leave_.load(); });
     asleep_.fetch_sub(1);
   }
 
-  std::vector<Word> words_;  // one for each member
-  // What the phase is; written by the caller between phases, read by those who have claimed a piece.
-  void (*body_)(void*, const Share&, int) = nullptr;
-  void* context_ = nullptr;
-  Index count_ = 0;
-  int shares_ = 1;
-  std::uint32_t phase_ = 0;
-  const int helpers_;
+  // What the phase is, in the line that helpers watch: one transfer tells them all. It is written by the caller between
+  // phases, and read by those who have claimed a piece.
+  struct alignas(64) Job {
+    std::atomic<std::uint32_t> offered{0};  // the number of the phase
+    std::atomic<int> asked{1};              // members, for those who have claimed nothing yet
+    void (*body)(void*, const Share&, int) = nullptr;
+    void* context = nullptr;
+    Index count = 0;
+    int members = 1;
+  };
 
-  alignas(64) std::atomic<std::uint32_t> offered_{0};
-  std::atomic<int> members_{1};
-  std::atomic<bool> leave_{false};
-  alignas(64) std::atomic<Index> done_{0};
+  std::vector<Word> words_;  // one for each member
+  std::uint32_t phase_ = 0;
+  Index by_others_ = 0;  // pieces that helpers have done in all phases, once the present one is over
+  const int helpers_;
+  Job job_;
+  alignas(64) std::atomic<Index> done_{0};  // pieces that helpers have done
   alignas(64) std::atomic<int> asleep_{0};
+  std::atomic<bool> leave_{false};
   std::mutex mutex_;
   std::condition_variable woken_;
 };

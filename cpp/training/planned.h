@@ -57,7 +57,9 @@ class Planned {
 
   // Whether times are wanted of the next steps, of which there will be so many.
   bool wants_time(Index steps) {
-    return measures_ && (steps >= choice_.steps_at_once() || !choice_.settled() || ++untimed_ % kUntimed == 0);
+    // Of a team it is always told whether it was late.
+    return measures_ && (plans_[static_cast<std::size_t>(in_memory_)].team > 1 || steps >= choice_.steps_at_once() ||
+                         !choice_.settled() || ++untimed_ % kUntimed == 0);
   }
   void took(double seconds, Index steps, bool late) { choice_.took(seconds, steps, late); }
   void resume() { choice_.resume(); }
