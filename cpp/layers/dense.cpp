@@ -239,8 +239,7 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
   const Index batch_panels = panels(batch), blocks = rows ? 1 : (batch + kMc<T> - 1) / kMc<T>;
   const Index group = blocks == 1 && !update_after ? kLargeGroup : kSmallGroup, columns = kernels.group * kLanes;
   const Tiles tiles(layer.fan_in, kernels.mr);
-  const Index first_tile = by_units ? 0 : share.begin(tiles.count),
-              last_tile = by_units ? tiles.count : share.end(tiles.count);
+  const Index first_tile = by_units ? 0 : share.begin(tiles.count), last_tile = by_units ? tiles.count : share.end(tiles.count);
   const Index first_unit = by_units ? share.begin(panels(layer.fan_out)) * kLanes : 0;
   const Index last_unit = by_units ? std::min(layer.fan_out, share.end(panels(layer.fan_out)) * kLanes) : layer.fan_out;
   for (Index t = first_tile; t < last_tile; t += group) {
@@ -268,8 +267,8 @@ void dense_dw_weights(const Kernels<T>& kernels, const DenseLayer<T>& layer, con
             ahead.fetch();
             const Index row = tiles.begin(i), o = row - r;
             kernels.of(lanes).dw(tiles.begin(std::min(t1, i + at_once)) - row, m, lanes, x.at(p0, row),
-                                 delta_t.at(j / kLanes, p0 * kLanes), g.at(0, o), q == 0 && sink.first, q == blocks - 1, w.at(0, o),
-                                 v.at(0, o), update);
+                                 delta_t.at(j / kLanes, p0 * kLanes), g.at(0, o), q == 0 && sink.first, q == blocks - 1,
+                                 w.at(0, o), v.at(0, o), update);
           }
         }
       }
@@ -327,7 +326,7 @@ void dense_db(const Kernels<T>& kernels, const DenseLayer<T>& layer, const Layer
   template void copy_delta_rows(Index, Index, FewRows<T>, Panels<const T>);                                                   \
   template void transpose_delta(const Kernels<T>&, Index, Panels<T>, Panels<const T>, const Part&, Index);                    \
   template void dense_db(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, T*, Panels<const T>, Index,            \
-                         const Share&);                                                                                      \
+                         const Share&);                                                                                       \
   template void dense_dw(const Kernels<T>&, const DenseLayer<T>&, const LayerSink<T>&, Panels<const T>, const T* const*,      \
                          Panels<const T>, Index, const Share&, bool);
 

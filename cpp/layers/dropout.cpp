@@ -27,7 +27,7 @@ void add_noise(const Kernels<T>& kernels, double deviation, const Draw& draw, In
   }
 }
 
-#define RG_INSTANTIATE(T)                                                                                            \
+#define RG_INSTANTIATE(T)                                                                                                   \
   template void drop(const Kernels<T>&, double, const Draw&, Index, Panels<const T>, Panels<T>, const Part&, Index, Index); \
   template void add_noise(const Kernels<T>&, double, const Draw&, Index, Panels<const T>, Panels<T>, const Part&, Index, Index);
 

@@ -11,8 +11,8 @@ namespace {
 // Calls use(work, pass, first row of the slice, rows) for every slice, when the workspace
 // holds the outputs of its rows.
 template <class T, class F>
-bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll poll, SpareWorkspace<T>* spare, TeamChoices* teams,
-                F use) {
+bool for_slices(const Network<T>& network, const Rows& x, Threads threads, Poll poll, SpareWorkspace<T>* spare,
+                TeamChoices* teams, F use) {
   const double flops = network.flops_per_row() / 2 * static_cast<double>(x.rows);
   const Index all = panels(x.rows);
   TeamChoices::Turn turn(teams, spare ? 1 : 0, flops, all, threads);
@@ -121,12 +121,13 @@ template <class T>
 bool predict(const Network<T>& network, const Rows& x, bool probabilities, T* out, Threads threads, Poll poll,
              SpareWorkspace<T>* spare, BadRows* bad) {
   const Index units = network.outputs();
-  return for_slices(network, x, threads, poll, spare, spare ? &spare->teams : nullptr, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
-    const Panels<T> a = work.a({network.depth()});
-    if (probabilities) activate_panels(work.kernels(), a, rows, units, network.loss_activation());
-    unpack_batch(work.kernels(), a, rows, units, out + row * units);
-    if (bad) find_bad_rows(work.kernels(), a, units, rows, row, *bad);
-  });
+  return for_slices(network, x, threads, poll, spare, spare ? &spare->teams : nullptr,
+                    [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
+                      const Panels<T> a = work.a({network.depth()});
+                      if (probabilities) activate_panels(work.kernels(), a, rows, units, network.loss_activation());
+                      unpack_batch(work.kernels(), a, rows, units, out + row * units);
+                      if (bad) find_bad_rows(work.kernels(), a, units, rows, row, *bad);
+                    });
 }
 
 template <class T>
@@ -134,25 +135,28 @@ bool classify(const Network<T>& network, const Rows& x, std::int64_t* out, Threa
               BadRows* bad) {
   const Index units = network.outputs();
   const bool one_of_all = network.picks_one();
-  return for_slices(network, x, threads, poll, spare, spare ? &spare->teams : nullptr, [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
-    const Panels<T> a = work.a({network.depth()});
-    if (bad) find_bad_rows(work.kernels(), a, units, rows, row, *bad);
-    if (one_of_all) {
-      for (Index r = 0; r < rows; r += kLanes) argmax(a.panel(r / kLanes), units, std::min(kLanes, rows - r), out + row + r);
-      return;
-    }
-    for (Index r = 0; r < rows; ++r) {
-      const T* lane = a.panel(r / kLanes) + r % kLanes;
-      for (Index j = 0; j < units; ++j) out[(row + r) * units + j] = lane[j * kLanes] > 0 ? 1 : 0;
-    }
-  });
+  return for_slices(network, x, threads, poll, spare, spare ? &spare->teams : nullptr,
+                    [&](const Workspace<T>& work, const Pass<T>&, Index row, Index rows) {
+                      const Panels<T> a = work.a({network.depth()});
+                      if (bad) find_bad_rows(work.kernels(), a, units, rows, row, *bad);
+                      if (one_of_all) {
+                        for (Index r = 0; r < rows; r += kLanes)
+                          argmax(a.panel(r / kLanes), units, std::min(kLanes, rows - r), out + row + r);
+                        return;
+                      }
+                      for (Index r = 0; r < rows; ++r) {
+                        const T* lane = a.panel(r / kLanes) + r % kLanes;
+                        for (Index j = 0; j < units; ++j) out[(row + r) * units + j] = lane[j * kLanes] > 0 ? 1 : 0;
+                      }
+                    });
 }
 
 template <class T>
 bool evaluate(const Network<T>& network, const Rows& x, const Targets& y, Score& score, Threads threads, Poll poll,
               TeamChoices* teams) {
   std::vector<Score> scores(static_cast<std::size_t>(panels(x.rows)));
-  const bool finished = for_slices<T>(network, x, threads, poll, nullptr, teams, [&](const Workspace<T>& work, const Pass<T>& pass, Index row, Index rows) {
+  const bool finished = for_slices<T>(network, x, threads, poll, nullptr, teams,
+                                      [&](const Workspace<T>& work, const Pass<T>& pass, Index row, Index rows) {
                                         pass.load_targets(y, Selection{nullptr, row}, pass.all());
                                         pass.loss(y, 0, false, pass.all());
                                         std::copy(work.scores(), work.scores() + panels(rows), scores.begin() + row / kLanes);

@@ -166,8 +166,9 @@ TEST_CASE_TEMPLATE("a training epoch: any allocation may fail; the network and t
   }
 }
 
-TEST_CASE_TEMPLATE("while plans are measured, any allocation may fail: the epoch fails before its first step, or it does the same",
-                   T, float, double) {
+TEST_CASE_TEMPLATE(
+    "while plans are measured, any allocation may fail: the epoch fails before its first step, or it does the same", T, float,
+    double) {
   long missed = 0;  // failures of memory for another plan: the one that has its memory goes on
   for (const Index batch : {3, 40}) {
     CAPTURE(batch);
