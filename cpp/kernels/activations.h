@@ -64,7 +64,7 @@ inline typename O::V within(typename O::V z, double limit) {
 }
 
 // gelu by tanh: z (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (z + 0.044715 z^3), which is z
-// sigmoid(2u). Error below 2.5 ulp for z >= 0. For z < 0 it is up to 6 |u| ulp more, which is no
+// sigmoid(2u). Error below 3 ulp for z >= 0. For z < 0 it is up to 6 |u| ulp more, which is no
 // more than the last bit of z makes.
 template <class O>
 inline typename O::V gelu_tanh(typename O::V z) {

@@ -18,7 +18,7 @@ Index countable(Index batch) {
 
 template <class T>
 Workspace<T>::Workspace(const Network<T>& network, Index batch, Purpose purpose)
-    : Workspace(network, batch, purpose, likely_way(network.shape(), batch, purpose, network.kernels())) {}
+    : Workspace(network, batch, purpose, likely_way(network.shape(), countable(batch), purpose, network.kernels())) {}
 
 template <class T>
 Workspace<T>::Workspace(const Network<T>& network, Index batch, Purpose purpose, const Way& way)

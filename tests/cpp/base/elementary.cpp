@@ -73,7 +73,7 @@ std::vector<Function<O>> functions() {
        single ? T(14) : T(37.5), single ? 7 : 11, single ? 8 : 12, tiny, false},
       {"gelu", activations::gelu<O>, [](W x) -> W { return x * exact_tail(-x); }, single ? T(-14.4) : T(-38.5), T(30),
        single ? 8 : 11, single ? 80 : 700, tiny, false},
-      {"gelu_tanh, z >= 0", activations::gelu_tanh<O>, exact_gelu_tanh<W>, T(0), T(30), 2.5, 2.5, tiny},
+      {"gelu_tanh, z >= 0", activations::gelu_tanh<O>, exact_gelu_tanh<W>, T(0), T(30), 3, 3, tiny},
       {"gelu_tanh, z < 0", activations::gelu_tanh<O>, exact_gelu_tanh<W>, single ? T(-10) : T(-22), T(0), single ? 240 : 1900,
        single ? 260 : 2100, tiny, false},
       {"silu", activations::silu<O>, [](W x) -> W { return x / (1 + std::exp(-x)); }, single ? T(-87) : T(-708), T(100), 3.5,
