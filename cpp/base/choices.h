@@ -13,7 +13,7 @@ namespace retrograd {
 
 // ---------------------------------------------------------------------------------------------- threads
 
-// A call gets one thread for each so many flops, which is about 20 us of one core. Below twice that, a
+// The first guess is one thread for each so many flops, which is about 20 us of one core. Below twice that, a
 // second thread brings little, and it costs much where something else disturbs it.
 constexpr double kFlopsPerThread = 1.5e6;
 
@@ -50,10 +50,10 @@ constexpr Index kOnePanelRows = 64, kOnePanelSums = 4096;
 // ---------------------------------------------------------------------------------------------- how a team shares a batch
 
 // A team splits the units of each layer instead of the rows if two things hold: with panels the members
-// would be busy for less than this share of their time, and each member has so many flops between two
-// barriers (784-1024-1024-10 at batch 16, 2 threads: 981 -> 664 us).
+// would be busy for less than this share of their time, and each member has so many flops in a
+// phase (784-1024-1024-10 at batch 16, 2 threads: 981 -> 664 us).
 constexpr Index kBusyQuarters = 3;
-constexpr double kFlopsBetweenBarriers = 2 * kFlopsPerThread;
+constexpr double kFlopsOfPhase = 2 * kFlopsPerThread;
 
 // A team splits the units of the first layer alone if its weights take so many bytes. Each core then
 // keeps its part of w and of the velocity in its own cache from step to step (784-128-10 at batch 64, 2
@@ -65,18 +65,23 @@ constexpr Index kSplitFirstBytes = 65536;
 // From so many flops on, some 10 us of one core, a team of two is tried where one thread is the first guess.
 constexpr double kFlopsForTwo = kFlopsPerThread / 2;
 
-// Few rows are tried up to so many, and the first layer by rows in place as well as by panels.
+// Few rows are tried up to so many (what one call of delta_rows takes), and the first layer by rows in place as well as by
+// panels (beyond kRowsInPlace rows a batch of 256 lost 5 % where it was measured).
 constexpr Index kFewRowsTried = 8, kRowsTried = 256;
 
-// Up to so many units of the first layer it is tried whether its rows are gathered: with more, the gather is a small part.
+// Up to so many units of the first layer it is tried whether its rows are gathered: with more, the gather is less than half
+// a percent of the layer's multiply-adds.
 constexpr Index kGatherCounts = 512;
 
 // Panels are tried beside the narrow way where the levels of a network have so many units on average (with AVX2, the
 // narrow way by panels: 24-48-20-3 1.4, 64 wide 1.4, 16 wide 1.7 to 1.9, 4-32-16-4 2.7 times as fast).
 constexpr Index kPanelUnits = 24;
 
-// Rows of a chunk, whose activations and deltas take half of the second cache.
-constexpr Index kChunkLeast = 128, kChunkMost = 512;
+// A batch is tried in chunks where the activations and deltas of a member's rows take more than kCacheBytes, half of the
+// second cache of a Zen 4; those of a chunk take half of that (AVX2: 100-70-40-3 at batch 2048 1.06 times as fast,
+// 20-200-200-10 1.10, 64-128-128-8, 100-200-100-10 and 100-256-256-1 at 4096 1.19, 1.20, 1.23).
+constexpr Index kCacheBytes = 1 << 19;
+constexpr Index kChunkLeast = 128, kChunkMost = 512;  // a first guess
 
 // ---------------------------------------------------------------------------------------------- blocks and memory
 
@@ -132,7 +137,7 @@ constexpr Index kLookBytes = 65536;
 constexpr Index kNarrowBytes = 192 << 10;
 constexpr Index kNarrowLeast = 64, kNarrowMost = 256;
 
-// So many pieces of gradients are shared evenly enough.
+// So many pieces of gradients are shared evenly enough: with 12 of equal work a team of two or three loses nothing.
 constexpr std::size_t kNarrowPieces = 12;
 
 }  // namespace retrograd

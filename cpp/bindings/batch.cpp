@@ -52,6 +52,20 @@ py::handle as_plain(const py::handle& given, py::object& made) {
   return source_of_array(given, source) ? given : make_plain<T>(given, made);
 }
 
+Index length_of(const py::handle& given) {
+  if (PyList_CheckExact(given.ptr())) return PyList_GET_SIZE(given.ptr());
+  if (PyTuple_CheckExact(given.ptr())) return PyTuple_GET_SIZE(given.ptr());
+  if (plain_type(given) < 0) return 0;
+  const auto* array = py::detail::array_proxy(given.ptr());
+  return array->nd > 0 ? array->dimensions[0] : 0;
+}
+
+template <class T>
+bool take_rows(const py::handle& given, const Network<T>& network, py::object& made, Rows& rows) {
+  const py::handle plain = as_plain<T>(given, made);
+  return plain && view_rows(plain, network.inputs(), rows) && rows.rows > 0 && all_finite(network.kernels(), rows);
+}
+
 template <class T>
 Rows rows_as(const Rows& rows, std::vector<T>& buffer) {
   if (holds<T>(rows)) return rows;
@@ -113,7 +127,8 @@ bool fit(TargetKind kind, const Rows& targets) {
           if (row[c] < 0) return false;
           sum += static_cast<double>(row[c]);
         }
-        if (!(std::abs(sum - 1) < 0.9e-3)) return false;  // nearer to the bound the long form decides
+        // The bound of the long form (_data/targets.py) is 1e-3; what is near it is left to that.
+        if (!(std::abs(sum - 1) < 0.9e-3)) return false;
       }
       return true;
   }
@@ -124,21 +139,13 @@ bool fit(TargetKind kind, const Rows& targets) {
 
 template <class T>
 QuickBatch<T>::QuickBatch(const py::handle& x, const py::handle& y, const py::handle& row_weights)
-    : x_(as_plain<T>(x, made_x_)),
+    : x_(x),
       y_(as_array(y, made_y_)),
       row_weights_(row_weights.is_none() ? row_weights : as_plain<T>(row_weights, made_row_weights_)) {}
 
 template <class T>
-Index QuickBatch<T>::count() const {
-  if (!x_) return 0;
-  const auto* array = py::detail::array_proxy(x_.ptr());
-  return array->nd == 2 ? array->dimensions[0] : 0;
-}
-
-template <class T>
 bool QuickBatch<T>::take(const Network<T>& network, BatchBuffers<T>& buffers, Rows& rows, Targets& targets) {
-  return x_ && view_rows(x_, network.inputs(), rows) && rows.rows > 0 && all_finite(network.kernels(), rows) &&
-         take_targets(network, buffers, rows.rows, targets);
+  return take_rows(x_, network, made_x_, rows) && take_targets(network, buffers, rows.rows, targets);
 }
 
 template <class T>
@@ -166,11 +173,13 @@ bool QuickBatch<T>::take_row_weights(Index count, std::vector<T>& buffer, Target
     if (!(w >= 0)) return false;
     sum += w;
   }
-  return sum > 0 && sum < 1e300;
+  return sum > 0 && std::isfinite(sum);
 }
 
 template py::handle as_plain<float>(const py::handle&, py::object&);
 template py::handle as_plain<double>(const py::handle&, py::object&);
+template bool take_rows(const py::handle&, const Network<float>&, py::object&, Rows&);
+template bool take_rows(const py::handle&, const Network<double>&, py::object&, Rows&);
 template Rows rows_as(const Rows&, std::vector<float>&);
 template Rows rows_as(const Rows&, std::vector<double>&);
 template class QuickBatch<float>;

@@ -14,6 +14,13 @@ namespace retrograd {
 template <class T>
 py::handle as_plain(const py::handle& given, py::object& made);
 
+// How many rows a thing seems to have: the length of a list, a tuple or an array, else 0. It makes nothing.
+Index length_of(const py::handle& given);
+
+// Whether a thing is rows that fit the network, at least one, and finite; they are written to `rows` then. `made` as above.
+template <class T>
+bool take_rows(const py::handle& given, const Network<T>& network, py::object& made, Rows& rows);
+
 // The same rows with numbers of type T: themselves where they hold T, else converted into `buffer`.
 template <class T>
 Rows rows_as(const Rows& rows, std::vector<T>& buffer);
@@ -35,9 +42,6 @@ class QuickBatch {
   // Takes hold of arrays, which must outlive it. `row_weights` may be None. Making arrays of lists may run Python.
   QuickBatch(const py::handle& x, const py::handle& y, const py::handle& row_weights);
 
-  // Rows of x; 0 where it is no array of rows.
-  Index count() const;
-
   // Whether they fit the network and are finite; they are written to `rows` and `targets` then.
   bool take(const Network<T>& network, BatchBuffers<T>& buffers, Rows& rows, Targets& targets);
   // The same without rows: for a batch of `count` rows that a pass has seen already.
@@ -46,8 +50,9 @@ class QuickBatch {
  private:
   bool take_row_weights(Index count, std::vector<T>& buffer, Targets& targets);
 
+  py::handle x_;
   py::object made_x_, made_y_, made_row_weights_;
-  py::handle x_, y_, row_weights_;
+  py::handle y_, row_weights_;
 };
 
 }  // namespace retrograd

@@ -186,11 +186,8 @@ template <class T>
 py::object network_predict_quick(PyNetwork<T>& self, const py::object& x, int answer_) {
   const Answer answer = answer_of(answer_);
   py::object made;
-  const py::handle plain = as_plain<T>(x, made);
   Rows rows;
-  if (!plain || !view_rows(plain, self.network.inputs(), rows) || rows.rows < 1 || !self.takes_quickly(rows.rows))
-    return py::none();
-  if (!all_finite(self.network.kernels(), rows)) return py::none();
+  if (!self.takes_quickly(length_of(x)) || !take_rows(x, self.network, made, rows)) return py::none();
   py::array out = empty_answer(self.network, rows.rows, answer);
   const auto use = self.shared();
   BadRows bad;
@@ -218,12 +215,13 @@ std::pair<double, double> network_evaluate(PyNetwork<T>& self, const py::array& 
 // Quick form. It is also None where the work is not small, a team is forced, or the loss is not finite.
 template <class T>
 py::object network_evaluate_quick(PyNetwork<T>& self, const py::object& x, const py::object& y, const py::object& row_weights) {
+  if (!self.takes_quickly(length_of(x))) return py::none();
   QuickBatch<T> batch(x, y, row_weights);
   BatchBuffers<T> buffers;
   Rows rows;
   Targets targets;
   const auto use = self.shared();
-  if (!self.takes_quickly(batch.count()) || !batch.take(self.network, buffers, rows, targets)) return py::none();
+  if (!batch.take(self.network, buffers, rows, targets)) return py::none();
   Score score;
   evaluate(self.network, rows, targets, score, Threads{1}, {});
   const double loss = score.mean(score.loss);
@@ -313,11 +311,8 @@ Array<T> network_output(PyNetwork<T>& self) {
 template <class T>
 py::object network_forward_quick(PyNetwork<T>& self, const py::object& x, bool training) {
   py::object made;
-  const py::handle plain = as_plain<T>(x, made);
   Rows rows;
-  if (!plain || !view_rows(plain, self.network.inputs(), rows) || rows.rows < 1 || !self.takes_quickly(rows.rows))
-    return py::none();
-  if (!all_finite(self.network.kernels(), rows)) return py::none();
+  if (!self.takes_quickly(length_of(x)) || !take_rows(x, self.network, made, rows)) return py::none();
   const auto use = self.alone();
   self.stages.forward(rows, Threads{1}, {}, training);
   return outputs_of(self);
@@ -325,13 +320,13 @@ py::object network_forward_quick(PyNetwork<T>& self, const py::object& x, bool t
 
 template <class T>
 py::object network_backward_quick(PyNetwork<T>& self, const py::object& y, const py::object& row_weights, bool by_batch) {
+  if (!self.takes_quickly(self.stages.rows())) return py::none();
   QuickBatch<T> batch(py::none(), y, row_weights);
   BatchBuffers<T> buffers;
   const auto use = self.alone();
   self.need_fresh_forward();
-  const Index rows = self.stages.rows();
   Targets targets;
-  if (!self.takes_quickly(rows) || !batch.take_targets(self.network, buffers, rows, targets)) return py::none();
+  if (!batch.take_targets(self.network, buffers, self.stages.rows(), targets)) return py::none();
   targets.by_batch = by_batch;
   double loss = 0;
   self.stages.backward(targets, loss, Threads{1}, {});
@@ -340,13 +335,13 @@ py::object network_backward_quick(PyNetwork<T>& self, const py::object& y, const
 
 template <class T>
 bool network_backward_dz_quick(PyNetwork<T>& self, const py::object& dz) {
+  if (!self.takes_quickly(self.stages.rows())) return false;
   py::object made;
   const py::handle plain = as_plain<T>(dz, made);
   const auto use = self.alone();
   self.need_fresh_forward();
-  const Index rows = self.stages.rows();
   Rows view;
-  if (!self.takes_quickly(rows) || !view_numbers(plain, rows, self.network.outputs(), view)) return false;
+  if (!view_numbers(plain, self.stages.rows(), self.network.outputs(), view)) return false;
   if (!all_finite(self.network.kernels(), view)) return false;
   self.stages.backward(view, Threads{1}, {});
   return true;

@@ -94,7 +94,7 @@ py::object trainer_step(PyTrainer<T>& self, PyOptimizer<T>& optimizer, const py:
   args.threads = self.network.threads(n_threads);
   args.planning = self.network.planning;
   EpochResult result;
-  if (network.flops_per_row() * static_cast<double>(args.x.rows) <= kQuickFlops && args.threads.exactly == 0) {
+  if (self.network.takes_quickly(args.x.rows)) {
     result = self.trainer.epoch(args, optimizer.optimizer);
   } else {
     PythonPoll poll;

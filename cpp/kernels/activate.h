@@ -26,6 +26,11 @@ RG_INLINE V<T> tanh_derivative(V<T> d, V<T> a, V<T> one) {
   return d * Ops<T>::fma(-a, a, one);
 }
 
+template <class T>
+RG_INLINE V<T> sigmoid_derivative(V<T> d, V<T> a) {
+  return d * Ops<T>::fma(-a, a, a);
+}
+
 template <class T, class F>
 RG_INLINE void map_rows(Index units, int lanes, T* p, F f) {
   for (Index v = 0, end = vectors<T>(lanes) * Ops<T>::width; v < end; v += Ops<T>::width) {
@@ -148,7 +153,7 @@ void derive(Index units, int lanes, T* d, const T* a, Activation activation) {
       each([](V<T> g, V<T> y) RG_LAMBDA { return tanh_derivative<T>(g, y, O::set(1)); });
       break;
     case Activation::sigmoid:
-      each([](V<T> g, V<T> y) RG_LAMBDA { return g * O::fma(-y, y, y); });
+      each([](V<T> g, V<T> y) RG_LAMBDA { return sigmoid_derivative<T>(g, y); });
       break;
     case Activation::softmax:
       softmax_derivative(units, lanes, d, a);

@@ -1,4 +1,4 @@
-// The products of narrow networks, for a stretch of rows of a batch, with lanes = units in every tensor. It is a part of
+// The products of narrow networks, for a chunk of rows of a batch, with lanes = units in every tensor. It is a part of
 // kernels.cpp. The passes that are made of them are in network/narrow.h.
 //
 // Forward and delta broadcast the numbers of a row of the batch against vectors of weights, dw broadcasts those of a row of
@@ -43,10 +43,8 @@ RG_INLINE V<T> ended(V<T> sum, const T* a) {
   using O = Ops<T>;
   if constexpr (end == End::relu) return relu<T>(sum);
   if constexpr (end == End::relu_slope) return relu_derivative<T>(sum, O::load(a));
-  if constexpr (end == End::tanh_slope || end == End::sigmoid_slope) {
-    const V<T> y = O::load(a);
-    return sum * O::fma(-y, y, end == End::tanh_slope ? O::set(1) : y);
-  }
+  if constexpr (end == End::tanh_slope) return tanh_derivative<T>(sum, O::load(a), O::set(1));
+  if constexpr (end == End::sigmoid_slope) return sigmoid_derivative<T>(sum, O::load(a));
   return sum;
 }
 
@@ -341,39 +339,6 @@ void narrow_rows(Index cols, Index rows, const void* x, Index stride, const std:
   }
 }
 
-// ---------------------------------------------------------------------------------------------- at the outputs
-
-// Turns squares of vectors: from rows `down` wide to rows `across` wide, of which the first WANTED of each square are stored.
-template <class T, int WANTED>
-RG_INLINE void turn_square(const T* src, T* dst) {
-  V<T> r[Ops<T>::width];
-  RG_UNROLL for (int i = 0; i < Ops<T>::width; ++i) r[i] = Ops<T>::load(src + i * kLanes);
-  transpose_square<T>(r);
-  RG_UNROLL for (int i = 0; i < WANTED; ++i) Ops<T>::store(dst + i * kLanes, r[i]);
-}
-
-template <class T>
-void turn(int lanes, const T* src, T* dst) {
-  constexpr int width = Ops<T>::width, half = width < 8 ? width : width / 2;
-  for (Index h = 0; h < lanes; h += width) {
-    for (Index g = 0; g < kLanes; g += width) {
-      if (lanes - h <= half) {
-        turn_square<T, half>(src + g * kLanes + h, dst + h * kLanes + g);
-      } else {
-        turn_square<T, width>(src + g * kLanes + h, dst + h * kLanes + g);
-      }
-    }
-  }
-}
-
-template <class T>
-void turn_back(int lanes, const T* src, T* dst) {
-  constexpr int width = Ops<T>::width;
-  for (Index h = 0; h < lanes; h += width) {
-    for (Index g = 0; g < kLanes; g += width) turn_square<T, width>(src + h * kLanes + g, dst + g * kLanes + h);
-  }
-}
-
 template <class T>
 constexpr Narrow<T> narrow_kernels() {
   Narrow<T> table{};
@@ -381,8 +346,6 @@ constexpr Narrow<T> narrow_kernels() {
   table.narrow_delta = narrow_delta<T>;
   table.narrow_dw = narrow_dw<T>;
   table.db_part = db_part<T>;
-  table.turn = turn<T>;
-  table.turn_back = turn_back<T>;
   table.narrow_rows[static_cast<int>(Source::float32)] = narrow_rows<T, float>;
   table.narrow_rows[static_cast<int>(Source::float64)] = narrow_rows<T, double>;
   table.narrow_rows[static_cast<int>(Source::uint8)] = narrow_rows<T, std::uint8_t>;

@@ -141,8 +141,8 @@ struct Small {
                         const Update<T>* update, SmallCall<T>* calls);
 };
 
-// narrow.h: the products of narrow networks, for a stretch of rows of a batch, with lanes = units in every tensor
-// ([panels of units][rows of the stretch][16]).
+// narrow.h: the products of narrow networks, for a chunk of rows of a batch, with lanes = units in every tensor
+// ([panels of units][rows of the chunk][16]).
 template <class T>
 struct Narrow {
   // a[r][lane] = activation(bias[lane] + sum_k x[r][k] w[k][lane]) for r < rows. x: rows whose k lie in this panel and the
@@ -163,13 +163,6 @@ struct Narrow {
   // The four chains of db: sums[m mod 4][lane] += d[m][lane]; with `first` they begin with 0. m is a multiple of 4 but in the
   // last call. Lanes past `lanes` become zero as in narrow_dw. sums: [4][16]; db over these 4 rows is db of all rows.
   void (*db_part)(Index m, int lanes, const T* d, T* sums, bool first);
-
-  // dst[i][r] = src[r][i] for r < 16, i < lanes: outputs of 16 rows of the batch, all of which are read, for a loss. src, dst:
-  // [16][16], of which rows behind the lanes may be written, up to a multiple of the vector's width.
-  void (*turn)(int lanes, const T* src, T* dst);
-  // The way back: dst[r][i] = src[i][r] for r < 16, i < lanes, with as many rows of src read as `turn` writes of dst: those
-  // behind the lanes must be 0. All vectors of dst that hold these lanes are written.
-  void (*turn_back)(int lanes, const T* src, T* dst);
 
   // out[r][k] = row order[r] of x (row r where order is null) at k, converted to T, for r < rows and k < cols. Rows of x lie
   // `stride` bytes apart; neither need be aligned. out: panels of k. There is one function for each Source.

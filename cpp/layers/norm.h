@@ -41,7 +41,7 @@ void norm_backward(const Kernels<T>& kernels, const DenseLayer<T>& layer, const 
                    Panels<const T> a, const Part& part, Index batch);
 
 // Moves the running mean and variance of a layer towards those of a batch, for this
-// member's share of the units.
+// share of the units.
 template <class T>
 void norm_remember(const DenseLayer<T>& layer, const NormState<T>& state, Index batch, const Share& share);
 

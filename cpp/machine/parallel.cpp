@@ -219,6 +219,7 @@ void Interrupt::look() {
   if (now - asked_ < std::chrono::milliseconds(20)) return;
   if (poll_.ask(poll_.context)) stop_.store(true, std::memory_order_relaxed);
   asked_ = std::chrono::steady_clock::now();
+  seconds_ += std::chrono::duration<double>(asked_ - now).count();
 }
 
 }  // namespace retrograd

@@ -100,6 +100,8 @@ class Interrupt {
  public:
   explicit Interrupt(Poll poll) : poll_(poll), asked_(std::chrono::steady_clock::now()) {}
   bool stopped() const { return stop_.load(std::memory_order_relaxed); }
+  // How long the caller was asked so far, which is no part of the work.
+  double seconds_of_asking() const { return seconds_; }
 
  private:
   friend class InterruptWatch;
@@ -108,7 +110,8 @@ class Interrupt {
   Poll poll_;
   std::chrono::steady_clock::time_point asked_;
   std::atomic<bool> stop_{false};
-  double work_ = 0;  // of the caller, since it last looked at the clock
+  double work_ = 0;     // of the caller, since it last looked at the clock
+  double seconds_ = 0;  // that questions took
 };
 
 // One worker's view of an Interrupt, for a piece of work. It counts work and, after enough of it, looks at the

@@ -10,6 +10,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -17,6 +18,9 @@ namespace retrograd {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// A new helper is waited for so long, because the first phases that a team gets decide whether it pays.
+constexpr std::chrono::microseconds kArrival{2000};
 
 // A helper without work looks for some without a pause, then lets others have its core in between, then sleeps.
 constexpr int kSpins = 1000;  // some 20 us
@@ -26,11 +30,11 @@ constexpr std::chrono::microseconds kAwake{300};
 constexpr std::chrono::microseconds kPatience{500};
 
 // A word that holds what is left of a member's pieces: the number of the phase, the pieces of the member, and
-// how many of these were claimed. A claim is one addition, and it says to which phase it belongs: whoever
-// comes late finds the pieces of the present phase, or none.
+// how many of these were claimed. A claim names the phase that it is for: whoever comes late finds none.
+constexpr std::uint32_t phase_of(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
 constexpr std::uint64_t claims_of(std::uint64_t word) { return word & 0xffff; }
 constexpr std::uint64_t pieces_of(std::uint64_t word) { return word >> 16 & 0xffff; }
-constexpr Index kMostPieces = 0xf000;  // of one member: claims that find nothing count too, and need room
+constexpr Index kMostPieces = 0xffff;  // of one member
 constexpr std::uint64_t word_of(std::uint32_t phase, std::uint64_t pieces) { return std::uint64_t{phase} << 32 | pieces << 16; }
 
 inline void relax() {
@@ -49,14 +53,16 @@ class Crew : public std::enable_shared_from_this<Crew> {
 
   int helpers() const { return helpers_; }
 
-  // Starts the helpers, and does not wait for them. False: the system has no thread.
+  // Starts the helpers, and waits for them for a moment, if they come. False: the system has no thread.
   bool start() {
-    if (!can_start(helpers_)) return false;
+    if (!can_start(helpers_ + 1)) return false;
     try {
       std::thread([self = shared_from_this()] { self->host(); }).detach();
     } catch (const std::exception&) {
       return false;
     }
+    const Clock::time_point begin = Clock::now();
+    while (arrived_.load(std::memory_order_relaxed) < helpers_ && Clock::now() - begin < kArrival) sched_yield();
     return true;
   }
 
@@ -73,16 +79,15 @@ class Crew : public std::enable_shared_from_this<Crew> {
     job_.body = body;
     job_.context = context;
     job_.count = count;
-    job_.members = members;
     ++phase_;
     for (int i = 0; i < members; ++i) {
       const auto pieces = static_cast<std::uint64_t>(cut(count, members, i + 1) - cut(count, members, i));
       words_[static_cast<std::size_t>(i)].value.store(word_of(phase_, pieces), std::memory_order_release);
     }
-    job_.asked.store(members, std::memory_order_relaxed);
+    const bool more = members > job_.members.exchange(members);
     job_.offered.store(phase_);  // before the question who sleeps: who falls asleep looks again, in the other order
-    if (asleep_.load() > 0) wake();
-    by_others_ += count - work(0, members);
+    if (more || asleep_.load() > 0) wake();
+    by_others_ += count - work(0, phase_, members);
     if (done_.load(std::memory_order_acquire) == by_others_) return false;
     return wait(begin);
   }
@@ -92,22 +97,21 @@ class Crew : public std::enable_shared_from_this<Crew> {
     std::atomic<std::uint64_t> value{0};
   };
 
-  // Claims pieces, one's own first, and does them, until none is left. Returns how many these were.
-  Index work(int id, int members) {
+  // Claims pieces of a phase, one's own first, and does them, until none is left. Returns how many these were.
+  Index work(int id, std::uint32_t phase, int members) {
     Index did = 0;
     for (int i = 0; i < members; ++i) {
       const int owner = (id + i) % members;
       std::atomic<std::uint64_t>& word = words_[static_cast<std::size_t>(owner)].value;
-      for (;;) {
-        const std::uint64_t seen = word.load(std::memory_order_relaxed);
-        if (claims_of(seen) >= pieces_of(seen)) break;
-        const std::uint64_t claimed = word.fetch_add(1, std::memory_order_acq_rel);
-        if (claims_of(claimed) >= pieces_of(claimed)) break;
+      std::uint64_t seen = word.load(std::memory_order_relaxed);
+      while (phase_of(seen) == phase && claims_of(seen) < pieces_of(seen)) {
+        if (!word.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel, std::memory_order_relaxed)) continue;
         // A piece is claimed: the phase cannot end before it is done, and what describes the phase stays as it is.
-        const Share share{cut(job_.count, job_.members, owner) + static_cast<Index>(claims_of(claimed)), job_.count};
+        const Share share{cut(job_.count, members, owner) + static_cast<Index>(claims_of(seen)), job_.count};
         job_.body(job_.context, share, id);
         ++did;
         if (id > 0) done_.fetch_add(1, std::memory_order_release);
+        seen = word.load(std::memory_order_relaxed);
       }
     }
     return did;
@@ -130,30 +134,42 @@ class Crew : public std::enable_shared_from_this<Crew> {
     woken_.notify_all();
   }
 
+  // Thread 0 only holds the place of the caller: where OpenMP binds threads to places (OMP_PROC_BIND), that of a region's
+  // first thread is the caller's.
   void host() {
-#pragma omp parallel num_threads(helpers_)
-    help(omp_get_thread_num() + 1);
+#pragma omp parallel num_threads(helpers_ + 1)
+    {
+      const int id = omp_get_thread_num();
+      if (id > 0) {
+        arrived_.fetch_add(1, std::memory_order_relaxed);
+        help(id);
+      } else {
+        std::unique_lock<std::mutex> lock(mutex_);
+        woken_.wait(lock, [&] { return leave_.load(); });
+      }
+    }
   }
 
   void help(int id) {
     std::uint32_t seen = 0;
     while (!leave_.load(std::memory_order_relaxed)) {
       const std::uint32_t offered = job_.offered.load(std::memory_order_acquire);
-      if (offered == seen) {
-        await(seen);
+      // They may be those of a later phase; then no piece of this one is left.
+      const int members = job_.members.load(std::memory_order_relaxed);
+      if (offered == seen || id >= members) {
+        await(id, seen);
         continue;
       }
       seen = offered;
-      const int members = job_.asked.load(std::memory_order_relaxed);
-      if (id < members) work(id, members);
+      work(id, offered, members);
     }
   }
 
-  // Returns when another phase than `seen` was offered, or when the crew is dismissed.
-  void await(std::uint32_t seen) {
-    const auto news = [&] {
-      return job_.offered.load(std::memory_order_relaxed) != seen || leave_.load(std::memory_order_relaxed);
-    };
+  bool is_asked(int id) const { return id < job_.members.load(); }
+
+  // Returns when another phase than `seen` was offered to this helper too, or when the crew is dismissed.
+  void await(int id, std::uint32_t seen) {
+    const auto news = [&] { return leave_.load() || (job_.offered.load() != seen && is_asked(id)); };
     for (int spins = 0; spins < kSpins; ++spins) {
       if (news()) return;
       relax();
@@ -166,21 +182,28 @@ class Crew : public std::enable_shared_from_this<Crew> {
       }
       sched_yield();
     }
+    // Only who is asked is counted: the caller wakes all when it counts somebody, and when it asks more than before.
     std::unique_lock<std::mutex> lock(mutex_);
-    asleep_.fetch_add(1);
-    woken_.wait(lock, [&] { return job_.offered.load() != seen || leave_.load(); });
-    asleep_.fetch_sub(1);
+    bool counted = false;
+    while (!news()) {
+      if (is_asked(id) != counted) {
+        counted = !counted;
+        asleep_.fetch_add(counted ? 1 : -1);
+        continue;  // a phase may have been offered before the caller could see the count
+      }
+      woken_.wait(lock);
+    }
+    if (counted) asleep_.fetch_sub(1);
   }
 
   // What the phase is, in the line that helpers watch: one transfer tells them all. It is written by the caller between
   // phases, and read by those who have claimed a piece.
   struct alignas(64) Job {
     std::atomic<std::uint32_t> offered{0};  // the number of the phase
-    std::atomic<int> asked{1};              // members, for those who have claimed nothing yet
+    std::atomic<int> members{1};
     void (*body)(void*, const Share&, int) = nullptr;
     void* context = nullptr;
     Index count = 0;
-    int members = 1;
   };
 
   std::vector<Word> words_;  // one for each member
@@ -191,6 +214,7 @@ class Crew : public std::enable_shared_from_this<Crew> {
   alignas(64) std::atomic<Index> done_{0};  // pieces that helpers have done
   alignas(64) std::atomic<int> asleep_{0};
   std::atomic<bool> leave_{false};
+  std::atomic<int> arrived_{0};
   std::mutex mutex_;
   std::condition_variable woken_;
 };
@@ -200,17 +224,23 @@ namespace {
 // The crews that no call uses at the moment.
 class Resting {
  public:
-  // A crew of at least so many helpers, or null.
+  // The smallest crew of at least so many helpers, or null.
   std::shared_ptr<Crew> take(int helpers) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (std::shared_ptr<Crew>& crew : crews_) {
-      if (crew->helpers() < helpers) continue;
-      std::swap(crew, crews_.back());
+    auto found = crews_.end();
+    for (auto crew = crews_.begin(); crew != crews_.end(); ++crew) {
+      if ((*crew)->helpers() < helpers || (found != crews_.end() && (*found)->helpers() <= (*crew)->helpers())) continue;
+      found = crew;
+    }
+    if (found != crews_.end()) {
+      std::swap(*found, crews_.back());
       return take_last();
     }
-    if (!crews_.empty()) take_last()->dismiss();  // a larger one takes its place
+    crews_.reserve(++living_);  // giving one back must not need memory
     auto crew = std::make_shared<Crew>(helpers);
-    return crew->start() ? crew : nullptr;
+    if (!crew->start()) return nullptr;
+    if (!crews_.empty()) take_last()->dismiss();  // the new one, which is larger, takes its place
+    return crew;
   }
   void give(std::shared_ptr<Crew> crew) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -226,6 +256,7 @@ class Resting {
 
   std::mutex mutex_;
   std::vector<std::shared_ptr<Crew>> crews_;
+  std::size_t living_ = 0;  // at most so many have been started
 };
 
 // It is never destroyed: helpers may outlive whatever ends the process.
@@ -250,7 +281,10 @@ void Team::hire(int helpers) {
   if (omp_get_active_level() >= omp_get_max_active_levels()) return;
   note_team();
   if (crew_) resting().give(std::move(crew_));
-  crew_ = resting().take(helpers);
+  try {
+    crew_ = resting().take(helpers);
+  } catch (const std::bad_alloc&) {  // then the caller works alone
+  }
   helpers_ = crew_ ? helpers : 0;
 }
 
@@ -264,7 +298,7 @@ void Team::offer(Index count, void (*body)(void*, const Share&, int), void* cont
     late_ = crew_->run(size_, count, body, context) || late_;
     return;
   }
-  struct Rest {  // a stretch of the pieces, as a phase of its own
+  struct Rest {  // some of the pieces, as a phase of their own
     void (*body)(void*, const Share&, int);
     void* context;
     Index first, count;

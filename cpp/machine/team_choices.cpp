@@ -6,7 +6,7 @@
 
 namespace retrograd {
 
-TeamChoices::Entry* TeamChoices::find(int kind, int power, int most, bool likely) {
+TeamChoices::Entry* TeamChoices::find(int kind, int power, int most, bool team_first) {
   for (Entry& entry : entries_) {
     if (entry.kind == kind && entry.power == power && entry.most == most) return entry.in_use ? nullptr : &entry;
   }
@@ -14,17 +14,17 @@ TeamChoices::Entry* TeamChoices::find(int kind, int power, int most, bool likely
     Entry& entry = entries_[next_];
     next_ = (next_ + 1) % entries_.size();
     if (entry.in_use) continue;
+    entry.choice = Choice(std::vector<bool>{team_first, !team_first});
     entry.kind = kind;
     entry.power = power;
     entry.most = most;
-    // The likelier comes first; candidate 0 is the team where it is likely.
-    entry.choice = Choice(std::vector<bool>{likely, !likely});
+    entry.team_first = team_first;
     return &entry;
   }
   return nullptr;
 }
 
-TeamChoices::Turn::Turn(TeamChoices* choices, int kind, double flops, Index shares, Threads threads) : choices_(choices) {
+TeamChoices::Turn::Turn(TeamChoices* choices, int kind, double flops, Index shares, Threads threads) {
   if (!choices || threads.exactly > 0 || threads.wish == 1 || shares <= 1 || flops < kFlopsForTwo) {
     threads_ = team_size(flops, shares, threads);
     return;
@@ -34,14 +34,13 @@ TeamChoices::Turn::Turn(TeamChoices* choices, int kind, double flops, Index shar
   const int most = likely > 1 ? likely : std::min({2, free, threads.wish > 0 ? threads.wish : free});
   threads_ = likely;
   if (most == 1 || !plans_are_measured()) return;
-  const std::unique_lock<std::mutex> lock(choices_->mutex_, std::try_to_lock);
+  const std::unique_lock<std::mutex> lock(choices->mutex_, std::try_to_lock);
   if (!lock) return;
   const int power = std::ilogb(flops);
-  entry_ = choices_->find(kind, power, most, likely > 1);
+  entry_ = choices->find(kind, power, most, likely > 1);
   if (!entry_) return;
   entry_->in_use = true;
-  const bool first = entry_->choice.current() == 0;
-  threads_ = first == (likely > 1) ? most : 1;
+  threads_ = (entry_->choice.current() == 0) == entry_->team_first ? most : 1;
   work_ = std::ldexp(flops, -power);
   begin_ = std::chrono::steady_clock::now();
 }
@@ -53,9 +52,7 @@ void TeamChoices::Turn::end(bool late) {
 }
 
 TeamChoices::Turn::~Turn() {
-  if (!entry_) return;
-  const std::lock_guard<std::mutex> lock(choices_->mutex_);
-  entry_->in_use = false;
+  if (entry_) entry_->in_use = false;
 }
 
 }  // namespace retrograd

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 
@@ -21,7 +22,8 @@ class TeamChoices {
   // Calls of one kind, whose work lies between a power of two and the next.
   struct Entry {
     int kind = 0, power = 0, most = 0;  // most: the threads of the team; 0: the entry is free
-    bool in_use = false;
+    bool team_first = false;            // of the two candidates; the likelier is the first
+    std::atomic<bool> in_use{false};
     Choice choice;
   };
 
@@ -41,7 +43,6 @@ class TeamChoices {
     void end(bool late);
 
    private:
-    TeamChoices* choices_;
     Entry* entry_ = nullptr;
     int threads_ = 1;
     double work_ = 1;  // in powers of two: 1 to 2
@@ -49,7 +50,7 @@ class TeamChoices {
   };
 
  private:
-  Entry* find(int kind, int power, int most, bool likely);
+  Entry* find(int kind, int power, int most, bool team_first);
 
   std::mutex mutex_;
   std::array<Entry, 8> entries_;

@@ -5,14 +5,6 @@
 
 namespace retrograd {
 
-template <class T>
-bool narrow_fits(const Network<T>& network, Purpose purpose) {
-  Index widest = network.inputs();
-  for (const DenseLayer<T>& layer : network.layers()) widest = std::max(widest, layer.fan_out);
-  const bool perturbs = network.perturbs() && purpose == Purpose::training;
-  return widest <= kSmallUnits && !perturbs && !network.normalises() && purpose != Purpose::by_hand;
-}
-
 namespace {
 
 // f(panel, panels, lanes) for the panels of `units` units that one call of a product takes.
@@ -25,7 +17,7 @@ void each_group(const Kernels<T>& kernels, Index units, F f) {
 
 }  // namespace
 
-// Asks for rows between the products, a few each time. They go to L2, as L1 is too small for them beside the stretch at work.
+// Asks for rows between the products, a few each time. They go to L2, as L1 is too small for them beside the chunk at work.
 class Fetching {
  public:
   Fetching(const NarrowRows& batch, Ahead ahead, Index products)
@@ -48,10 +40,9 @@ class Fetching {
 };
 
 template <class T>
-NarrowWork<T>::NarrowWork(const Network<T>& network, Index rows, Purpose purpose)
+NarrowWork<T>::NarrowWork(const Network<T>& network, Index rows)
     : network_(network), kernels_(network.kernels()), rows_(checked_multiply(checked_panels(rows), kLanes)) {
   const Index depth = network.depth();
-  const bool learns = purpose == Purpose::training;
   a_.resize(at(depth + 1));
   z_.resize(at(depth));
   delta_.resize(at(depth));
@@ -66,7 +57,6 @@ NarrowWork<T>::NarrowWork(const Network<T>& network, Index rows, Purpose purpose
     const DenseLayer<T>& layer = network.layer(l);
     const Index in = panels(layer.fan_in), out = panels(layer.fan_out);
     each_group(kernels_, layer.fan_out, [&](Index, int) { ++products_; });
-    if (!learns) continue;
     if (l > 0) each_group(kernels_, layer.fan_in, [&](Index, int) { ++products_; });
     plan.panels_of(delta_[at(l)], out, height);
     plan.panels_of(sums_[at(l)], out, 4);
@@ -77,7 +67,7 @@ NarrowWork<T>::NarrowWork(const Network<T>& network, Index rows, Purpose purpose
   }
   values_ = plan.make();
   scores_ = Arena<Score>(panels(rows_));
-  if (learns) plan_gradients();
+  plan_gradients();
 }
 
 // Blocks are 16 rows by the lanes of one call. Where they are few, a piece is a tile of one, so that a team shares them evenly.
@@ -132,12 +122,6 @@ void NarrowWork<T>::copy(const Rows& x, Selection selection, Index begin, Index 
 }
 
 template <class T>
-void NarrowWork<T>::forward(const NarrowRows& batch, Index begin, Index end, Ahead ahead) const {
-  Fetching fetching(batch, ahead, products_);
-  forward_layers(batch, begin, end, fetching);
-}
-
-template <class T>
 void NarrowWork<T>::forward_layers(const NarrowRows& batch, Index begin, Index end, Fetching& fetching) const {
   copy(batch.x, batch.selection, begin, end, a_.front());
   const Index depth = network_.depth();
@@ -153,17 +137,18 @@ void NarrowWork<T>::forward_layers(const NarrowRows& batch, Index begin, Index e
   }
 }
 
-// Turns numbers of the outputs, of the 16 rows of panel p, to lanes = rows: [units][16].
+// Transposes numbers of the outputs, of the 16 rows of panel p, to lanes = rows: [units][16]; whole panels of units are
+// written.
 template <class T>
 void NarrowWork<T>::turn_outputs(Panels<const T> from, Index p, T* to) const {
   const Index units = network_.outputs();
   for (Index j = 0; j < panels(units); ++j) {
-    kernels_.of(kLanes).turn(lanes_of(units, j), from.row(j, p * kLanes), to + j * kLanes * kLanes);
+    kernels_.of(kLanes).transpose(kLanes, lanes_of(units, j), from.row(j, p * kLanes), to + j * kLanes * kLanes);
   }
 }
 
 template <class T>
-void NarrowWork<T>::losses(const NarrowRows& batch, Index begin, Index end, bool want_delta) const {
+void NarrowWork<T>::losses(const NarrowRows& batch, Index begin, Index end) const {
   const Index units = network_.outputs(), last = network_.depth() - 1;
   const Activation activation = network_.layer(last).activation;
   const bool weighted = batch.y.row_weights.data != nullptr;
@@ -182,10 +167,7 @@ void NarrowWork<T>::losses(const NarrowRows& batch, Index begin, Index end, bool
   } else {
     panel.target = target;
   }
-  if (want_delta) {
-    panel.delta = delta;
-    std::fill(delta + units * kLanes, delta + panels(units) * kLanes * kLanes, T(0));  // units that do not exist
-  }
+  panel.delta = delta;
   for (Index r = begin; r < end; r += kLanes) {
     panel.lanes = static_cast<int>(std::min(kLanes, end - r));
     turn_outputs(a_.back(), r / kLanes, a);
@@ -196,8 +178,8 @@ void NarrowWork<T>::losses(const NarrowRows& batch, Index begin, Index end, bool
     for (int i = 0; weighted && i < panel.lanes; ++i) row_weights[i] = row_weight<T>(batch.y, batch.selection[r + i]);
     loss_of(panel);
     scores_.data()[r / kLanes] = score_of(panel);
-    for (Index j = 0; panel.delta && j < panels(units); ++j) {
-      kernels_.of(kLanes).turn_back(lanes_of(units, j), delta + j * kLanes * kLanes, delta_[at(last)].row(j, r));
+    for (Index j = 0; j < panels(units); ++j) {
+      kernels_.of(kLanes).transpose(lanes_of(units, j), kLanes, delta + j * kLanes * kLanes, delta_[at(last)].row(j, r));
     }
   }
 }
@@ -208,7 +190,7 @@ void NarrowWork<T>::forward_backward(const NarrowRows& batch, Index begin, Index
   Fetching fetching(batch, ahead, products_);
   if (!batch.y.labels) copy(batch.y.rows, batch.selection, begin, end, target_);
   forward_layers(batch, begin, end, fetching);
-  losses(batch, begin, end, true);
+  losses(batch, begin, end);
   for (Index l = network_.depth() - 1; l > 0; --l) {
     const DenseLayer<T>& layer = network_.layer(l);
     const Activation activation = network_.layer(l - 1).activation;
@@ -275,37 +257,7 @@ void NarrowWork<T>::finish(T* into) const {
   }
 }
 
-// ---------------------------------------------------------------------------------------------- forward alone
-
-template <class T>
-void NarrowWork<T>::outputs(Index p, int lanes, T* a) const {
-  turn_outputs(a_.back(), p, a);
-  kernels_.activate(network_.outputs(), lanes, a, network_.layer(network_.depth() - 1).activation);
-}
-
-template <class T>
-void NarrowWork<T>::outputs(Index begin, Index end, T* out) const {
-  const Index units = network_.outputs();
-  const Panels<T> a = a_.back();
-  const Activation activation = network_.layer(network_.depth() - 1).activation;
-  for (Index j = 0; j < panels(units); ++j) {
-    const int lanes = lanes_of(units, j);
-    kernels_.of(lanes).activate(end - begin, lanes, a.row(j, begin), activation);
-    for (Index r = begin; r < end; ++r) std::copy_n(a.row(j, r), lanes, out + (r - begin) * units + j * kLanes);
-  }
-}
-
-template <class T>
-void NarrowWork<T>::score(const NarrowRows& batch, Index begin, Index end) const {
-  if (!batch.y.labels) copy(batch.y.rows, batch.selection, begin, end, target_);
-  losses(batch, begin, end, false);
-}
-
-#define RG_INSTANTIATE(T)                                \
-  template bool narrow_fits(const Network<T>&, Purpose); \
-  template class NarrowWork<T>;
-
-RG_INSTANTIATE(float)
-RG_INSTANTIATE(double)
+template class NarrowWork<float>;
+template class NarrowWork<double>;
 
 }  // namespace retrograd

@@ -1,33 +1,28 @@
 // The narrow way: the passes over networks all of whose layers have at most kSmallUnits units, inputs included, with lanes =
-// units in every tensor. A batch is done in stretches of rows, each forward, backward and into the gradients while it lies in
-// the cache; the sums of a stretch go on from those of the one before, so that every element of dw stays one chain and db
+// units in every tensor. A batch is done in chunks of rows, each forward, backward and into the gradients while it lies in
+// the cache; the sums of a chunk go on from those of the one before, so that every element of dw stays one chain and db
 // keeps its four.
 //
-// Nothing here starts a thread or waits for one. The pieces of a stretch may run on any threads: first those of
-// forward_backward, then those of gradients, then the next stretch. What becomes of the gradients is not known here.
+// Nothing here starts a thread or waits for one. The pieces of a chunk may run on any threads: first those of
+// forward_backward, then those of gradients, then the next chunk. What becomes of the gradients is not known here.
 #pragma once
 
 #include <vector>
 
+#include "data/rows.h"
 #include "network/panel_loss.h"
-#include "network/workspace.h"
 
 namespace retrograd {
 
-// Whether the passes over a network can go this way: its layers are narrow, and nothing but dense layers is between them.
-template <class T>
-bool narrow_fits(const Network<T>& network, Purpose purpose);
-
-// Where the rows of a stretch come from, and what their loss is a part of.
+// Where the rows of a chunk come from, and what their loss is a part of.
 struct NarrowRows {
   Rows x;
   Targets y;
-  Selection selection;  // selection[0] is the first row of the stretch
-  Index rows = 0;       // of the stretch
+  Selection selection;  // selection[0] is the first row of the chunk
   double divisor = 0;   // divisor_of the whole batch
 };
 
-// Rows that another call will read soon, counted as those of the stretch, behind which they may lie: they are prefetched. It
+// Rows that another call will read soon, counted as those of the chunk, behind which they may lie: they are prefetched. It
 // pays where the data set lies far away in memory (kFarBytes; 16-16-16-16 on 100000 rows: 6.7 -> 5.6 ms an epoch).
 struct Ahead {
   Index begin = 0, end = 0;
@@ -38,44 +33,33 @@ class Fetching;  // narrow.cpp
 template <class T>
 class NarrowWork {
  public:
-  // Memory for stretches of up to `rows` rows. Precondition: narrow_fits(network, purpose). The network must outlive it.
-  NarrowWork(const Network<T>& network, Index rows, Purpose purpose);
+  // Memory for chunks of up to `rows` rows. Precondition: is_narrow(network.shape()). The network must outlive it.
+  NarrowWork(const Network<T>& network, Index rows);
 
-  Index rows() const { return rows_; }  // the longest stretch
+  Index rows() const { return rows_; }  // the longest chunk
 
-  // What the passes wrote: [panels of units][rows of the stretch][16]. Of the outputs, `a` has z of the last layer.
-  Panels<const T> a(Level level) const { return a_[at(level.i)]; }
+  // The deltas that the passes wrote: [panels of units][rows of the chunk][16].
   Panels<const T> delta(Index l) const { return delta_[at(l)]; }
 
   // Writes the transposed weights; it must follow every change of the weights, before the next pass back.
   void turn_weights() const;
 
-  // Rows begin..end of the stretch from the user's rows to the deltas of every layer, with their scores. begin is a multiple
-  // of 16, and so is end, but at the end of the stretch.
+  // Rows begin..end of the chunk from the user's rows to the deltas of every layer, with their scores. begin is a multiple
+  // of 16, and so is end, but at the end of the chunk.
   void forward_backward(const NarrowRows& batch, Index begin, Index end, Ahead ahead = {}) const;
 
-  // The score of each panel of 16 rows, after forward_backward or score. Their sum in this order is that of the stretch.
+  // The score of each panel of 16 rows, after forward_backward. Their sum in this order is that of the chunk.
   const Score* scores() const { return scores_.data(); }
 
   // The pieces of the gradients, the largest ones first. Each sums dw of some rows of a layer's weights (and the chains of
-  // some db) over `rows` rows of the stretch. dw is stored in `into`, an arena laid out as the parameters; lanes that do not
-  // exist become 0 there. With `first` the sums begin, else they go on from those of the stretch before.
+  // some db) over `rows` rows of the chunk. dw is stored in `into`, an arena laid out as the parameters; lanes that do not
+  // exist become 0 there. With `first` the sums begin, else they go on from those of the chunk before.
   Index gradient_pieces() const { return static_cast<Index>(pieces_.size()); }
   void gradients(Index piece, Index rows, T* into, bool first) const;
   void gradients(Index rows, T* into, bool first) const;  // all pieces
 
-  // Stores what is left in `into`, after the gradients of the last stretch: db, and dw of layers with few outputs.
+  // Stores what is left in `into`, after the gradients of the last chunk: db, and dw of layers with few outputs.
   void finish(T* into) const;
-
-  // The forward pass alone. What the last layer gives is then asked for panel by panel.
-  void forward(const NarrowRows& batch, Index begin, Index end, Ahead ahead = {}) const;
-  // Writes [units][16], lanes = rows: the outputs of `lanes` rows, the first of panel p of the stretch, after the last layer's
-  // activation. There must be room for whole panels of units.
-  void outputs(Index p, int lanes, T* a) const;
-  // The same of rows begin..end, row-major. Precondition: the last layer's activation is not softmax.
-  void outputs(Index begin, Index end, T* out) const;
-  // Scores panels of rows begin..end against the answers.
-  void score(const NarrowRows& batch, Index begin, Index end) const;
 
  private:
   // Some rows of a layer's dw, or of its transpose.
@@ -94,7 +78,7 @@ class NarrowWork {
   void turn_dw(Index l, Panels<T> g) const;
   void turn_outputs(Panels<const T> from, Index p, T* to) const;
   void copy(const Rows& x, Selection selection, Index begin, Index end, Panels<T> to) const;
-  void losses(const NarrowRows& batch, Index begin, Index end, bool want_delta) const;
+  void losses(const NarrowRows& batch, Index begin, Index end) const;
 
   const Network<T>& network_;
   const Kernels<T>& kernels_;

@@ -21,8 +21,7 @@ auto tied(const Shape& s) {
 }
 
 auto tied(const Limits& l) {
-  return std::tie(l.purpose, l.threads, l.exactly, l.share, l.narrow, l.chunks, l.tiles.width, l.tiles.mr, l.tiles.group,
-                  l.tiles.row_group, l.half, l.l2);
+  return std::tie(l.threads, l.exactly, l.tiles.width, l.tiles.mr, l.tiles.group, l.tiles.row_group, l.half);
 }
 
 Index widest_hidden(const Shape& shape) {
@@ -89,7 +88,7 @@ bool leaves_members_idle(Index batch, int team) {
   return 4 * count <= kBusyQuarters * rounds * team;
 }
 
-double flops_between_barriers(const Shape& shape, Index batch, int team) {
+double flops_of_phase(const Shape& shape, Index batch, int team) {
   const double intervals = 2.0 * static_cast<double>(shape.depth()) + 2;
   return flops_of(shape, batch) / static_cast<double>(team) / intervals;
 }
@@ -100,10 +99,10 @@ bool can_split_first_layer(const Shape& shape, const Way& way) {
   return can_split_units(way) && !way.few_rows && shape.depth() > 1 && !shape.normalises;
 }
 
-// Bytes of one row of the batch: its inputs where they are copied, and the activations and deltas of each layer.
-Index bytes_per_row(const Shape& shape, const Way& way) {
+// Bytes of one row of the batch in panels: its inputs, and the activations and deltas of each layer.
+Index bytes_per_row(const Shape& shape) {
   const Index units = std::accumulate(shape.sizes.begin() + 1, shape.sizes.end(), Index{0});
-  return shape.bytes * (2 * units + (way.first_rows ? 0 : shape.inputs()));
+  return shape.bytes * (2 * units + shape.inputs());
 }
 
 // The rows that one thread takes best at once in the narrow way.
@@ -138,10 +137,8 @@ class Candidates {
  public:
   Candidates(const Shape& shape, Index batch, Source source, const Limits& limits)
       : shape_(shape), batch_(batch), source_(source), limits_(limits) {
-    const double flops = limits.share * flops_of(shape, batch);
-    // In inference and by hand members share panels of the batch; the gradients of a step can be shared by inputs too.
-    const bool trains = limits.purpose == Purpose::training;
-    const Index shares = std::max(panels(batch), trains ? shape.inputs() / kLanes : 0);
+    const double flops = flops_of(shape, batch);
+    const Index shares = std::max(panels(batch), shape.inputs() / kLanes);  // gradients can be shared by inputs
     likely_team_ = limits.exactly ? std::max(1, limits.threads) : threads_that_pay(flops, shares, limits.threads);
     other_team_ = 1;
     if (limits.exactly) {
@@ -167,26 +164,12 @@ class Candidates {
   }
 
  private:
-  // The rows that go through the network together, if not all.
-  Index rows_at_once(int team) const {
-    if (limits_.purpose != Purpose::inference) return batch_;
-    const Index all = panels(batch_), slice = std::max<Index>(1, std::min(kSlicePanels, (all + team - 1) / team));
-    return std::min(batch_, slice * kLanes);
-  }
-
   Plan plan(const Way& way, int team) const {
     Plan plan;
     plan.way = way;
     plan.team = team;
-    if (limits_.purpose == Purpose::inference) {
-      plan.chunk = rows_at_once(team) < batch_ ? rows_at_once(team) : 0;
-      return plan;
-    }
-    plan.split = limits_.purpose == Purpose::by_hand ? (shape_.normalises_batch ? Split::units : Split::rows)
-                                                     : likely_split(shape_, way, batch_, team, limits_.exactly, limits_.tiles);
-    if (way.narrow && limits_.chunks) {
-      plan.chunk = chunk_of(batch_, narrow_rows(shape_) * team, 1);
-    }
+    plan.split = likely_split(shape_, way, batch_, team, limits_.exactly, limits_.tiles);
+    if (way.narrow) plan.chunk = chunk_of(batch_, narrow_rows(shape_) * team, kLanes);
     return plan;
   }
 
@@ -194,10 +177,9 @@ class Candidates {
 
   // The ways, the likeliest first.
   void make_forms() {
-    const Index batch = rows_at_once(likely_team_);
-    const Way likely = likely_way(shape_, batch, limits_.purpose, limits_.tiles);
-    const bool narrow = limits_.narrow && is_narrow(shape_, limits_.purpose);
-    if (narrow && batch > kLanes) {
+    const Way likely = likely_way(shape_, batch_, Purpose::training, limits_.tiles);
+    const bool narrow = is_narrow(shape_);
+    if (narrow && batch_ > kLanes) {
       form(narrow_way());
       const Index units = std::accumulate(shape_.sizes.begin(), shape_.sizes.end(), Index{0});
       if (units >= kPanelUnits * (shape_.depth() + 1)) form(likely);  // with fewer, panels are known to lose
@@ -205,14 +187,14 @@ class Candidates {
     }
     form(likely);
     if (narrow) form(narrow_way());
-    const bool plain = is_plain(shape_, limits_.purpose);
-    if (plain && batch > 1 && batch <= kFewRowsTried && widest_hidden(shape_) > kLanes) {
-      form(likely.few_rows ? way_of_many_rows(shape_, batch, limits_.purpose, limits_.tiles) : way_of_few_rows());
+    const bool plain = is_plain(shape_, Purpose::training);
+    if (plain && batch_ > 1 && batch_ <= kFewRowsTried && widest_hidden(shape_) > kLanes) {
+      form(likely.few_rows ? way_of_many_rows(shape_, batch_, Purpose::training, limits_.tiles) : way_of_few_rows());
     }
     const bool in_place = source_ == (shape_.bytes == 4 ? Source::float32 : Source::float64);
     const Index most = in_place ? kRowsTried : kRowsInPlace;  // rows that must be converted are not in place
-    if (may_read_rows(shape_, limits_.purpose) && !likely.small && !likely.few_rows && shape_.inputs() >= kRaggedInputs &&
-        shape_.sizes[1] <= kGatherCounts && batch > 1 && batch <= most) {
+    if (may_read_rows(shape_, Purpose::training) && !likely.small && !likely.few_rows && shape_.inputs() >= kRaggedInputs &&
+        shape_.sizes[1] <= kGatherCounts && batch_ > 1 && batch_ <= most) {
       Way other = likely;
       other.first_rows = !likely.first_rows;
       form(other);
@@ -221,17 +203,17 @@ class Candidates {
 
   // Chunks of a batch whose activations and deltas would leave the second cache.
   void add_chunks(Plan plan) {
-    if (!limits_.chunks || limits_.purpose != Purpose::training || shape_.normalises_batch || plan.way.narrow) return;
-    if (plan.split == Split::units) return;
-    const Index per_row = bytes_per_row(shape_, plan.way), mine = (batch_ + plan.team - 1) / plan.team;
-    if (mine * per_row <= limits_.l2 || kChunkLeast * per_row > 2 * limits_.l2) return;
-    const Index rows = std::clamp(limits_.l2 / 2 / per_row, kChunkLeast, kChunkMost) * plan.team;
+    // dw of rows in place does not go on from stored sums.
+    if (shape_.normalises_batch || plan.way.narrow || plan.way.first_rows || plan.split == Split::units) return;
+    const Index per_row = bytes_per_row(shape_), mine = (batch_ + plan.team - 1) / plan.team;
+    if (mine * per_row <= kCacheBytes || kChunkLeast * per_row > 2 * kCacheBytes) return;
+    const Index rows = std::clamp(kCacheBytes / 2 / per_row, kChunkLeast, kChunkMost) * plan.team;
     plan.chunk = chunk_of(batch_, rows, kLanes * limits_.tiles.group * plan.team);
     if (plan.chunk > 0) list_.add(plan);
   }
 
   void add_other_split(Plan plan) {
-    if (plan.team == 1 || limits_.purpose != Purpose::training || shape_.normalises_batch) return;
+    if (plan.team == 1 || shape_.normalises_batch) return;
     if (plan.split != Split::rows) {
       if (panels(batch_) < plan.team) return;
       plan.split = Split::rows;
@@ -240,7 +222,7 @@ class Candidates {
                first_layer_takes(shape_, kSplitFirstBytes / 4)) {
       plan.split = Split::first_layer;
     } else if (can_split_units(plan.way) && leaves_members_idle(batch_, plan.team) &&
-               flops_between_barriers(shape_, batch_, plan.team) >= kFlopsBetweenBarriers / 4) {
+               flops_of_phase(shape_, batch_, plan.team) >= kFlopsOfPhase / 4) {
       plan.split = Split::units;
     }
     list_.add(plan);
@@ -248,11 +230,9 @@ class Candidates {
 
   // Vectors of half the length, where they are as fast anyway or where the long ones would be half empty.
   void add_half_vectors(Plan plan) {
-    if (limits_.half == HalfVectors::none) return;
-    const Index half = limits_.tiles.width / 2;
-    if (plan.way.small && batch_ <= half) return;  // such a network takes them by itself
-    const bool empty = plan.way.narrow ? widest(shape_) <= half : panels(batch_) == 1;
-    if (limits_.half == HalfVectors::slower && !empty) return;
+    // Small and narrow networks take them by themselves, where they are better.
+    if (limits_.half == HalfVectors::none || plan.way.small || plan.way.narrow) return;
+    if (limits_.half == HalfVectors::slower && panels(batch_) > 1) return;
     plan.vectors = Vectors::half;
     list_.add(plan);
   }
@@ -269,10 +249,7 @@ class Candidates {
 }  // namespace
 
 bool operator==(const Plan& a, const Plan& b) { return tied(a) == tied(b); }
-bool operator<(const Plan& a, const Plan& b) { return tied(a) < tied(b); }
-bool operator==(const Shape& a, const Shape& b) { return tied(a) == tied(b); }
 bool operator<(const Shape& a, const Shape& b) { return tied(a) < tied(b); }
-bool operator==(const Limits& a, const Limits& b) { return tied(a) == tied(b); }
 bool operator<(const Limits& a, const Limits& b) { return tied(a) < tied(b); }
 
 std::string describe(const Plan& plan) {
@@ -294,7 +271,7 @@ std::string describe(const Plan& plan) {
   return text;
 }
 
-bool is_narrow(const Shape& shape, Purpose purpose) { return is_plain(shape, purpose) && widest(shape) <= kSmallUnits; }
+bool is_narrow(const Shape& shape) { return is_plain(shape, Purpose::training) && widest(shape) <= kSmallUnits; }
 
 Way likely_way(const Shape& shape, Index batch, Purpose purpose, const TileSizes& tiles) {
   const bool few = is_plain(shape, purpose) && batch < kFewRows && widest_hidden(shape) > kLanes;
@@ -303,8 +280,8 @@ Way likely_way(const Shape& shape, Index batch, Purpose purpose, const TileSizes
 
 Split likely_split(const Shape& shape, const Way& way, Index batch, int team, bool exactly, const TileSizes& tiles) {
   if (shape.normalises_batch) return Split::units;  // each mean is one member's work
-  if (team == 1 || way.narrow) return Split::rows;  // decided without a division, as every step asks
-  if (leaves_members_idle(batch, team) && (exactly || flops_between_barriers(shape, batch, team) >= kFlopsBetweenBarriers)) {
+  if (team == 1 || way.narrow) return Split::rows;
+  if (leaves_members_idle(batch, team) && (exactly || flops_of_phase(shape, batch, team) >= kFlopsOfPhase)) {
     return Split::units;
   }
   if (way.few_rows || shape.depth() == 1 || shape.normalises) return Split::rows;

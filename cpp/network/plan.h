@@ -42,10 +42,7 @@ struct Plan {
   Index chunk = 0;  // rows of the batch that are worked through at once; 0: all of them
 };
 
-// The order has no meaning but that it is one.
 bool operator==(const Plan& a, const Plan& b);
-bool operator<(const Plan& a, const Plan& b);
-inline bool operator!=(const Plan& a, const Plan& b) { return !(a == b); }
 
 // The plan in words: "first layer by rows, 2 threads by rows of the batch, 256 rows at a time".
 std::string describe(const Plan& plan);
@@ -65,7 +62,7 @@ struct Shape {
   Index outputs() const { return sizes.back(); }
 };
 
-bool operator==(const Shape& a, const Shape& b);
+// An order, for tables; it has no meaning.
 bool operator<(const Shape& a, const Shape& b);
 
 // Whether there are vectors of half the length with the same bits beside those in use. They are as fast where the CPU
@@ -74,27 +71,19 @@ enum class HalfVectors { none, slower, as_fast };
 
 // What the machine and the call allow.
 struct Limits {
-  Purpose purpose = Purpose::training;
   int threads = 1;
   bool exactly = false;  // a team of just so many threads, whatever the work; only tests ask for it
-  double share = 1;      // the part of a training step's work that the call does: a half for inference
-  bool narrow = true;    // the narrow way may be taken
-  bool chunks = true;    // a batch may be worked through in chunks
   TileSizes tiles{};
   HalfVectors half = HalfVectors::none;
-  Index l2 = Index{1} << 19;  // bytes of a core's second cache
 };
 
-bool operator==(const Limits& a, const Limits& b);
 bool operator<(const Limits& a, const Limits& b);
 
 // The limits of a call that takes these kernels.
 template <class T>
-Limits limits_of(const Kernels<T>& kernels, Purpose purpose, int threads) {
+Limits limits_of(const Kernels<T>& kernels, int threads) {
   Limits limits;
-  limits.purpose = purpose;
   limits.threads = threads;
-  limits.share = purpose == Purpose::training ? 1 : 0.5;
   limits.tiles = kernels;
   if (kernels.for_few_lanes) limits.half = kernels.few_lanes < kernels.width ? HalfVectors::slower : HalfVectors::as_fast;
   return limits;
@@ -103,9 +92,9 @@ Limits limits_of(const Kernels<T>& kernels, Purpose purpose, int threads) {
 // There are never more candidates than this: each one costs steps to try.
 constexpr std::size_t kMostCandidates = 6;
 
-// The plans that may be the fastest, the likeliest first; at least one. None is listed that is known to take more than
-// one and a half times as long as another. Where a team is listed, so is one thread (unless `exactly` asks for the team).
-// In inference `chunk` is the rows of a slice.
+// The plans for a step of training that may be the fastest, the likeliest first; at least one. None is listed that is known
+// to take more than one and a half times as long as another. Where a team is listed, so is one thread (unless `exactly` asks
+// for the team).
 std::vector<Plan> candidates(const Shape& shape, Index batch, Source source, const Limits& limits);
 
 // The first guesses, which candidates() begins with: the way of a batch, and how a team shares it.
@@ -114,6 +103,6 @@ Split likely_split(const Shape& shape, const Way& way, Index batch, int team, bo
 
 // Whether the narrow way can take such a network: no layer has more than kSmallUnits units, inputs included, and
 // training neither perturbs nor normalises.
-bool is_narrow(const Shape& shape, Purpose purpose);
+bool is_narrow(const Shape& shape);
 
 }  // namespace retrograd

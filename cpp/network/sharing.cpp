@@ -107,14 +107,13 @@ class Phases {
 template <class T>
 bool shared_forward(const Pass<T>& pass, const Sharing& sharing, const Rows& x, Selection selection) {
   const Phases<T> phases(pass, sharing);
-  if (sharing.split != Split::rows) {
+  if (sharing.split == Split::units) {
     phases.load(x, selection);
-    if (!phases.forward_by_units()) return false;
-    if (sharing.split == Split::units) return true;
+    return phases.forward_by_units();
   }
   phases.by_rows([&](const Part& rows, Worker& me) {
-    if (sharing.split == Split::rows) pass.load_inputs(x, selection, rows);
-    pass.forward(rows, me, sharing.split == Split::rows ? 0 : 1);
+    pass.load_inputs(x, selection, rows);
+    pass.forward(rows, me);
   });
   return !phases.stopped();
 }

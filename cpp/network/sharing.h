@@ -22,7 +22,7 @@ struct Seed {
   void* context = nullptr;
 };
 
-// Loads the inputs and computes a (and z) of every layer. False: interrupted.
+// Loads the inputs and computes a (and z) of every layer, by rows or by units. False: interrupted.
 template <class T>
 bool shared_forward(const Pass<T>& pass, const Sharing& sharing, const Rows& x, Selection selection);
 

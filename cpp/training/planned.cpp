@@ -9,46 +9,35 @@ namespace retrograd {
 
 template <class T>
 void Planned<T>::prepare(Index batch, Source source, Threads threads, const Planning& planning) {
-  int allowed = 1;
-  if (threads.exactly > 0) {
-    allowed = threads.exactly;
-  } else if (threads.wish != 1 && network_.flops_per_row() * static_cast<double>(batch) >= kFlopsForTwo) {
-    allowed = threads.wish > 0 ? std::min(threads.wish, max_threads()) : max_threads();
-  }
-  if (batch == batch_ && source == source_ && allowed == threads_ && threads.exactly == exactly_ && planning == planning_)
+  const bool asks = threads.exactly == 0 && threads.wish != 1 &&
+                    network_.flops_per_row() * static_cast<double>(batch) >= kFlopsForTwo;  // else it need not be known
+  max_threads_ = asks ? retrograd::max_threads() : std::max(1, threads.exactly);
+  const int allowed = asks && threads.wish > 0 ? std::min(threads.wish, max_threads_) : max_threads_;
+  const bool exactly = threads.exactly > 0;
+  if (ready_ && batch == key_.batch && source == key_.source && allowed == key_.limits.threads &&
+      exactly == key_.limits.exactly && planning == planning_) {
     return;
-  batch_ = 0;  // until all is there
+  }
+  if (measures_) plans_remember(key_, choice_);
+  ready_ = measures_ = known_ = false;
   memory_.clear();
   in_memory_ = -1;
-  Limits limits = limits_of(network_.kernels(), Purpose::training, allowed);
-  limits.exactly = threads.exactly > 0;
-  plans_ = candidates(network_.shape(), batch, source, limits);
-  stores_ = false;
+  Limits limits = limits_of(network_.kernels(), allowed);
+  limits.exactly = exactly;
+  key_ = {network_.shape(), batch, source, limits};
+  planning_ = planning;
+  plans_ = candidates(key_.shape, batch, source, limits);
   most_threads_ = 1;
-  for (const Plan& plan : plans_) {
-    stores_ = stores_ || plan.way.narrow || plan.chunk > 0;
-    most_threads_ = std::max(most_threads_, plan.team);
-  }
+  for (const Plan& plan : plans_) most_threads_ = std::max(most_threads_, plan.team);
   const std::size_t count = plans_.size();
   using Mode = Planning::Mode;
-  key_ = {network_.shape(), batch, source, limits};
   choice_ = planning.mode == Mode::fixed ? Choice::fixed(count, std::min<Index>(planning.number, static_cast<Index>(count) - 1))
             : planning.mode == Mode::random ? Choice::random(count, planning.seed)
             : plans_are_measured()          ? choice_of(key_, plans_)
                                             : Choice::fixed(count, 0);
+  next();
   measures_ = count > 1 && (choice_.measures() || planning.mode == Mode::random);
-  tidy_ = known_ = false;
-  source_ = source;
-  threads_ = allowed;
-  exactly_ = threads.exactly;
-  planning_ = planning;
-  batch_ = batch;
-  try {
-    next();
-  } catch (const std::bad_alloc&) {
-    batch_ = 0;
-    throw;
-  }
+  ready_ = true;
 }
 
 template <class T>
@@ -85,14 +74,13 @@ const StepMemory<T>& Planned<T>::memory_for(const Plan& plan) {
   if (found != memory_.end()) return found->parts;
   if (memory_.capacity() < kMostCandidates) memory_.reserve(kMostCandidates);  // addresses of parts must not change
   Memory made{plan, {}};
-  const Index rows = plan.chunk > 0 ? std::min(plan.chunk, batch_) : batch_;
+  const Index rows = plan.chunk > 0 ? std::min(plan.chunk, key_.batch) : key_.batch;
   if (plan.way.narrow) {
-    made.parts.narrow = std::make_unique<NarrowWork<T>>(network_, panels(rows) * kLanes, Purpose::training);
+    made.parts.narrow = std::make_unique<NarrowWork<T>>(network_, rows);
   } else {
     made.parts.panels = std::make_unique<Workspace<T>>(network_, rows, Purpose::training, plan.way);
   }
   memory_.push_back(std::move(made));
-  tidy_ = false;
   return memory_.back().parts;
 }
 
@@ -102,7 +90,7 @@ void Planned<T>::tidy() {
     plans_remember(key_, choice_);
     known_ = true;
   }
-  if (tidy_ || !choice_.settled() || memory_.size() < 2 || in_memory_ != choice_.current()) return;
+  if (!choice_.settled() || memory_.size() < 2 || in_memory_ != choice_.current()) return;
   for (Memory& other : memory_) {
     if (&other.parts != memory_of_current_) continue;
     Memory kept = std::move(other);
@@ -111,7 +99,6 @@ void Planned<T>::tidy() {
     memory_of_current_ = &memory_.back().parts;
     break;
   }
-  tidy_ = true;
 }
 
 template <class T>

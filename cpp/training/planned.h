@@ -25,7 +25,7 @@ struct Planning {
   bool operator==(const Planning& other) const { return mode == other.mode && number == other.number && seed == other.seed; }
 };
 
-// The memory for steps by one plan, or by several that differ in their team or vectors alone.
+// The memory for steps by one plan, or by several that differ in their team, its split or their vectors alone.
 template <class T>
 struct StepMemory {
   std::unique_ptr<Workspace<T>> panels;
@@ -43,11 +43,12 @@ class Planned {
   // For steps on such batches. It keeps what it has where nothing has changed. `threads` is what the call may use.
   void prepare(Index batch, Source source, Threads threads, const Planning& planning);
 
-  Index batch() const { return batch_; }
+  Index batch() const { return key_.batch; }
   const std::vector<Plan>& plans() const { return plans_; }
   // The threads that the largest team has.
   int most_threads() const { return most_threads_; }
-  bool stores() const { return stores_; }  // a plan among them stores the gradients of a batch
+  // Those of the process at the last prepare(), if they could matter.
+  int max_threads() const { return max_threads_; }
 
   // The plan of the next steps. Its memory is there; where the system has none for it, another plan is taken.
   const Plan& next();
@@ -69,31 +70,30 @@ class Planned {
 
   // The plans in words, which of them is the best (-1: there is none yet), and why.
   std::vector<std::string> names() const;
-  Index best() const { return plans_.empty() ? -1 : choice_.best(); }
-  std::string reason() const { return plans_.empty() ? "" : choice_.reason(names()); }
+  Index best() const { return ready_ ? choice_.best() : -1; }
+  std::string reason() const { return ready_ ? choice_.reason(names()) : ""; }
 
  private:
   static constexpr unsigned kUntimed = 16;  // of single short steps one in so many is timed: a look at the clock costs 20 ns
 
   struct Memory {
-    Plan plan;  // whose team and vectors do not matter
+    Plan plan;  // whose team, split and vectors do not matter
     StepMemory<T> parts;
   };
   const StepMemory<T>& memory_for(const Plan& plan);
 
   const Network<T>& network_;
-  Index batch_ = 0;
-  Source source_ = Source::float32;
-  int threads_ = 0, exactly_ = 0;
+  bool ready_ = false;  // all that follows is there
+  PlanKey key_;
   Planning planning_;
   std::vector<Plan> plans_;
   std::vector<Memory> memory_;
   const StepMemory<T>* memory_of_current_ = nullptr;
   Index in_memory_ = -1;  // the plan whose memory that is
-  PlanKey key_;
   Choice choice_;
-  bool measures_ = false, stores_ = false, tidy_ = false, known_ = false;
-  int most_threads_ = 1;
+  bool measures_ = false;  // it has a choice, and times are told
+  bool known_ = false;     // the process has been told of what was found
+  int most_threads_ = 1, max_threads_ = 1;
   unsigned untimed_ = 0;
 };
 

@@ -58,17 +58,15 @@ StepEnd Step<T>::run_passes(Index number, Score& score) {
 template <class T>
 StepEnd Step<T>::run_narrow(Index number, Score& score) {
   const StepContext<T>& c = context_;
-  const Index m = rows_of(number), most = narrow_->rows();
+  const Index m = rows_of(number), chunk = narrow_->rows();
   const Selection selection = selection_of(number);
   T* gradients = c.stored.own().data();
-  NarrowRows rows{c.x, c.y, selection, 0, divisor_of<T>(c.y, selection, m)};
+  NarrowRows rows{c.x, c.y, selection, divisor_of<T>(c.y, selection, m)};
   const Index all = rows_ - number * context_.batch;  // rows that are left of the epoch, this batch included
-  const Index count = (m + most - 1) / most, stretch = panels((m + count - 1) / count) * kLanes;  // of equal length
   narrow_->turn_weights();
-  for (Index r = 0; r < m; r += stretch) {
-    const Index n = std::min(stretch, m - r), next = std::min(r + n + stretch, all) - r;
+  for (Index r = 0; r < m; r += chunk) {
+    const Index n = std::min(chunk, m - r), next = std::min(r + n + chunk, all) - r;
     rows.selection.start = selection.start + r;
-    rows.rows = n;
     if (c.team.size() == 1) {
       narrow_->forward_backward(rows, 0, n, c.far ? Ahead{n, next} : Ahead{});
       narrow_->gradients(n, gradients, r == 0);

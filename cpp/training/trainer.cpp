@@ -34,6 +34,7 @@ void Trainer<T>::prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
   if (args.snapshot) snapshot_.prepare(network_);
   if (args.snapshot && args.average) average_snapshot_.prepare(*args.average);
   optimizer.prepare();
+  gradient_norms_.assign(args.gradient_norms ? static_cast<std::size_t>(network_.depth()) : 0, 0.0);
   if (batch == 0) return;  // there is nothing to learn from
   planned_.prepare(batch, args.x.source, args.threads, args.planning);
   bool stores = false, chained = false;
@@ -42,7 +43,6 @@ void Trainer<T>::prepare(const EpochArgs<T>& args, Optimizer<T>& optimizer) {
     chained = chained || (plan.chunk > 0 && !plan.way.narrow);
   }
   if (stores) stored_.prepare(network_, true, chained);
-  gradient_norms_.assign(args.gradient_norms ? static_cast<std::size_t>(network_.depth()) : 0, 0.0);
 }
 
 template <class T>
@@ -63,6 +63,7 @@ void Trainer<T>::steps(const EpochArgs<T>& args, const StepContext<T>& context, 
   const bool begins = args.average && args.average->steps == 0;  // the average does, with the first step
   const double loss_before = progress_.loss;
   if (last - args.first > 1) planned_.resume();
+  team.was_late();  // before the first step
   for (Index i = args.first; i < last;) {
     const Plan& plan = planned_.next();
     team.use(std::min(plan.team, threads));
@@ -71,8 +72,9 @@ void Trainer<T>::steps(const EpochArgs<T>& args, const StepContext<T>& context, 
     Index end = std::min(last, i + planned_.steps_at_once());
     if (i < whole) end = std::min(end, whole);  // a smaller last batch is a block of its own, which is not timed
     const Index block = end - i;
-    const bool timed = i < whole && team.size() == plan.team && planned_.wants_time(block);
+    const bool timed = i < whole && planned_.wants_time(block);
     const Clock::time_point begin = timed ? Clock::now() : Clock::time_point{};
+    const double asking = context.interrupt.seconds_of_asking();
     for (; i < end; ++i) {
       if (args.planning.before_step) args.planning.before_step(args.planning.context, planned_.current());
       Score score;
@@ -93,7 +95,9 @@ void Trainer<T>::steps(const EpochArgs<T>& args, const StepContext<T>& context, 
       }
     }
     const bool late = team.was_late();
-    if (timed) planned_.took(std::chrono::duration<double>(Clock::now() - begin).count(), block, late);
+    if (!timed) continue;
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    planned_.took(seconds - (context.interrupt.seconds_of_asking() - asking), block, late);
   }
 }
 
@@ -114,7 +118,7 @@ EpochResult Trainer<T>::epoch(const EpochArgs<T>& args, Optimizer<T>& optimizer)
 
   // What other calls leave of the threads; the list of plans does not depend on it.
   const int most = planned_.most_threads();
-  const int threads = most == 1 || args.threads.exactly > 0 ? most : std::max(1, max_threads() - threads_in_use());
+  const int threads = most == 1 || args.threads.exactly > 0 ? most : std::max(1, planned_.max_threads() - threads_in_use());
   Team team;
   const StepContext<T> context{
       network_,         optimizer,

@@ -211,31 +211,6 @@ TEST_CASE_TEMPLATE("narrow: a stretch of rows goes on from the one before, dw an
   }
 }
 
-TEST_CASE_TEMPLATE("narrow: outputs of 16 rows turned, and turned back with zeros behind", T, float, double) {
-  Dice dice(38);
-  for (const Pair<T>& pair : pairs<T>()) {
-    for (int lanes = 1; lanes <= kLanes; ++lanes) {
-      const Values<T> src = panel<T>(dice, kLanes, lanes), dst0 = dice.numbers<T>(kLanes * kLanes);
-      Values<T> dst = dst0, units = dice.numbers<T>(kLanes * kLanes), rows = dst0;
-      pair.oracle.turn(lanes, src.data(), dst.data());
-      dst.resize(static_cast<std::size_t>(lanes * kLanes));  // the contract does not say what the later rows hold
-      std::fill(units.begin() + lanes * kLanes, units.end(), T(0));
-      pair.oracle.turn_back(lanes, units.data(), rows.data());
-      const auto describe = [&] { return words("turn lanes", lanes); };
-      for (const Guard guard : kGuards) {
-        Operands<T>& memory = operands<T>(guard);
-        T *got = memory.out(dst0), *got_rows = memory.out(dst0);
-        pair.kernels.turn(lanes, memory.in(src), got);
-        pair.kernels.turn_back(lanes, memory.in(units), got_rows);
-        expect_panel(pair, got, dst, kLanes, describe);
-        expect_panel(pair, got_rows, rows, lanes, describe);
-        expect_zeros_behind(pair, got_rows, kLanes, lanes, describe);
-        expect_kept(pair, memory, describe);
-      }
-    }
-  }
-}
-
 namespace {
 
 template <class T, class S>

@@ -114,6 +114,20 @@ TEST_CASE("use: phases go to so many members, one means the caller alone") {
   }
 }
 
+// Many helpers on few cores are often put aside between two pieces, and come back in a later phase.
+TEST_CASE("a helper that comes late to a phase of fewer members takes nothing of it") {
+  Team team(24);
+  std::atomic<int> wrong{0};
+  for (int round = 0; round < (few_sizes() ? 1000 : 50000); ++round) {
+    team.use(round % 2 ? 2 : 24);
+    team.each(48, [&](const Share&, int worker) {
+      if (worker >= team.size()) ++wrong;
+      for (int spin = 0; spin < 300; ++spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+    });
+  }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("helpers sleep when there is nothing to do, and wake up") {
   Team team(2);
   if (team.size() < 2) return;

@@ -1,5 +1,5 @@
 // The narrow way against the passes over panels, to the last bit: activations, deltas, gradients, scores and outputs of
-// networks of any narrow shape, with batches cut into stretches and stretches into pieces in any way.
+// networks of any narrow shape, with batches cut into chunks and chunks into pieces in any way.
 #include "network/narrow.h"
 
 #include "network/stages.h"
@@ -139,66 +139,40 @@ struct NarrowCase {
     const Workspace<T>& want = stages.work();
 
     const Index most = kLanes * (1 + dice.below(6));
-    const NarrowWork<T> work(network, most, Purpose::training);
+    const NarrowWork<T> work(network, most);
     std::vector<T> gradients(static_cast<std::size_t>(network.parameters().size()));
-    NarrowRows rows{data.inputs_view(), answers(data, weights), {order.data(), 7}, 0, divisor_of<T>(y, {}, batch)};
+    NarrowRows rows{data.inputs_view(), answers(data, weights), {order.data(), 7}, divisor_of<T>(y, {}, batch)};
     work.turn_weights();
-    for (Index r = 0; r < batch; r += rows.rows) {
-      rows.rows = std::min(most, batch - r);
+    for (Index r = 0; r < batch; r += most) {
+      const Index n = std::min(most, batch - r);
       rows.selection.start = 7 + r;
-      in_pieces(dice, rows.rows, [&](Index begin, Index end) {
-        work.forward_backward(rows, begin, end, {rows.rows, std::min(2 * rows.rows, batch - r)});
+      in_pieces(dice, n, [&](Index begin, Index end) {
+        work.forward_backward(rows, begin, end, {n, std::min(2 * n, batch - r)});
       });
-      for (Index p = 0; p < panels(rows.rows); ++p) {
+      for (Index p = 0; p < panels(n); ++p) {
         const Score got = work.scores()[p], expected = want.scores()[r / kLanes + p];
         CHECK(same(got.loss, expected.loss));
         CHECK(same(got.metric, expected.metric));
         CHECK(same(got.weight, expected.weight));
       }
       for (Index l = 0; l < network.depth(); ++l) {
-        expect_same<T>(work.delta(l), want.delta_t(l).at(0, r), rows.rows, network.layer(l).fan_out, "delta");
-        expect_zeros(work.delta(l), rows.rows, network.layer(l).fan_out, "delta");
+        expect_same<T>(work.delta(l), want.delta_t(l).at(0, r), n, network.layer(l).fan_out, "delta");
+        expect_zeros(work.delta(l), n, network.layer(l).fan_out, "delta");
       }
       if (dice.below(2)) {
-        work.gradients(rows.rows, gradients.data(), r == 0);
+        work.gradients(n, gradients.data(), r == 0);
       } else {
-        for (Index i = work.gradient_pieces(); i-- > 0;) work.gradients(i, rows.rows, gradients.data(), r == 0);
+        for (Index i = work.gradient_pieces(); i-- > 0;) work.gradients(i, n, gradients.data(), r == 0);
       }
     }
     work.finish(gradients.data());
     CHECK(same(gradients, copy_of(want.gradients())));  // the lanes that do not exist too
   }
-
-  void infer() {
-    const Rows x = shuffled.inputs_view();
-    const Index units = network.outputs(), stretch = kLanes * panels(batch);
-    const NarrowWork<T> work(network, stretch, Purpose::inference);
-    std::vector<T> want(static_cast<std::size_t>(batch * units)), got = want;
-    REQUIRE(predict(network, x, false, want.data(), {1}, {}));
-    const std::vector<T> shares = shuffled_weights();
-    const NarrowRows rows{x, answers(shuffled, shares), {}, batch, 0};
-    in_pieces(dice, batch, [&](Index begin, Index end) { work.forward(rows, begin, end); });
-    Score score, expected;
-    work.score(rows, 0, batch);
-    for (Index p = 0; p < panels(batch); ++p) score += work.scores()[p];
-    REQUIRE(evaluate(network, x, rows.y, expected, {1}, {}));
-    CHECK(same(score.loss, expected.loss));
-    CHECK(same(score.metric, expected.metric));
-    alignas(64) T panel[kSmallUnits * kLanes];
-    for (Index r = 0; r < batch; ++r) {
-      if (r % kLanes == 0) work.outputs(r / kLanes, lanes_of(batch, r / kLanes), panel);
-      for (Index j = 0; j < units; ++j) got[static_cast<std::size_t>(r * units + j)] = panel[j * kLanes + r % kLanes];
-    }
-    CHECK(same(got, want));
-    if (network.layer(network.depth() - 1).activation == kSoftmax) return;
-    in_pieces(dice, batch, [&](Index begin, Index end) { work.outputs(begin, end, got.data() + begin * units); });
-    CHECK(same(got, want));
-  }
 };
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("narrow: the bits of the passes over panels, whatever the network, the stretches and the pieces", T, float,
+TEST_CASE_TEMPLATE("narrow: the bits of the passes over panels, whatever the network, the chunks and the pieces", T, float,
                    double) {
   Dice dice(40);
   for (int turn = 0; turn < (few_sizes() ? 150 : 1500); ++turn) {
@@ -210,31 +184,28 @@ TEST_CASE_TEMPLATE("narrow: the bits of the passes over panels, whatever the net
     NarrowCase<T> c(dice, spec, batch);
     CAPTURE(c.weighted);
     c.learn();
-    c.infer();
   }
 }
 
-TEST_CASE_TEMPLATE("narrow: which networks fit", T, float, double) {
-  const auto network = [](Index units, Regularisation regularisation) {
-    return Network<T>({4, units, 3}, {kTanh, kIdentity}, Loss::mse, 0, regularisation);
+TEST_CASE("narrow: which networks fit") {
+  const auto fits = [](Index units, Regularisation regularisation) {
+    return is_narrow(Network<float>({4, units, 3}, {kTanh, kIdentity}, Loss::mse, 0, regularisation).shape());
   };
-  CHECK(narrow_fits(network(kSmallUnits, {}), Purpose::training));
-  CHECK(!narrow_fits(network(kSmallUnits + 1, {}), Purpose::training));
-  CHECK(!narrow_fits(network(kSmallUnits, {}), Purpose::by_hand));
+  CHECK(fits(kSmallUnits, {}));
+  CHECK(!fits(kSmallUnits + 1, {}));
   Regularisation dropout;
   dropout.input_dropout = 0.5;
-  CHECK(!narrow_fits(network(8, dropout), Purpose::training));
-  CHECK(narrow_fits(network(8, dropout), Purpose::inference));
+  CHECK(!fits(8, dropout));
   Regularisation norm;
   norm.layers.resize(2);
   norm.layers[0].norm = Norm::layer;
-  CHECK(!narrow_fits(network(8, norm), Purpose::inference));
+  CHECK(!fits(8, norm));
 }
 
 // Two threads do best with pieces of like size.
 TEST_CASE_TEMPLATE("narrow: the gradients of small networks fall into several pieces", T, float, double) {
   for (const std::vector<Index>& sizes : {std::vector<Index>{16, 16, 16, 16}, {4, 32, 16, 4}, {24, 48, 20, 3}, {64, 64, 64}}) {
     const Network<T> network(sizes, std::vector<Activation>(sizes.size() - 1, kRelu), Loss::mse);
-    CHECK(NarrowWork<T>(network, 64, Purpose::training).gradient_pieces() >= 3);
+    CHECK(NarrowWork<T>(network, 64).gradient_pieces() >= 3);
   }
 }

@@ -42,8 +42,6 @@ constexpr Kernels<T> table() {
   t.narrow_delta = Narrow<O>::narrow_delta;
   t.narrow_dw = Narrow<O>::narrow_dw;
   t.db_part = Narrow<O>::db_part;
-  t.turn = Narrow<O>::turn;
-  t.turn_back = Narrow<O>::turn_back;
   t.narrow_rows[static_cast<int>(Source::float32)] = Narrow<O>::template narrow_rows<float>;
   t.narrow_rows[static_cast<int>(Source::float64)] = Narrow<O>::template narrow_rows<double>;
   t.narrow_rows[static_cast<int>(Source::uint8)] = Narrow<O>::template narrow_rows<std::uint8_t>;

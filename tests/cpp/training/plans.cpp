@@ -101,7 +101,7 @@ TEST_CASE("these cases have plans of every kind") {
   for (const Case& c : cases()) {
     for (const int team : {1, 2, 3}) {
       const Network<float> network = make_network<float>(c.spec);
-      Limits limits = limits_of(network.kernels(), Purpose::training, team);
+      Limits limits = limits_of(network.kernels(), team);
       limits.exactly = true;
       for (const Plan& plan : candidates(network.shape(), c.batch, Source::float32, limits)) {
         narrow = narrow || plan.way.narrow;
@@ -118,7 +118,7 @@ TEST_CASE("these cases have plans of every kind") {
 }
 
 TEST_CASE("a plan that becomes slow is left within 50 steps, and taken again when it has recovered") {
-  if (!plans_are_measured()) return;
+  if (!plans_are_measured() || kSlow) return;  // where a step takes a millisecond, the waits below are small beside it
   const Spec spec{{300, 60, 3}, {kRelu, kIdentity}, Loss::mse};
   constexpr Index batch = 32;
   const Data<float> data(spec, 10 * batch);
@@ -133,8 +133,8 @@ TEST_CASE("a plan that becomes slow is left within 50 steps, and taken again whe
   for (Index best = 0; best < count; ++best) {
     CAPTURE(best);
     // What else runs on the machine may make all plans slow at the same moment, so there are three attempts.
-    bool left = false;
-    for (int attempt = 0; attempt < 3 && !left; ++attempt) {
+    bool left = false, recovered = false;
+    for (int attempt = 0; attempt < 3 && !(left && recovered); ++attempt) {
       plans_forget();
       Job<float> job(spec, sgd());
       const Planned<float>& planned = job.trainer.planned();
@@ -148,15 +148,16 @@ TEST_CASE("a plan that becomes slow is left within 50 steps, and taken again whe
       waits.fill(std::chrono::microseconds(100));
       waits[static_cast<std::size_t>(best)] = {};
       wait_for(false, 60);  // turns
-      REQUIRE(wait_for(true, 100000) < 100000);
+      if (wait_for(true, 50000) >= 50000) continue;
       count = static_cast<Index>(planned.plans().size());
       REQUIRE(count >= 2);
       waits[static_cast<std::size_t>(best)] = std::chrono::microseconds(600);
       left = wait_for(false, 200) <= 50;
       if (!left) continue;
       waits[static_cast<std::size_t>(best)] = {};
-      CHECK(wait_for(true, 100000) < 100000);
+      recovered = wait_for(true, 50000) < 50000;
     }
     CHECK(left);
+    CHECK(recovered);
   }
 }

@@ -54,17 +54,6 @@ struct Narrow {
     }
   }
 
-  static void turn(int lanes, const T* src, T* dst) {
-    for (Index i = 0; i < lanes; ++i) {
-      for (Index r = 0; r < kLanes; ++r) dst[at(i, r)] = src[at(r, i)];
-    }
-  }
-  static void turn_back(int lanes, const T* src, T* dst) {
-    for (Index r = 0; r < kLanes; ++r) {
-      for (Index i = 0; i < lanes; ++i) dst[at(r, i)] = src[at(i, r)];
-    }
-  }
-
   template <class S>
   static void narrow_rows(Index cols, Index rows, const void* x, Index stride, const std::uint32_t* order, Panels<T> out) {
     for (Index r = 0; r < rows; ++r) {
